@@ -1,0 +1,330 @@
+//! The vocabulary between the datastores and the repository: parts, fingerprints, and who reads and writes them.
+//!
+//! A capture is a set of named *parts* (a schema, a table's rows, a Redis database). A provider writes a part as a
+//! stream of chunks and says where its own layout repeats; the repository cuts, compresses, encrypts and stores.
+//! A part that was not finished does not exist.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::identity::{Identity, Store};
+use crate::time::Instant;
+
+/// The key of row hashes: derived from the repository secret, so that fingerprints tell an outsider nothing.
+#[derive(Clone)]
+pub struct FingerprintKey(zeroize::Zeroizing<[u8; 32]>);
+
+impl FingerprintKey {
+    /// A key from its 32 bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        FingerprintKey(zeroize::Zeroizing::new(bytes))
+    }
+
+    /// An empty fingerprint under this key.
+    pub fn start(&self) -> Fingerprinter {
+        Fingerprinter {
+            key: *self.0,
+            rows: 0,
+            sum: 0,
+        }
+    }
+}
+
+/// Adds up row hashes: count and sum modulo 2^128 of keyed 128-bit BLAKE3 hashes, so that order does not matter and
+/// two equal rows do not cancel out.
+#[derive(Clone)]
+pub struct Fingerprinter {
+    key: [u8; 32],
+    rows: u64,
+    sum: u128,
+}
+
+impl Fingerprinter {
+    /// Adds one row in its canonical bytes.
+    pub fn add(&mut self, row: &[u8]) {
+        let hash = blake3::keyed_hash(&self.key, row);
+        let mut low = [0; 16];
+        low.copy_from_slice(&hash.as_bytes()[..16]);
+        self.sum = self.sum.wrapping_add(u128::from_le_bytes(low));
+        self.rows += 1;
+    }
+
+    /// Adds what another fingerprinter under the same key has seen.
+    pub fn merge(&mut self, other: &Fingerprint) {
+        self.sum = self.sum.wrapping_add(other.sum);
+        self.rows += other.rows;
+    }
+
+    /// The fingerprint so far.
+    pub fn finish(&self) -> Fingerprint {
+        Fingerprint {
+            rows: self.rows,
+            sum: self.sum,
+        }
+    }
+}
+
+/// What a set of rows adds up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fingerprint {
+    /// How many rows.
+    pub rows: u64,
+    /// Sum of their keyed hashes modulo 2^128.
+    pub sum: u128,
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{:032x}", self.rows, self.sum)
+    }
+}
+
+impl std::str::FromStr for Fingerprint {
+    type Err = crate::error::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parsed = text.split_once(':').and_then(|(rows, sum)| {
+            (sum.len() == 32).then_some(())?;
+            Some(Fingerprint {
+                rows: rows.parse().ok()?,
+                sum: u128::from_str_radix(sum, 16).ok()?,
+            })
+        });
+        parsed.ok_or_else(|| crate::error::Error::input(format!("`{text}` is not a fingerprint")))
+    }
+}
+
+impl Serialize for Fingerprint {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Fingerprint {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Fingerprint".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[0-9]+:[0-9a-f]{32}$"})
+    }
+}
+
+/// What is known of a part once it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PartInfo {
+    /// Unique in its backup: `postgres/app/table/public.users`, `neo4j/neo4j/nodes`, `redis/0/keys`.
+    pub name: String,
+    /// How to read the bytes back: `pg-schema`, `pg-copy-text`, `neo4j-packstream`, `redis-dump-stream`, `json` …
+    pub format: String,
+    /// Plain bytes written.
+    pub bytes: u64,
+    /// Count and sum of its rows; absent for parts that are not rows, such as a schema.
+    pub fingerprint: Option<Fingerprint>,
+    /// What a reader needs besides the bytes: columns, settings the fingerprint depends on.
+    pub meta: BTreeMap<String, serde_json::Value>,
+}
+
+/// How far a capture is from a single point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consistency {
+    /// All parts show one moment: a snapshot, or a source that was seen not to change.
+    PointInTime,
+    /// Parts were read while the source could change; the window is stated.
+    Fuzzy,
+}
+
+/// What a provider says of a finished capture. Nothing in it is assumed: what was not measured is absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Captured {
+    /// Which kind of store.
+    pub store: Store,
+    /// Who was captured.
+    pub identity: Identity,
+    /// The server's version, as it says.
+    pub server_version: String,
+    /// Whether it is one moment.
+    pub consistency: Consistency,
+    /// How the moment was made: `exported snapshot 00000003-…`, `PSYNC`, `bookmark unchanged`, `SCAN`.
+    pub method: String,
+    /// Start of the window in which the data were read: the point in time, if `point-in-time`.
+    pub from: Instant,
+    /// End of that window.
+    pub to: Instant,
+    /// What the store holds that this capture does not carry, one line each; empty means nothing known.
+    pub not_carried: Vec<String>,
+    /// The parts written.
+    pub parts: Vec<PartInfo>,
+}
+
+/// Where a capture is written to.
+#[async_trait]
+pub trait PartSink: Send + Sync {
+    /// Opens a part. Several may be open at once, from several tasks.
+    async fn create(&self, name: &str, format: &str) -> Result<Box<dyn PartWriter>>;
+}
+
+/// One part being written. Dropping it unfinished leaves nothing behind that counts.
+#[async_trait]
+pub trait PartWriter: Send {
+    /// Appends bytes. Writers batch small rows themselves: 64 KiB to 1 MiB a call is right.
+    async fn write(&mut self, chunk: Bytes) -> Result<()>;
+    /// Says that the source's own layout repeats here, so that a segment may end here (between rows, at a page).
+    fn cut(&mut self);
+    /// Seals the part.
+    async fn finish(
+        self: Box<Self>,
+        fingerprint: Option<Fingerprint>,
+        meta: BTreeMap<String, serde_json::Value>,
+    ) -> Result<PartInfo>;
+}
+
+/// Where a restore reads from.
+#[async_trait]
+pub trait PartSource: Send + Sync {
+    /// The parts whose names begin with `prefix`, in name order.
+    fn parts(&self, prefix: &str) -> Vec<PartInfo>;
+    /// Opens a part by its full name.
+    async fn open(&self, name: &str) -> Result<Box<dyn PartReader>>;
+}
+
+/// One part being read: authenticated bytes in order, cut at arbitrary places.
+#[async_trait]
+pub trait PartReader: Send {
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>>;
+
+    /// Everything that is left, for parts known to be small.
+    async fn read_all(&mut self) -> Result<Vec<u8>> {
+        let mut all = Vec::new();
+        while let Some(chunk) = self.next().await? {
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all)
+    }
+}
+
+/// A sink and source in memory, for tests of providers and of the engine.
+#[derive(Default)]
+pub struct MemoryParts(std::sync::Arc<std::sync::Mutex<BTreeMap<String, (PartInfo, Vec<u8>)>>>);
+
+struct MemoryWriter {
+    parts: std::sync::Arc<std::sync::Mutex<BTreeMap<String, (PartInfo, Vec<u8>)>>>,
+    name: String,
+    format: String,
+    bytes: Vec<u8>,
+}
+
+struct MemoryReader(std::collections::VecDeque<Bytes>);
+
+#[async_trait]
+impl PartSink for MemoryParts {
+    async fn create(&self, name: &str, format: &str) -> Result<Box<dyn PartWriter>> {
+        Ok(Box::new(MemoryWriter {
+            parts: std::sync::Arc::clone(&self.0),
+            name: name.to_owned(),
+            format: format.to_owned(),
+            bytes: Vec::new(),
+        }))
+    }
+}
+
+#[async_trait]
+impl PartWriter for MemoryWriter {
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.bytes.extend_from_slice(&chunk);
+        Ok(())
+    }
+    fn cut(&mut self) {}
+    async fn finish(
+        self: Box<Self>,
+        fingerprint: Option<Fingerprint>,
+        meta: BTreeMap<String, serde_json::Value>,
+    ) -> Result<PartInfo> {
+        let info = PartInfo {
+            name: self.name,
+            format: self.format,
+            bytes: self.bytes.len() as u64,
+            fingerprint,
+            meta,
+        };
+        let mut parts = self
+            .parts
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        parts.insert(info.name.clone(), (info.clone(), self.bytes));
+        Ok(info)
+    }
+}
+
+#[async_trait]
+impl PartSource for MemoryParts {
+    fn parts(&self, prefix: &str) -> Vec<PartInfo> {
+        let parts = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        parts
+            .values()
+            .map(|(info, _)| info)
+            .filter(|info| info.name.starts_with(prefix))
+            .cloned()
+            .collect()
+    }
+    async fn open(&self, name: &str) -> Result<Box<dyn PartReader>> {
+        let parts = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (_, bytes) = parts.get(name).ok_or_else(|| {
+            crate::error::Error::input(format!("the capture has no part `{name}`"))
+        })?;
+        // Small, odd pieces: a reader must not depend on where chunks end.
+        Ok(Box::new(MemoryReader(
+            bytes.chunks(4_093).map(Bytes::copy_from_slice).collect(),
+        )))
+    }
+}
+
+#[async_trait]
+impl PartReader for MemoryReader {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        Ok(self.0.pop_front())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_does_not_matter_and_duplicates_count() {
+        let key = FingerprintKey::new([7; 32]);
+        let of = |rows: &[&str]| {
+            let mut f = key.start();
+            rows.iter().for_each(|r| f.add(r.as_bytes()));
+            f.finish()
+        };
+        assert_eq!(of(&["a", "b"]), of(&["b", "a"]));
+        assert_ne!(of(&["a", "a"]), of(&[]));
+        assert_ne!(of(&["a", "a", "b"]), of(&["b", "b", "a"]));
+        let text = of(&["a"]).to_string();
+        assert_eq!(text.parse::<Fingerprint>().expect("parses"), of(&["a"]));
+    }
+}

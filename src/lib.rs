@@ -1,0 +1,13 @@
+//! The operator's runbook and ops toolbox: a library, and the thin binary `summitctl`.
+#![doc = include_str!("../docs/code-map.md")]
+
+pub mod capture;
+pub mod consent;
+pub mod error;
+pub mod event;
+pub mod exit;
+pub mod identity;
+pub mod sandbox;
+pub mod secret;
+pub mod time;
+pub mod wait;

@@ -1,0 +1,197 @@
+//! Waiting: every wait has a deadline, reports its last status, and can be cancelled.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::error::{Error, INTERRUPTED, Result, TIMEOUT};
+use crate::time::Span;
+
+/// How urgently somebody wants the run to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Nobody does.
+    No,
+    /// At the next point between two effects.
+    BetweenEffects,
+    /// Now: abandon what is in flight; the journal makes it resumable.
+    Now,
+}
+
+/// The stop signal of one run; clones share it.
+#[derive(Clone, Default)]
+pub struct Cancel(Arc<(AtomicU8, Notify)>);
+
+impl Cancel {
+    /// A signal nobody has given.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Raises the urgency by one level and returns the new one: the first Ctrl-C, the second.
+    pub fn raise(&self) -> Stop {
+        let next = if self.level() == Stop::No { 1 } else { 2 };
+        self.0.0.store(next, Ordering::SeqCst);
+        self.0.1.notify_waiters();
+        self.level()
+    }
+
+    /// The present level.
+    pub fn level(&self) -> Stop {
+        match self.0.0.load(Ordering::SeqCst) {
+            0 => Stop::No,
+            1 => Stop::BetweenEffects,
+            _ => Stop::Now,
+        }
+    }
+
+    /// Fails with `run.interrupted` once anybody asked to stop: call it between effects.
+    pub fn check(&self) -> Result<()> {
+        if self.level() == Stop::No {
+            Ok(())
+        } else {
+            Err(interrupted())
+        }
+    }
+
+    /// Completes when somebody asks to stop now.
+    pub async fn now(&self) {
+        loop {
+            let notified = self.0.1.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if self.level() == Stop::Now {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Runs `work`, abandoning it when somebody asks to stop now.
+    pub async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.now() => Err(interrupted()),
+            done = work => done,
+        }
+    }
+}
+
+fn interrupted() -> Error {
+    Error::new(&INTERRUPTED, "interrupted")
+}
+
+/// A point in time by which something must have happened.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    at: Instant,
+    allowed: Duration,
+}
+
+impl Deadline {
+    /// A deadline `allowed` from now.
+    pub fn after(allowed: Duration) -> Self {
+        Deadline {
+            at: Instant::now() + allowed,
+            allowed,
+        }
+    }
+
+    /// What is left; zero once it has passed.
+    pub fn left(&self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether it has passed.
+    pub fn passed(&self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// The whole time that was allowed.
+    pub fn allowed(&self) -> Duration {
+        self.allowed
+    }
+
+    /// Runs `work` until the deadline; `what` names it in the error, as in "connecting to Postgres".
+    pub async fn run<T>(&self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout(self.left(), work).await {
+            Ok(done) => done,
+            Err(_) => Err(Error::new(
+                &TIMEOUT,
+                format!("{what} took longer than {}", Span(self.allowed)),
+            )),
+        }
+    }
+}
+
+/// One look at something that is waited for.
+pub enum Look<T> {
+    /// It has happened.
+    Ready(T),
+    /// Not yet; the status is reported if the deadline passes.
+    NotYet(String),
+}
+
+/// Looks again and again, first quickly and then every `pause`, until ready or the deadline passes.
+pub async fn poll<T, F>(
+    what: &str,
+    deadline: Deadline,
+    pause: Duration,
+    mut look: impl FnMut() -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<Look<T>>>,
+{
+    let mut next = Duration::from_millis(10).min(pause);
+    loop {
+        let status = match look().await? {
+            Look::Ready(value) => return Ok(value),
+            Look::NotYet(status) => status,
+        };
+        if deadline.passed() {
+            return Err(Error::new(
+                &TIMEOUT,
+                format!(
+                    "{what} did not happen within {}: last seen: {status}",
+                    Span(deadline.allowed)
+                ),
+            ));
+        }
+        tokio::time::sleep(next.min(deadline.left())).await;
+        next = (next * 2).min(pause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn poll_reports_the_last_status() {
+        let deadline = Deadline::after(Duration::from_millis(30));
+        let result: Result<()> = poll(
+            "the server's start",
+            deadline,
+            Duration::from_millis(5),
+            async || Ok(Look::NotYet("starting".into())),
+        )
+        .await;
+        let error = result.expect_err("times out");
+        assert!(error.to_string().contains("last seen: starting"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_second_signal_abandons_work_in_flight() {
+        let cancel = Cancel::new();
+        assert_eq!(cancel.raise(), Stop::BetweenEffects);
+        assert!(cancel.check().is_err());
+        let other = cancel.clone();
+        let waiting =
+            tokio::spawn(async move { other.guard(std::future::pending::<Result<()>>()).await });
+        tokio::task::yield_now().await;
+        assert_eq!(cancel.raise(), Stop::Now);
+        assert!(waiting.await.expect("joins").is_err());
+    }
+}
