@@ -1,1 +1,3 @@
+//! Thin binary: all logic lives in the library.
+
 fn main() {}

@@ -159,7 +159,7 @@ impl fmt::Display for Span {
         if millis < 1_000 {
             return write!(f, "{millis}ms");
         }
-        if millis < 60_000 && millis % 1_000 != 0 {
+        if millis < 60_000 && !millis.is_multiple_of(1_000) {
             return write!(f, "{}.{}s", millis / 1_000, (millis % 1_000) / 100);
         }
         let seconds = self.0.as_secs();

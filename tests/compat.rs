@@ -1,1 +1,1 @@
-
+//! Old samples of everything we write must still parse.

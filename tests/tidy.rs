@@ -1,1 +1,1 @@
-
+//! Mechanical taste.

@@ -1,1 +1,1 @@
-
+//! Hermetic tests of the command line.

@@ -1,1 +1,1 @@
-
+//! Tests of the engine over fakes.
