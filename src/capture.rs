@@ -220,12 +220,14 @@ pub trait PartReader: Send {
     }
 }
 
+type SharedParts = std::sync::Arc<std::sync::Mutex<BTreeMap<String, (PartInfo, Vec<u8>)>>>;
+
 /// A sink and source in memory, for tests of providers and of the engine.
 #[derive(Default)]
-pub struct MemoryParts(std::sync::Arc<std::sync::Mutex<BTreeMap<String, (PartInfo, Vec<u8>)>>>);
+pub struct MemoryParts(SharedParts);
 
 struct MemoryWriter {
-    parts: std::sync::Arc<std::sync::Mutex<BTreeMap<String, (PartInfo, Vec<u8>)>>>,
+    parts: SharedParts,
     name: String,
     format: String,
     bytes: Vec<u8>,

@@ -7,6 +7,7 @@ pub mod error;
 pub mod event;
 pub mod exit;
 pub mod identity;
+pub mod providers;
 pub mod sandbox;
 pub mod secret;
 pub mod time;

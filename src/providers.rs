@@ -1,0 +1,1 @@
+//! One folder per outside system: typed facts and actions, no printing, no policy.
