@@ -1,0 +1,48 @@
+# summitctl: the everyday commands. `make demo` and `make test` work on a bare Debian machine; see .ci/setup.
+
+# dev or release. The dev profile optimises what carries bytes, and builds in a fraction of the time.
+PROFILE ?= dev
+# What `make demo` adds to the command line.
+ARGS ?=
+# The live tests start real servers: two at a time is what two cores carry.
+RUST_TEST_THREADS ?= 2
+export RUST_TEST_THREADS
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/summitctl
+
+.PHONY: help setup build demo test test-all check-tests lint completions clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install or fetch what is missing
+	@.ci/setup
+
+build: ## Build the program
+	cargo build --locked --profile $(PROFILE)
+
+demo: setup build ## The golden path on a throw-away stack
+	$(BIN) golden-path $(ARGS)
+
+test: setup lint check-tests ## Every test of the core
+
+check-tests:
+	cargo test --locked
+
+test-all: test ## The tests, the documentation and the dependency policy
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	cargo deny --locked check
+
+lint: ## Formatting and lints
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+completions: build ## Write the shell completions that the repository carries
+	mkdir -p completions
+	$(BIN) completions bash > completions/summitctl.bash
+	$(BIN) completions zsh > completions/_summitctl
+	$(BIN) completions fish > completions/summitctl.fish
+
+clean: ## Remove what was built; the cache of servers stays
+	cargo clean
