@@ -1,1 +1,3 @@
 //! One folder per outside system: typed facts and actions, no printing, no policy.
+
+pub mod postgres;

@@ -3,6 +3,8 @@
 //! A server's folder holds `server.json` (the [`Record`]), `password` (mode 0600), `server.log` and its data. A process
 //! is known by pid *and* start time, so that a recycled pid is never taken for ours.
 
+pub mod postgres;
+
 use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};

@@ -1,1 +1,2 @@
 //! Tests on real servers. A missing server fails a test; it never skips it.
+mod postgres;

@@ -1,0 +1,58 @@
+//! PostgreSQL 14 to 18, RDS and Aurora included: where a server is, whether it answers, what it is, and what it holds.
+//!
+//! Nothing here needs files on the server or a superuser. Reading runs in read-only sessions. Statements are fixed
+//! texts; the only parts that vary are identifiers, which [`sql::ident`] quotes, and literals, which are bound or quoted.
+
+pub mod session;
+pub mod sql;
+pub mod target;
+pub mod tools;
+
+pub use session::{Health, ping};
+pub use target::{Target, TlsMode};
+
+use crate::reasons;
+
+/// The schema that holds what summitctl itself keeps in a database: the marker. Never captured, never compared.
+pub const OWN_SCHEMA: &str = "summitctl";
+
+/// The oldest major version that is supported.
+pub const OLDEST_MAJOR: u32 = 14;
+
+/// The database that every server has, from which others are created, renamed and dropped.
+pub const MAINTENANCE_DATABASE: &str = "postgres";
+
+reasons! {
+    /// The DSN has the wrong form.
+    BAD_DSN = "postgres.bad-dsn", Usage,
+        "The connection URL has the wrong form. It is `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full`; the characters `@ / : ? # %` in a user or password are percent-encoded.";
+    /// No connection could be made.
+    UNREACHABLE = "postgres.unreachable", Unreachable,
+        "No connection to Postgres could be made: name resolution, the network or a refused port. The message holds the system's own words.";
+    /// The connection broke while in use.
+    CONNECTION_LOST = "postgres.connection-lost", Unreachable,
+        "The connection to Postgres broke while it was in use: the server stopped, restarted, or ended the session. Nothing that was being written counts; run it again.";
+    /// The server refused the login.
+    LOGIN_REFUSED = "postgres.login-refused", Unreachable,
+        "Postgres refused the login: the user, the password, or the rules in pg_hba.conf. `summitctl config show` says where the password came from.";
+    /// The database does not exist.
+    NO_DATABASE = "postgres.no-database", Unreachable,
+        "The server answers, but has no database of this name.";
+    /// The server does not take connections now.
+    NOT_ACCEPTING = "postgres.not-accepting", Unreachable,
+        "The server answers but takes no ordinary connections now: it starts up, shuts down, recovers, or its connection slots are all in use.";
+    /// TLS could not be agreed on.
+    TLS_FAILED = "postgres.tls", Unreachable,
+        "TLS could not be agreed on: the server does not offer it, its certificate is not trusted or has another name. `sslrootcert` names the authority's certificate; `sslmode` says how much is verified.";
+    /// The version is too old.
+    UNSUPPORTED_VERSION = "postgres.unsupported-version", Usage,
+        "The server's version is older than 14, the oldest one supported.";
+    /// The role lacks a right.
+    PERMISSION_DENIED = "postgres.permission-denied", Failed,
+        "The role lacks a right that is needed. The message names the object; grant the right, or use a role that has it (`pg_read_all_data` is enough for captures).";
+    /// A statement failed.
+    QUERY_FAILED = "postgres.query-failed", Failed, "Postgres refused a statement; the message holds its words and its SQLSTATE.";
+    /// A client program is missing or too old.
+    CLIENT_PROGRAM = "postgres.client-program", Usage,
+        "`pg_dump` or `pg_restore` is missing or older than the server. Install the Debian package `postgresql-client-NN` of the server's major version; older clients cannot dump newer servers.";
+}

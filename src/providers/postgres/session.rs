@@ -1,0 +1,271 @@
+//! One connection to Postgres: made with a deadline, read-only unless asked otherwise, its errors told apart.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sqlx::postgres::{PgConnection, PgDatabaseError};
+use sqlx::{ConnectOptions as _, Row as _};
+
+use super::{
+    BAD_DSN, CONNECTION_LOST, LOGIN_REFUSED, NO_DATABASE, NOT_ACCEPTING, OLDEST_MAJOR,
+    PERMISSION_DENIED, QUERY_FAILED, TLS_FAILED, Target, UNREACHABLE, UNSUPPORTED_VERSION,
+};
+use crate::error::{Error, Result, TIMEOUT};
+use crate::wait::Deadline;
+
+/// How long a connection may take to be made where the caller has no deadline of its own.
+pub const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Whether a session may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Every transaction is read-only; a statement that writes is refused by the server.
+    Read,
+    /// Transactions may write.
+    Write,
+}
+
+/// What a server says when it is asked whether it is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    /// Its version, as it says: `15.14 (Debian 15.14-0+deb12u1)`.
+    pub version: String,
+    /// From the start of the connection to the answer of a query.
+    pub latency: Duration,
+    /// `major`, `in-recovery`, `database`, `tls`, `connections`, `max-connections`, `database-bytes`; what could not
+    /// be read is absent.
+    pub facts: BTreeMap<String, Value>,
+}
+
+/// Connects, logs in, and runs real queries, all before the deadline.
+pub async fn ping(target: &Target, deadline: Deadline) -> Result<Health> {
+    let began = Instant::now();
+    let mut session = connect(target, Access::Read, deadline).await?;
+    let work = async {
+        let row = sqlx::query(
+            "SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS in_recovery",
+        )
+        .fetch_one(&mut session)
+        .await
+        .map_err(|e| failed(target, "ask the version", e))?;
+        let latency = began.elapsed();
+        let facts = health_facts(target, &mut session, &row).await?;
+        Ok(Health {
+            version: row.get("version"),
+            latency,
+            facts,
+        })
+    };
+    within(target, deadline, work).await
+}
+
+async fn health_facts(
+    target: &Target,
+    session: &mut PgConnection,
+    row: &sqlx::postgres::PgRow,
+) -> Result<BTreeMap<String, Value>> {
+    let mut facts = BTreeMap::from([
+        ("major".to_owned(), json!(major(target, session).await?)),
+        ("database".to_owned(), json!(target.database)),
+        (
+            "in-recovery".to_owned(),
+            json!(row.get::<bool, _>("in_recovery")),
+        ),
+    ]);
+    let more = sqlx::query(
+        "SELECT (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS tls,
+                (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+                current_setting('max_connections')::int8 AS max_connections,
+                pg_database_size(current_database()) AS bytes",
+    )
+    .fetch_one(session)
+    .await;
+    // A role with few rights may be refused one of these; the server is healthy all the same.
+    if let Ok(more) = more {
+        if let Some(tls) = more.get::<Option<bool>, _>("tls") {
+            facts.insert("tls".to_owned(), json!(tls));
+        }
+        for (name, column) in [
+            ("connections", "connections"),
+            ("max-connections", "max_connections"),
+            ("database-bytes", "bytes"),
+        ] {
+            facts.insert(name.to_owned(), json!(more.get::<i64, _>(column)));
+        }
+    }
+    Ok(facts)
+}
+
+/// Opens a session. Versions older than 14 are refused here, once for all.
+pub async fn connect(target: &Target, access: Access, deadline: Deadline) -> Result<PgConnection> {
+    if let Some(path) = &target.root_cert
+        && let Err(e) = std::fs::metadata(path)
+    {
+        return Err(Error::new(
+            &BAD_DSN,
+            format!("cannot read `sslrootcert` `{}`", path.display()),
+        )
+        .caused_by(e));
+    }
+    let work = async {
+        let mut session = target
+            .connect_options()
+            .connect()
+            .await
+            .map_err(|e| failed(target, "connect", e))?;
+        let major = major(target, &mut session).await?;
+        if major < OLDEST_MAJOR {
+            return Err(Error::new(
+                &UNSUPPORTED_VERSION,
+                format!(
+                    "Postgres {major} at `{}` is not supported",
+                    target.endpoint()
+                ),
+            )
+            .hint(format!(
+                "The oldest supported version is {OLDEST_MAJOR}; upgrade the server."
+            )));
+        }
+        if access == Access::Read {
+            run(
+                target,
+                &mut session,
+                "SET default_transaction_read_only = on",
+            )
+            .await?;
+        }
+        Ok(session)
+    };
+    within(target, deadline, work).await
+}
+
+/// [`connect`] with the ordinary patience.
+pub async fn open(target: &Target, access: Access) -> Result<PgConnection> {
+    connect(target, access, Deadline::after(CONNECT_PATIENCE)).await
+}
+
+/// The server's major version.
+pub(super) async fn major(target: &Target, session: &mut PgConnection) -> Result<u32> {
+    let number: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int4")
+        .fetch_one(session)
+        .await
+        .map_err(|e| failed(target, "ask the version", e))?;
+    Ok(u32::try_from(number).unwrap_or(0) / 10_000)
+}
+
+/// Runs one or several statements that return nothing. The text must come from constants and [`super::sql`]'s quoting.
+pub(super) async fn run(target: &Target, session: &mut PgConnection, sql: &str) -> Result<()> {
+    let what = what_of(sql);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .execute(session)
+        .await
+        .map_err(|e| failed(target, &what, e))?;
+    Ok(())
+}
+
+/// The first line of a statement, cut short, for messages.
+fn what_of(sql: &str) -> String {
+    let line = sql.trim().lines().next().unwrap_or_default();
+    let short: String = line.chars().take(80).collect();
+    format!("run `{}`", short.trim())
+}
+
+async fn within<T>(
+    target: &Target,
+    deadline: Deadline,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    deadline
+        .run("the answer of Postgres", work)
+        .await
+        .map_err(|e| {
+            if e.reason() == &TIMEOUT {
+                Error::new(
+                    &UNREACHABLE,
+                    format!("cannot reach Postgres {}", target.place()),
+                )
+                .caused_by(e)
+            } else {
+                e
+            }
+        })
+}
+
+/// Turns sqlx's error into ours: what was tried, where, and why not. Row contents (the server's DETAIL and CONTEXT)
+/// are left out, because errors end up in reports.
+pub(super) fn failed(target: &Target, what: &str, e: sqlx::Error) -> Error {
+    let place = target.place();
+    match e {
+        sqlx::Error::Database(db) => match db.try_downcast_ref::<PgDatabaseError>() {
+            Some(pg) => server_said(target, what, pg),
+            None => Error::new(
+                &QUERY_FAILED,
+                format!("cannot {what} in {place}: {}", db.message()),
+            ),
+        },
+        sqlx::Error::Tls(cause) => Error::new(
+            &TLS_FAILED,
+            format!(
+                "cannot agree on TLS with Postgres {place} (`sslmode={}`)",
+                target.tls.name()
+            ),
+        )
+        .caused_by(cause),
+        sqlx::Error::Io(cause) if what == "connect" => {
+            Error::new(&UNREACHABLE, format!("cannot reach Postgres {place}")).caused_by(cause)
+        }
+        sqlx::Error::Io(cause) => Error::new(
+            &CONNECTION_LOST,
+            format!("lost the connection to Postgres {place} while trying to {what}"),
+        )
+        .caused_by(cause),
+        sqlx::Error::Configuration(cause) => {
+            Error::new(&BAD_DSN, format!("cannot {what} to {place}")).caused_by(cause)
+        }
+        other => Error::new(&QUERY_FAILED, format!("cannot {what} in {place}")).caused_by(other),
+    }
+}
+
+/// SQLSTATE codes: PostgreSQL documentation, appendix A.
+fn server_said(target: &Target, what: &str, pg: &PgDatabaseError) -> Error {
+    let place = target.place();
+    let said = format!("{} (SQLSTATE {})", pg.message(), pg.code());
+    match pg.code() {
+        "28P01" | "28000" => Error::new(
+            &LOGIN_REFUSED,
+            format!(
+                "Postgres at `{}` refused the login of `{}` to `{}`: {said}",
+                target.endpoint(),
+                target.user,
+                target.database
+            ),
+        ),
+        "3D000" => Error::new(
+            &NO_DATABASE,
+            format!(
+                "Postgres at `{}` has no database `{}`",
+                target.endpoint(),
+                target.database
+            ),
+        ),
+        "57P03" | "53300" => Error::new(
+            &NOT_ACCEPTING,
+            format!("Postgres {place} takes no connections now: {said}"),
+        ),
+        // 55000 at connection time: the database has ALLOW_CONNECTIONS false.
+        "55000" if what == "connect" => Error::new(
+            &NOT_ACCEPTING,
+            format!("Postgres {place} takes no connections now: {said}"),
+        ),
+        "57P01" | "57P02" | "08006" => Error::new(
+            &CONNECTION_LOST,
+            format!("Postgres {place} ended the session while trying to {what}: {said}"),
+        ),
+        "42501" => Error::new(
+            &PERMISSION_DENIED,
+            format!("`{}` may not {what} in {place}: {said}", target.user),
+        ),
+        _ => Error::new(&QUERY_FAILED, format!("cannot {what} in {place}: {said}")),
+    }
+}

@@ -1,0 +1,126 @@
+//! The throw-away server itself: started, adopted, restarted, stopped, and refused.
+
+use std::time::Duration;
+
+use summitctl::providers::postgres::ping;
+use summitctl::sandbox::servers::postgres::{Options, start, stop};
+use summitctl::sandbox::servers::{Record, log_tail};
+use summitctl::secret::Secret;
+use summitctl::wait::Deadline;
+
+use super::{Folder, scratch};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_once_survives_a_lost_record_and_restarts_with_its_data() {
+    let folder = Folder::new();
+    let options = Options::default();
+    let first = start(folder.path(), &options).await.expect("starts");
+    let before = Record::load(folder.path())
+        .expect("reads")
+        .expect("is there");
+
+    let second = start(folder.path(), &options).await.expect("is a no-op");
+    assert_eq!(first.port, second.port);
+    let after = Record::load(folder.path())
+        .expect("reads")
+        .expect("is there");
+    assert_eq!(before.process, after.process);
+
+    // As if we had been killed between spawning and recording.
+    let mut forgotten = after.clone();
+    forgotten.process = None;
+    forgotten.save(folder.path()).expect("saves");
+    start(folder.path(), &options).await.expect("adopts");
+    let adopted = Record::load(folder.path())
+        .expect("reads")
+        .expect("is there");
+    assert_eq!(adopted.process, before.process);
+
+    stop(folder.path()).await.expect("stops");
+    stop(folder.path())
+        .await
+        .expect("stopping twice is a no-op");
+    let down = ping(&first.target(), Deadline::after(Duration::from_secs(5)))
+        .await
+        .expect_err("is down");
+    assert_eq!(down.reason().code, "postgres.unreachable");
+
+    let again = start(folder.path(), &options).await.expect("starts again");
+    assert!(
+        again.version.starts_with(|c: char| c.is_ascii_digit()),
+        "{}",
+        again.version
+    );
+    assert_eq!(again.password, first.password);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_replaced_by_a_free_one() {
+    let folder = Folder::new();
+    let occupier = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    let taken = occupier.local_addr().expect("has an address").port();
+    Record::new("postgres", taken, "postgres")
+        .save(folder.path())
+        .expect("saves");
+    let running = start(folder.path(), &Options::scratch(None))
+        .await
+        .expect("starts");
+    assert_ne!(running.port, taken);
+    assert!(log_tail(folder.path(), 50).contains("Address already in use"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absent_version_names_the_package() {
+    let folder = Folder::new();
+    let error = start(folder.path(), &Options::scratch(Some(99)))
+        .await
+        .expect_err("no such version");
+    assert_eq!(error.reason().code, "sandbox.missing-program");
+    assert!(
+        error.hints()[0].contains("postgresql-99"),
+        "{:?}",
+        error.hints()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_and_addresses_fail_with_their_own_reasons() {
+    let (_folder, running) = scratch().await;
+    let soon = || Deadline::after(Duration::from_secs(5));
+    let good = running.target();
+    let health = ping(&good, soon()).await.expect("answers");
+    assert_eq!(health.facts["in-recovery"], false);
+    assert_eq!(health.facts["tls"], false);
+
+    let mut wrong = good.clone();
+    wrong.password = Some(Secret::new("canary-Zx81-wrong"));
+    let error = ping(&wrong, soon()).await.expect_err("wrong password");
+    assert_eq!(error.reason().code, "postgres.login-refused");
+    assert!(!format!("{error:?}").contains("canary-Zx81-wrong"));
+
+    let error = ping(&good.with_database("nowhere"), soon())
+        .await
+        .expect_err("no such database");
+    assert_eq!(error.reason().code, "postgres.no-database");
+    assert!(error.to_string().contains("`nowhere`"), "{error}");
+
+    let mut refused = good.clone();
+    refused.port = 1;
+    let error = ping(&refused, soon()).await.expect_err("nobody listens");
+    assert_eq!(error.reason().code, "postgres.unreachable");
+
+    let mut nameless = good.clone();
+    nameless.host = "no-such-host.invalid".to_owned();
+    let error = ping(&nameless, soon()).await.expect_err("no such name");
+    assert_eq!(error.reason().code, "postgres.unreachable");
+
+    let mut tls = good.clone();
+    tls.tls = summitctl::providers::postgres::TlsMode::Require;
+    let error = ping(&tls, soon()).await.expect_err("no TLS there");
+    assert_eq!(error.reason().code, "postgres.tls");
+
+    let socket = running.socket.clone().expect("a short path has a socket");
+    let mut local = good.clone();
+    local.host = socket.display().to_string();
+    ping(&local, soon()).await.expect("answers on its socket");
+}
