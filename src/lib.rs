@@ -10,5 +10,6 @@ pub mod identity;
 pub mod providers;
 pub mod sandbox;
 pub mod secret;
+pub mod sign;
 pub mod time;
 pub mod wait;
