@@ -6,6 +6,7 @@ pub mod consent;
 pub mod error;
 pub mod event;
 pub mod exit;
+pub mod expr;
 pub mod identity;
 pub mod providers;
 pub mod sandbox;
