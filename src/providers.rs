@@ -1,3 +1,4 @@
 //! One folder per outside system: typed facts and actions, no printing, no policy.
 
 pub mod postgres;
+pub mod redis;

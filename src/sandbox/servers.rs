@@ -4,6 +4,7 @@
 //! is known by pid *and* start time, so that a recycled pid is never taken for ours.
 
 pub mod postgres;
+pub mod redis;
 
 use std::fs;
 use std::io::Write as _;

@@ -1,0 +1,47 @@
+//! Redis on real servers that each test starts itself: health, errors, capture, restore, fingerprints.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use summitctl::providers::redis::{Target, identify, ping, plant_marker, read_marker};
+use summitctl::sandbox::servers::redis::{Options, Running, start, stop};
+use summitctl::secret::Secret;
+use summitctl::wait::Deadline;
+
+mod server;
+
+/// A server of a test: ended and removed with it, even if the test fails.
+pub struct Server {
+    pub running: Running,
+    root: PathBuf,
+}
+
+impl Server {
+    pub async fn start(options: &Options) -> Server {
+        let mut bytes = [0_u8; 8];
+        getrandom::fill(&mut bytes).expect("random numbers");
+        let name = format!("summitctl-redis-{:016x}", u64::from_le_bytes(bytes));
+        let root = std::env::temp_dir().join(name);
+        let running = start(&root, options).await.expect("Redis starts");
+        Server { running, root }
+    }
+
+    pub async fn scratch() -> Server {
+        Server::start(&Options::scratch()).await
+    }
+
+    pub fn target(&self) -> Target {
+        self.running.target()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.running.process.signal(rustix::process::Signal::KILL);
+        let _ = std::fs::remove_dir_all(&self.root);
+    }
+}
+
+pub fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(5))
+}
