@@ -2,4 +2,5 @@
 //!
 //! Everything lives in one labelled folder. Nothing without our label is ever touched or removed.
 
+pub mod platform;
 pub mod servers;
