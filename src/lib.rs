@@ -2,6 +2,7 @@
 #![doc = include_str!("../docs/code-map.md")]
 
 pub mod capture;
+pub mod check;
 pub mod consent;
 pub mod error;
 pub mod event;
