@@ -243,7 +243,7 @@ impl<T> Context<T> for Result<T> {
 }
 
 /// A machine-readable error, as `--output json` and the journal hold it.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Report {
     /// The stable reason code.
     pub reason: String,

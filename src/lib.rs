@@ -4,11 +4,13 @@
 pub mod capture;
 pub mod check;
 pub mod consent;
+pub mod engine;
 pub mod error;
 pub mod event;
 pub mod exit;
 pub mod expr;
 pub mod identity;
+pub mod pid;
 pub mod providers;
 pub mod sandbox;
 pub mod secret;

@@ -1,0 +1,889 @@
+//! Executes a plan: intent before each effect, outcome after it, and a second look in between.
+//!
+//! Independent steps run side by side. Cancellation is honoured between effects (first Ctrl-C) or at once (second); in
+//! both cases the journal says what was done and `resume` goes on: what is in doubt is re-observed, then adopted or done
+//! again. A changing run stops at its first failure.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+
+use crate::consent::{Consent, Effect, PLAN_CHANGED};
+use crate::error::{Context as _, Error, Report, Result, TIMEOUT};
+use crate::event::{Event, Events, StepEnd};
+use crate::exit::Exit;
+use crate::pid::{Process, host_name};
+use crate::reasons;
+use crate::wait::Cancel;
+
+use super::bind;
+use super::journal::{CRASH, Journal, Record};
+use super::lease::Lease;
+use super::plan::{Forecast, OnFailure, Plan, PlannedStep};
+use super::registry::{ErasedStep, Registry};
+use super::replay::{RunState, StepState};
+use super::step::{ApplyCx, Decision, Facts, Grant, IdempotencyKey, ReadCx, Undo};
+
+reasons! {
+    /// An expectation was not met.
+    EXPECTATION = "step.expectation", Failed,
+        "A step did what it does, but what it saw is not what the runbook or command expects. The message holds the expression and the values.";
+    /// The world does not allow it.
+    BLOCKED = "step.blocked", Refused, "A step cannot be done in the present state of the world. The message says what stands in the way.";
+    /// It failed.
+    FAILED = "step.failed", Failed, "A step failed. The causes below it say why; the run can be resumed once that is mended.";
+    /// The effect could not be seen afterwards.
+    NOT_SEEN = "step.not-seen", Failed,
+        "A step's effect was made without an error, but a second look does not show it. Nothing is taken on trust, so the run stopped.";
+}
+
+/// How one step ended, for reports.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct StepReport {
+    /// The step's id.
+    pub id: String,
+    /// Its kind.
+    pub kind: String,
+    /// A few words.
+    pub title: String,
+    /// What it may do to the world.
+    pub effect: Effect,
+    /// How it ended; absent if it was not reached.
+    pub end: Option<StepEnd>,
+    /// Whether its effect was found in place after a crash and adopted.
+    pub adopted: bool,
+    /// Seconds it took, in the process that ended it.
+    pub seconds: Option<f64>,
+    /// What it saw.
+    pub observed: Value,
+    /// Why it failed.
+    pub error: Option<Report>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct RunReport {
+    /// The run's id.
+    pub run: String,
+    /// The operation.
+    pub operation: String,
+    /// The context's name.
+    pub context: String,
+    /// The plan's digest.
+    pub plan_digest: String,
+    /// The exit code it leads to.
+    pub exit_code: u8,
+    /// Whether an earlier process started it.
+    pub resumed: bool,
+    /// Whether `run resume` can go on.
+    pub resumable: bool,
+    /// Seconds this process spent on it.
+    pub seconds: f64,
+    /// The steps, in plan order.
+    pub steps: Vec<StepReport>,
+    /// Why it stopped, if it did not finish.
+    pub error: Option<Report>,
+}
+
+impl RunReport {
+    /// The exit code as a type.
+    pub fn exit(&self) -> Exit {
+        Exit::ALL
+            .iter()
+            .copied()
+            .find(|e| e.code() == self.exit_code)
+            .unwrap_or(Exit::Bug)
+    }
+
+    /// What the step with this id saw.
+    pub fn observed(&self, step: &str) -> Option<&Value> {
+        self.steps
+            .iter()
+            .find(|s| s.id == step)
+            .map(|s| &s.observed)
+    }
+}
+
+/// Executes plans over a world.
+pub struct Executor<'a, W> {
+    /// The step kinds.
+    pub registry: &'a Registry<W>,
+    /// What the steps work on.
+    pub world: &'a W,
+    /// Where events go.
+    pub events: Events,
+    /// Whether somebody wants to stop.
+    pub cancel: Cancel,
+    /// How many steps may run side by side.
+    pub jobs: usize,
+}
+
+/// One run in this process.
+struct Run<'r, W> {
+    executor: &'r Executor<'r, W>,
+    plan: &'r Plan,
+    run: &'r str,
+    consent: &'r Consent,
+    lease: &'r dyn Lease,
+    journal: Mutex<Journal>,
+    /// The effects this process has announced: what `undo` takes back if the run stops.
+    intents: Mutex<BTreeMap<String, Value>>,
+}
+
+/// What a step came to.
+struct Ended {
+    end: StepEnd,
+    adopted: bool,
+    observed: Facts,
+}
+
+impl<W: Send + Sync + 'static> Executor<'_, W> {
+    /// Starts a run: the journal must be new.
+    pub async fn start(
+        &self,
+        plan: &Plan,
+        run: &str,
+        consent: &Consent,
+        lease: &dyn Lease,
+        mut journal: Journal,
+    ) -> Result<RunReport> {
+        let digest = plan.digest();
+        if consent.plan_digest() != digest || consent.effect() < plan.effect() {
+            return Err(Error::bug("a run was started without consent to its plan"));
+        }
+        let consent_json = serde_json::to_value(consent)
+            .map_err(|e| Error::bug("a consent does not serialise").caused_by(e))?;
+        journal.append(&Record::Started {
+            version: 1,
+            run: run.to_owned(),
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host_name(),
+            process: Process::current(),
+            consent: consent_json,
+            plan: Box::new(plan.clone()),
+            digest,
+        })?;
+        let run = Run {
+            executor: self,
+            plan,
+            run,
+            consent,
+            lease,
+            journal: Mutex::new(journal),
+            intents: Mutex::default(),
+        };
+        run.execute(BTreeMap::new(), false).await
+    }
+
+    /// Goes on with a run that an earlier process left.
+    pub async fn resume(
+        &self,
+        state: &RunState,
+        consent: &Consent,
+        lease: &dyn Lease,
+        mut journal: Journal,
+    ) -> Result<RunReport> {
+        journal.append(&Record::Resumed {
+            host: host_name(),
+            process: Process::current(),
+        })?;
+        let run = Run {
+            executor: self,
+            plan: &state.plan,
+            run: &state.run,
+            consent,
+            lease,
+            journal: Mutex::new(journal),
+            intents: Mutex::default(),
+        };
+        run.execute(state.steps.clone(), true).await
+    }
+
+    /// Takes back what a run did, newest effect first, and ends it for good.
+    pub async fn abort(
+        &self,
+        state: &RunState,
+        consent: &Consent,
+        lease: &dyn Lease,
+        mut journal: Journal,
+    ) -> Result<RunReport> {
+        journal.append(&Record::Resumed {
+            host: host_name(),
+            process: Process::current(),
+        })?;
+        let began = Instant::now();
+        let run = Run {
+            executor: self,
+            plan: &state.plan,
+            run: &state.run,
+            consent,
+            lease,
+            journal: Mutex::new(journal),
+            intents: Mutex::default(),
+        };
+        let mut states = state.steps.clone();
+        let clean = run.undo_all(&mut states, &state.effects).await?;
+        let exit = if clean { Exit::Ok } else { Exit::Failed };
+        run.journal.lock().await.append(&Record::Ended {
+            exit_code: exit.code(),
+            aborted: true,
+        })?;
+        Ok(run.report(&states, exit, true, false, None, began.elapsed()))
+    }
+}
+
+impl<W: Send + Sync + 'static> Run<'_, W> {
+    async fn execute(
+        &self,
+        mut states: BTreeMap<String, StepState>,
+        resumed: bool,
+    ) -> Result<RunReport> {
+        let began = Instant::now();
+        self.executor.events.emit(Event::RunStarted {
+            run: self.run.to_owned(),
+            title: self.plan.title.clone(),
+            steps: self.plan.steps.len(),
+            plan_digest: self.plan.digest(),
+            resumed,
+        });
+        let stopped = self.drive(&mut states).await?;
+        let (exit, resumable, error) = match stopped {
+            Some((error, step)) if error.reason() == &CRASH => {
+                return Err(error.context(format!("step `{step}` was under way")));
+            }
+            Some((error, step)) => self.stop(&mut states, error, &step).await?,
+            None => {
+                let failed = states
+                    .values()
+                    .any(|s| matches!(s, StepState::Failed { .. }));
+                let exit = if failed { Exit::Failed } else { Exit::Ok };
+                self.append(&Record::Ended {
+                    exit_code: exit.code(),
+                    aborted: false,
+                })
+                .await?;
+                (exit, false, None)
+            }
+        };
+        self.executor.events.emit(Event::RunFinished {
+            run: self.run.to_owned(),
+            exit_code: exit.code(),
+        });
+        Ok(self.report(&states, exit, resumed, resumable, error, began.elapsed()))
+    }
+
+    /// Runs every step whose needs have ended until all have, one failed for good, or somebody wants to stop.
+    async fn drive(
+        &self,
+        states: &mut BTreeMap<String, StepState>,
+    ) -> Result<Option<(Error, String)>> {
+        let mut running: Vec<&str> = Vec::new();
+        let mut flying = FuturesUnordered::new();
+        let mut stopped: Option<(Error, String)> = None;
+        loop {
+            if stopped.is_none() {
+                for step in &self.plan.steps {
+                    let id = step.spec.id.as_str();
+                    let ready = flying.len() < self.executor.jobs.max(1)
+                        && !running.contains(&id)
+                        && !settled(states.get(id))
+                        && step.spec.needs.iter().all(|n| settled(states.get(n)));
+                    if !ready {
+                        continue;
+                    }
+                    let outputs = outputs(states);
+                    let doubt = match states.get(id) {
+                        Some(StepState::InDoubt { change }) => Some(change.clone()),
+                        Some(StepState::Failed { change, .. }) => change.clone(),
+                        _ => None,
+                    };
+                    running.push(id);
+                    flying.push(async move {
+                        let began = Instant::now();
+                        (
+                            step,
+                            self.step(step, &outputs, doubt).await,
+                            began.elapsed(),
+                        )
+                    });
+                }
+            }
+            let Some((step, result, took)) = flying.next().await else {
+                break;
+            };
+            let id = step.spec.id.as_str();
+            running.retain(|r| *r != id);
+            match result {
+                Ok(ended) => self.ended(states, step, ended, took).await?,
+                Err(error) if error.reason() == &CRASH => return Ok(Some((error, id.to_owned()))),
+                Err(error) if error.exit() == Exit::Interrupted => {
+                    if let Some(change) = self.intended(states, id).await {
+                        states.insert(id.to_owned(), StepState::InDoubt { change });
+                    }
+                    stopped.get_or_insert((error, id.to_owned()));
+                }
+                Err(error) => {
+                    let tolerated = step.spec.on_failure == OnFailure::Continue;
+                    self.failed(states, step, &error, tolerated, took).await?;
+                    if !tolerated {
+                        stopped.get_or_insert((error, id.to_owned()));
+                    }
+                }
+            }
+        }
+        Ok(stopped)
+    }
+
+    async fn ended(
+        &self,
+        states: &mut BTreeMap<String, StepState>,
+        step: &PlannedStep,
+        ended: Ended,
+        took: Duration,
+    ) -> Result<()> {
+        let id = &step.spec.id;
+        let seconds = took.as_secs_f64();
+        let Ended {
+            end,
+            adopted,
+            observed,
+        } = ended;
+        self.append(&Record::Done {
+            step: id.clone(),
+            end,
+            adopted,
+            seconds,
+            observed: observed.clone(),
+        })
+        .await?;
+        self.executor.events.emit(Event::StepFinished {
+            step: id.clone(),
+            kind: step.spec.kind.clone(),
+            end,
+            seconds,
+            observed: Value::Object(observed.clone()),
+        });
+        let change = self.intended(states, id).await;
+        states.insert(
+            id.clone(),
+            StepState::Ended {
+                end,
+                observed,
+                seconds,
+                change,
+                adopted,
+            },
+        );
+        Ok(())
+    }
+
+    /// The effect that was announced for a step, by this process or an earlier one.
+    async fn intended(&self, states: &BTreeMap<String, StepState>, step: &str) -> Option<Value> {
+        if let Some(change) = self.intents.lock().await.get(step) {
+            return Some(change.clone());
+        }
+        match states.get(step) {
+            Some(StepState::InDoubt { change }) => Some(change.clone()),
+            Some(StepState::Failed { change, .. }) => change.clone(),
+            _ => None,
+        }
+    }
+
+    async fn failed(
+        &self,
+        states: &mut BTreeMap<String, StepState>,
+        step: &PlannedStep,
+        error: &Error,
+        tolerated: bool,
+        took: Duration,
+    ) -> Result<()> {
+        let id = &step.spec.id;
+        let report = Report::from(error);
+        self.append(&Record::Failed {
+            step: id.clone(),
+            tolerated,
+            error: report.clone(),
+        })
+        .await?;
+        self.executor.events.emit(Event::StepFinished {
+            step: id.clone(),
+            kind: step.spec.kind.clone(),
+            end: StepEnd::Failed,
+            seconds: took.as_secs_f64(),
+            observed: json!({"reason": report.reason, "message": error.one_line()}),
+        });
+        let change = self.intended(states, id).await;
+        states.insert(
+            id.clone(),
+            StepState::Failed {
+                error: report,
+                tolerated,
+                change,
+            },
+        );
+        Ok(())
+    }
+
+    /// The run stops: for good with everything undone, or paused.
+    async fn stop(
+        &self,
+        states: &mut BTreeMap<String, StepState>,
+        error: Error,
+        step: &str,
+    ) -> Result<(Exit, bool, Option<Report>)> {
+        let exit = error.exit();
+        let undo = self
+            .plan
+            .step(step)
+            .is_some_and(|s| s.spec.on_failure == OnFailure::Undo);
+        if undo && exit != Exit::Interrupted {
+            let order: Vec<String> = self.plan.steps.iter().map(|s| s.spec.id.clone()).collect();
+            self.undo_all(states, &order).await?;
+            self.append(&Record::Ended {
+                exit_code: exit.code(),
+                aborted: true,
+            })
+            .await?;
+            return Ok((exit, false, Some(Report::from(&error))));
+        }
+        let report = Report::from(&error);
+        self.append(&Record::Paused {
+            error: report.clone(),
+        })
+        .await?;
+        Ok((exit, true, Some(report)))
+    }
+
+    async fn step(
+        &self,
+        step: &PlannedStep,
+        outputs: &Map<String, Value>,
+        doubt: Option<Value>,
+    ) -> Result<Ended> {
+        self.executor.cancel.check()?;
+        let spec = &step.spec;
+        let scope = bind::scope(&self.plan.params, self.run, outputs, None);
+        if let Some(when) = &spec.when
+            && !bind::is_true(when, &scope)?
+        {
+            return Ok(Ended {
+                end: StepEnd::Skipped,
+                adopted: false,
+                observed: Facts::new(),
+            });
+        }
+        let kind = self.executor.registry.get(&spec.kind)?;
+        let args = bind::resolve(&spec.args, &scope)?;
+        self.executor.events.emit(Event::StepStarted {
+            step: spec.id.clone(),
+            kind: spec.kind.clone(),
+            title: kind.title(&args)?,
+            effect: kind.effect(&args)?,
+        });
+        let ended = self.settle(step, kind, &args, doubt).await?;
+        for expectation in &spec.expect {
+            let scope = bind::scope(&self.plan.params, self.run, outputs, Some(&ended.observed));
+            if !bind::is_true(expectation, &scope)? {
+                return Err(Error::new(
+                    &EXPECTATION,
+                    format!("step `{}` saw something else than `{expectation}`", spec.id),
+                )
+                .hint(format!("It saw: {}.", bind::operands(expectation, &scope))));
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Looks, decides, acts if needed, and looks again.
+    async fn settle(
+        &self,
+        step: &PlannedStep,
+        kind: &dyn ErasedStep<W>,
+        args: &Value,
+        doubt: Option<Value>,
+    ) -> Result<Ended> {
+        let cx = self.read_cx(&step.spec.id);
+        if let Some(change) = &doubt {
+            if let Ok(observed) = self.limited(step, kind.verify(&cx, change)).await {
+                cx.events.note("its effect was in place already; adopted");
+                return Ok(Ended {
+                    end: StepEnd::Changed,
+                    adopted: true,
+                    observed: observed.0,
+                });
+            }
+            self.executor.cancel.check()?;
+        }
+        let decision = self
+            .tried(step, async || {
+                self.limited(step, kind.plan(&cx, args)).await
+            })
+            .await?;
+        let (change, decisive) = match decision {
+            Decision::Done(observed) => {
+                let end = match (
+                    kind.may_change() && kind.effect(args)? != Effect::Read,
+                    doubt.is_some(),
+                ) {
+                    (false, _) => StepEnd::Observed,
+                    (true, false) => StepEnd::AlreadySo,
+                    (true, true) => StepEnd::Changed,
+                };
+                return Ok(Ended {
+                    end,
+                    adopted: doubt.is_some(),
+                    observed: observed.0,
+                });
+            }
+            Decision::Blocked(blocked) => {
+                return Err(Error::new(
+                    &BLOCKED,
+                    format!("step `{}` is blocked: {}", step.spec.id, blocked.reason),
+                )
+                .hint(blocked.hint));
+            }
+            Decision::Change {
+                change, decisive, ..
+            } => (change, decisive),
+        };
+        self.covered(step, kind.effect(args)?, &decisive, doubt.is_some())?;
+        self.executor.lease_check(self.lease).await?;
+        self.executor.cancel.check()?;
+        let key = IdempotencyKey(format!("{}/{}", self.run, step.spec.id));
+        let intent = Record::Intent {
+            step: step.spec.id.clone(),
+            key: key.0.clone(),
+            change: change.clone(),
+            decisive,
+        };
+        self.append(&intent).await?;
+        self.intents
+            .lock()
+            .await
+            .insert(step.spec.id.clone(), change.clone());
+        let apply_cx = ApplyCx {
+            read: self.read_cx(&step.spec.id),
+            _sealed: (),
+        };
+        self.tried(step, async || {
+            let grant = Grant {
+                consent: self.consent,
+                lease: self.lease,
+                key: key.clone(),
+            };
+            self.limited(step, kind.apply(&apply_cx, &change, grant))
+                .await
+        })
+        .await?;
+        let observed = self
+            .limited(step, kind.verify(&cx, &change))
+            .await
+            .map_err(|e| {
+                if e.exit() == Exit::Interrupted {
+                    return e;
+                }
+                Error::new(
+                    &NOT_SEEN,
+                    format!("the effect of step `{}` is not to be seen", step.spec.id),
+                )
+                .caused_by(e)
+            })?;
+        Ok(Ended {
+            end: StepEnd::Changed,
+            adopted: false,
+            observed: observed.0,
+        })
+    }
+
+    /// Whether the consent covers what the step now wants to do.
+    fn covered(
+        &self,
+        step: &PlannedStep,
+        effect: Effect,
+        now: &Facts,
+        in_doubt: bool,
+    ) -> Result<()> {
+        let changed = |what: String| {
+            Error::new(
+                &PLAN_CHANGED,
+                format!(
+                    "step `{}` is no longer what was consented to: {what}",
+                    step.spec.id
+                ),
+            )
+            .hint("Look at the new plan with `--plan-only` and consent to it in a new run.")
+        };
+        if effect > self.consent.effect() {
+            return Err(changed(format!("its effect would be `{}`", effect.word())));
+        }
+        let planned = match &step.forecast {
+            // Half an effect of our own may have moved the facts; its change is the one that was journalled.
+            Forecast::WillChange { .. } if in_doubt => return Ok(()),
+            Forecast::WillChange { decisive, .. } => {
+                if let Some(extra) = now.keys().find(|k| !decisive.contains_key(*k)) {
+                    return Err(changed(format!("`{extra}` is new: {}", now[extra])));
+                }
+                decisive
+            }
+            Forecast::Later { decisive, .. } => decisive,
+            Forecast::AlreadySo { .. } | Forecast::WillSkip | Forecast::Looks => {
+                return Err(changed(
+                    "it had nothing to do when the plan was shown".into(),
+                ));
+            }
+            Forecast::Blocked { .. } => return Err(Error::bug("a blocked step was started")),
+        };
+        for (fact, value) in planned {
+            if now.get(fact) != Some(value) {
+                let seen = now.get(fact).map_or("gone".to_owned(), Value::to_string);
+                return Err(changed(format!("`{fact}` was {value} and is {seen}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries again as often as the step allows; an interruption is never retried.
+    async fn tried<T, F: Future<Output = Result<T>>>(
+        &self,
+        step: &PlannedStep,
+        mut work: impl FnMut() -> F,
+    ) -> Result<T> {
+        let mut left = step.spec.retries;
+        let mut pause = Duration::from_millis(200);
+        loop {
+            match work().await {
+                Ok(value) => return Ok(value),
+                Err(error)
+                    if left > 0
+                        && error.exit() != Exit::Interrupted
+                        && error.exit() != Exit::Refused =>
+                {
+                    let events = self.executor.events.within(&step.spec.id);
+                    events.note(format!("{}; trying again, {left} left", error.one_line()));
+                    left -= 1;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(10));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Bounds a piece of work by the step's timeout and by somebody who wants to stop now.
+    async fn limited<T>(
+        &self,
+        step: &PlannedStep,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let guarded = self.executor.cancel.guard(work);
+        match step.spec.timeout {
+            None => guarded.await,
+            Some(span) => tokio::time::timeout(span.0, guarded)
+                .await
+                .unwrap_or_else(|_| {
+                    Err(Error::new(
+                        &TIMEOUT,
+                        format!("step `{}` took longer than {span}", step.spec.id),
+                    ))
+                }),
+        }
+    }
+
+    /// Takes back every effect of the steps named, last one first. False if something could not be taken back.
+    async fn undo_all(
+        &self,
+        states: &mut BTreeMap<String, StepState>,
+        order: &[String],
+    ) -> Result<bool> {
+        let mut clean = true;
+        for id in order.iter().rev() {
+            let change = match states.get(id) {
+                Some(StepState::InDoubt { change }) => change.clone(),
+                Some(
+                    StepState::Ended {
+                        change: Some(change),
+                        ..
+                    }
+                    | StepState::Failed {
+                        change: Some(change),
+                        ..
+                    },
+                ) => change.clone(),
+                _ => continue,
+            };
+            let Some(step) = self.plan.step(id) else {
+                continue;
+            };
+            let kind = self.executor.registry.get(&step.spec.kind)?;
+            self.executor.cancel.check()?;
+            self.executor.lease_check(self.lease).await?;
+            self.append(&Record::UndoIntent { step: id.clone() })
+                .await?;
+            let cx = ApplyCx {
+                read: self.read_cx(id),
+                _sealed: (),
+            };
+            let key = IdempotencyKey(format!("{}/{id}/undo", self.run));
+            let grant = Grant {
+                consent: self.consent,
+                lease: self.lease,
+                key,
+            };
+            let undone = self.limited(step, kind.undo(&cx, &change, grant)).await;
+            let (ok, detail) = match undone.context(|| format!("step `{id}` cannot be undone"))? {
+                Undo::Done(observed) => (true, Value::Object(observed.0).to_string()),
+                Undo::Nothing => (true, "nothing to take back".to_owned()),
+                Undo::Impossible(why) => (false, why),
+            };
+            clean &= ok;
+            self.append(&Record::Undone {
+                step: id.clone(),
+                clean: ok,
+                detail: detail.clone(),
+            })
+            .await?;
+            self.executor.events.emit(Event::StepFinished {
+                step: id.clone(),
+                kind: step.spec.kind.clone(),
+                end: if ok { StepEnd::Undone } else { StepEnd::Failed },
+                seconds: 0.0,
+                observed: json!({"undo": detail}),
+            });
+            states.insert(id.clone(), StepState::Undone { clean: ok, detail });
+        }
+        Ok(clean)
+    }
+
+    fn read_cx<'c>(&'c self, step: &'c str) -> ReadCx<'c, W> {
+        ReadCx {
+            world: self.executor.world,
+            events: self.executor.events.within(step),
+            cancel: self.executor.cancel.clone(),
+            run: self.run,
+            step,
+        }
+    }
+
+    async fn append(&self, record: &Record) -> Result<()> {
+        self.journal.lock().await.append(record)
+    }
+
+    fn report(
+        &self,
+        states: &BTreeMap<String, StepState>,
+        exit: Exit,
+        resumed: bool,
+        resumable: bool,
+        error: Option<Report>,
+        took: Duration,
+    ) -> RunReport {
+        RunReport {
+            run: self.run.to_owned(),
+            operation: self.plan.operation.clone(),
+            context: self.plan.context.clone(),
+            plan_digest: self.plan.digest(),
+            exit_code: exit.code(),
+            resumed,
+            resumable,
+            seconds: took.as_secs_f64(),
+            steps: self
+                .plan
+                .steps
+                .iter()
+                .map(|step| report_step(step, states.get(&step.spec.id)))
+                .collect(),
+            error,
+        }
+    }
+}
+
+impl<W> Executor<'_, W> {
+    async fn lease_check(&self, lease: &dyn Lease) -> Result<()> {
+        lease.check().await
+    }
+}
+
+/// The report of one step from what the journal or the present process knows of it.
+pub fn report_step(step: &PlannedStep, state: Option<&StepState>) -> StepReport {
+    let mut report = StepReport {
+        id: step.spec.id.clone(),
+        kind: step.spec.kind.clone(),
+        title: step.title.clone(),
+        effect: step.effect,
+        end: None,
+        adopted: false,
+        seconds: None,
+        observed: Value::Object(Facts::new()),
+        error: None,
+    };
+    match state {
+        Some(StepState::Ended {
+            end,
+            observed,
+            seconds,
+            adopted,
+            ..
+        }) => {
+            report.end = Some(*end);
+            report.adopted = *adopted;
+            report.seconds = Some(*seconds);
+            report.observed = Value::Object(observed.clone());
+        }
+        Some(StepState::Failed { error, .. }) => {
+            report.end = Some(StepEnd::Failed);
+            report.error = Some(error.clone());
+        }
+        Some(StepState::InDoubt { .. }) => report.end = Some(StepEnd::Interrupted),
+        Some(StepState::Undone { clean, detail }) => {
+            report.end = Some(if *clean {
+                StepEnd::Undone
+            } else {
+                StepEnd::Failed
+            });
+            report.observed = json!({"undo": detail});
+        }
+        None => {}
+    }
+    report
+}
+
+/// Ended well, or failed in a way the run tolerates.
+fn settled(state: Option<&StepState>) -> bool {
+    matches!(
+        state,
+        Some(
+            StepState::Ended { .. }
+                | StepState::Failed {
+                    tolerated: true,
+                    ..
+                }
+        )
+    )
+}
+
+fn outputs(states: &BTreeMap<String, StepState>) -> Map<String, Value> {
+    let outputs = states.iter().filter_map(|(id, state)| match state {
+        StepState::Ended { end, observed, .. } => Some((
+            id.clone(),
+            json!({"out": observed, "end": end, "failed": false}),
+        )),
+        StepState::Failed {
+            tolerated: true,
+            error,
+            ..
+        } => Some((
+            id.clone(),
+            json!({"out": {}, "end": StepEnd::Failed, "failed": true, "reason": error.reason}),
+        )),
+        _ => None,
+    });
+    outputs.collect()
+}

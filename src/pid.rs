@@ -1,0 +1,70 @@
+//! Which process is meant: a pid alone is recycled; with its start time, boot and host it is not.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+/// This machine's host name, as uname(2) gives it.
+pub fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// `/proc/sys/kernel/random/boot_id` (random(4)): differs after each boot; empty where there is none.
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+/// A process that cannot be mistaken for another one of the same boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Process {
+    /// Its pid.
+    pub pid: i32,
+    /// Its start time in clock ticks since boot: field 22 of `/proc/PID/stat` (proc(5)).
+    pub start_ticks: u64,
+}
+
+impl Process {
+    /// The process that has this pid now; `None` if it is gone or only waits to be reaped.
+    pub fn of(pid: i32) -> Option<Process> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The command name may hold spaces and parentheses; the numbers start after its last `)`.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        if matches!(fields.next()?, "Z" | "X") {
+            return None;
+        }
+        // The state was field 3; the start time is field 22.
+        let start_ticks = fields.nth(18)?.parse().ok()?;
+        Some(Process { pid, start_ticks })
+    }
+
+    /// This process.
+    pub fn current() -> Process {
+        let pid = i32::try_from(std::process::id()).unwrap_or(0);
+        Process::of(pid).unwrap_or(Process {
+            pid,
+            start_ticks: 0,
+        })
+    }
+
+    /// Whether it still runs.
+    pub fn alive(&self) -> bool {
+        Process::of(self.pid).as_ref() == Some(self)
+    }
+
+    /// Sends a signal, if it still runs.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        if self.alive()
+            && let Some(pid) = rustix::process::Pid::from_raw(self.pid)
+        {
+            // A process that ended meanwhile is what was wanted.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+}
