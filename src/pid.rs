@@ -2,7 +2,13 @@
 
 use std::fs;
 
+use std::time::Duration;
+
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::wait::{Deadline, Look, poll};
 
 /// This machine's host name, as uname(2) gives it.
 pub fn host_name() -> String {
@@ -59,12 +65,36 @@ impl Process {
     }
 
     /// Sends a signal, if it still runs.
-    pub fn signal(&self, signal: rustix::process::Signal) {
+    pub fn signal(&self, signal: Signal) {
         if self.alive()
             && let Some(pid) = rustix::process::Pid::from_raw(self.pid)
         {
             // A process that ended meanwhile is what was wanted.
             let _ = rustix::process::kill_process(pid, signal);
         }
+    }
+
+    /// Ends it: `gentle` first, SIGKILL after `patience`.
+    pub async fn end(&self, gentle: Signal, patience: Duration) -> Result<()> {
+        self.signal(gentle);
+        let gone = |deadline| {
+            poll(
+                "the end of a process",
+                deadline,
+                Duration::from_millis(50),
+                async || {
+                    Ok(if self.alive() {
+                        Look::NotYet(format!("pid {} runs", self.pid))
+                    } else {
+                        Look::Ready(())
+                    })
+                },
+            )
+        };
+        if gone(Deadline::after(patience)).await.is_ok() {
+            return Ok(());
+        }
+        self.signal(Signal::KILL);
+        gone(Deadline::after(Duration::from_secs(10))).await
     }
 }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// import each other. Each folder of `providers/` is a module of its own.
 const LAYERS: &[&[&str]] = &[
     &[
-        "error", "exit", "secret", "wait", "time", "event", "consent", "identity", "expr",
-        "capture", "sign",
+        "error", "exit", "secret", "wait", "time", "event", "consent", "identity", "expr", "pid",
+        "sign", "capture",
     ],
     &["providers", "runbook"],
     &["config", "engine", "repository", "sandbox", "check"],

@@ -9,26 +9,28 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
-use crate::consent::{Consent, Effect, PLAN_CHANGED};
-use crate::error::{Context as _, Error, Report, Result, TIMEOUT};
+use crate::consent::Consent;
+use crate::error::{Context as _, Error, Report, Result};
 use crate::event::{Event, Events, StepEnd};
 use crate::exit::Exit;
 use crate::pid::{Process, host_name};
 use crate::reasons;
 use crate::wait::Cancel;
 
-use super::bind;
 use super::journal::{CRASH, Journal, Record};
 use super::lease::Lease;
-use super::plan::{Forecast, OnFailure, Plan, PlannedStep};
-use super::registry::{ErasedStep, Registry};
+use super::plan::{OnFailure, Plan, PlannedStep};
+use super::registry::Registry;
 use super::replay::{RunState, StepState};
-use super::step::{ApplyCx, Decision, Facts, Grant, IdempotencyKey, ReadCx, Undo};
+use super::step::{ApplyCx, Facts, Grant, IdempotencyKey, ReadCx, Undo};
+
+mod report;
+mod turn;
+
+pub use report::{RunReport, StepReport, report_step};
 
 reasons! {
     /// An expectation was not met.
@@ -41,75 +43,6 @@ reasons! {
     /// The effect could not be seen afterwards.
     NOT_SEEN = "step.not-seen", Failed,
         "A step's effect was made without an error, but a second look does not show it. Nothing is taken on trust, so the run stopped.";
-}
-
-/// How one step ended, for reports.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct StepReport {
-    /// The step's id.
-    pub id: String,
-    /// Its kind.
-    pub kind: String,
-    /// A few words.
-    pub title: String,
-    /// What it may do to the world.
-    pub effect: Effect,
-    /// How it ended; absent if it was not reached.
-    pub end: Option<StepEnd>,
-    /// Whether its effect was found in place after a crash and adopted.
-    pub adopted: bool,
-    /// Seconds it took, in the process that ended it.
-    pub seconds: Option<f64>,
-    /// What it saw.
-    pub observed: Value,
-    /// Why it failed.
-    pub error: Option<Report>,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct RunReport {
-    /// The run's id.
-    pub run: String,
-    /// The operation.
-    pub operation: String,
-    /// The context's name.
-    pub context: String,
-    /// The plan's digest.
-    pub plan_digest: String,
-    /// The exit code it leads to.
-    pub exit_code: u8,
-    /// Whether an earlier process started it.
-    pub resumed: bool,
-    /// Whether `run resume` can go on.
-    pub resumable: bool,
-    /// Seconds this process spent on it.
-    pub seconds: f64,
-    /// The steps, in plan order.
-    pub steps: Vec<StepReport>,
-    /// Why it stopped, if it did not finish.
-    pub error: Option<Report>,
-}
-
-impl RunReport {
-    /// The exit code as a type.
-    pub fn exit(&self) -> Exit {
-        Exit::ALL
-            .iter()
-            .copied()
-            .find(|e| e.code() == self.exit_code)
-            .unwrap_or(Exit::Bug)
-    }
-
-    /// What the step with this id saw.
-    pub fn observed(&self, step: &str) -> Option<&Value> {
-        self.steps
-            .iter()
-            .find(|s| s.id == step)
-            .map(|s| &s.observed)
-    }
 }
 
 /// Executes plans over a world.
@@ -462,241 +395,6 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
         Ok((exit, true, Some(report)))
     }
 
-    async fn step(
-        &self,
-        step: &PlannedStep,
-        outputs: &Map<String, Value>,
-        doubt: Option<Value>,
-    ) -> Result<Ended> {
-        self.executor.cancel.check()?;
-        let spec = &step.spec;
-        let scope = bind::scope(&self.plan.params, self.run, outputs, None);
-        if let Some(when) = &spec.when
-            && !bind::is_true(when, &scope)?
-        {
-            return Ok(Ended {
-                end: StepEnd::Skipped,
-                adopted: false,
-                observed: Facts::new(),
-            });
-        }
-        let kind = self.executor.registry.get(&spec.kind)?;
-        let args = bind::resolve(&spec.args, &scope)?;
-        self.executor.events.emit(Event::StepStarted {
-            step: spec.id.clone(),
-            kind: spec.kind.clone(),
-            title: kind.title(&args)?,
-            effect: kind.effect(&args)?,
-        });
-        let ended = self.settle(step, kind, &args, doubt).await?;
-        for expectation in &spec.expect {
-            let scope = bind::scope(&self.plan.params, self.run, outputs, Some(&ended.observed));
-            if !bind::is_true(expectation, &scope)? {
-                return Err(Error::new(
-                    &EXPECTATION,
-                    format!("step `{}` saw something else than `{expectation}`", spec.id),
-                )
-                .hint(format!("It saw: {}.", bind::operands(expectation, &scope))));
-            }
-        }
-        Ok(ended)
-    }
-
-    /// Looks, decides, acts if needed, and looks again.
-    async fn settle(
-        &self,
-        step: &PlannedStep,
-        kind: &dyn ErasedStep<W>,
-        args: &Value,
-        doubt: Option<Value>,
-    ) -> Result<Ended> {
-        let cx = self.read_cx(&step.spec.id);
-        if let Some(change) = &doubt {
-            if let Ok(observed) = self.limited(step, kind.verify(&cx, change)).await {
-                cx.events.note("its effect was in place already; adopted");
-                return Ok(Ended {
-                    end: StepEnd::Changed,
-                    adopted: true,
-                    observed: observed.0,
-                });
-            }
-            self.executor.cancel.check()?;
-        }
-        let decision = self
-            .tried(step, async || {
-                self.limited(step, kind.plan(&cx, args)).await
-            })
-            .await?;
-        let (change, decisive) = match decision {
-            Decision::Done(observed) => {
-                let end = match (
-                    kind.may_change() && kind.effect(args)? != Effect::Read,
-                    doubt.is_some(),
-                ) {
-                    (false, _) => StepEnd::Observed,
-                    (true, false) => StepEnd::AlreadySo,
-                    (true, true) => StepEnd::Changed,
-                };
-                return Ok(Ended {
-                    end,
-                    adopted: doubt.is_some(),
-                    observed: observed.0,
-                });
-            }
-            Decision::Blocked(blocked) => {
-                return Err(Error::new(
-                    &BLOCKED,
-                    format!("step `{}` is blocked: {}", step.spec.id, blocked.reason),
-                )
-                .hint(blocked.hint));
-            }
-            Decision::Change {
-                change, decisive, ..
-            } => (change, decisive),
-        };
-        self.covered(step, kind.effect(args)?, &decisive, doubt.is_some())?;
-        self.executor.lease_check(self.lease).await?;
-        self.executor.cancel.check()?;
-        let key = IdempotencyKey(format!("{}/{}", self.run, step.spec.id));
-        let intent = Record::Intent {
-            step: step.spec.id.clone(),
-            key: key.0.clone(),
-            change: change.clone(),
-            decisive,
-        };
-        self.append(&intent).await?;
-        self.intents
-            .lock()
-            .await
-            .insert(step.spec.id.clone(), change.clone());
-        let apply_cx = ApplyCx {
-            read: self.read_cx(&step.spec.id),
-            _sealed: (),
-        };
-        self.tried(step, async || {
-            let grant = Grant {
-                consent: self.consent,
-                lease: self.lease,
-                key: key.clone(),
-            };
-            self.limited(step, kind.apply(&apply_cx, &change, grant))
-                .await
-        })
-        .await?;
-        let observed = self
-            .limited(step, kind.verify(&cx, &change))
-            .await
-            .map_err(|e| {
-                if e.exit() == Exit::Interrupted {
-                    return e;
-                }
-                Error::new(
-                    &NOT_SEEN,
-                    format!("the effect of step `{}` is not to be seen", step.spec.id),
-                )
-                .caused_by(e)
-            })?;
-        Ok(Ended {
-            end: StepEnd::Changed,
-            adopted: false,
-            observed: observed.0,
-        })
-    }
-
-    /// Whether the consent covers what the step now wants to do.
-    fn covered(
-        &self,
-        step: &PlannedStep,
-        effect: Effect,
-        now: &Facts,
-        in_doubt: bool,
-    ) -> Result<()> {
-        let changed = |what: String| {
-            Error::new(
-                &PLAN_CHANGED,
-                format!(
-                    "step `{}` is no longer what was consented to: {what}",
-                    step.spec.id
-                ),
-            )
-            .hint("Look at the new plan with `--plan-only` and consent to it in a new run.")
-        };
-        if effect > self.consent.effect() {
-            return Err(changed(format!("its effect would be `{}`", effect.word())));
-        }
-        let planned = match &step.forecast {
-            // Half an effect of our own may have moved the facts; its change is the one that was journalled.
-            Forecast::WillChange { .. } if in_doubt => return Ok(()),
-            Forecast::WillChange { decisive, .. } => {
-                if let Some(extra) = now.keys().find(|k| !decisive.contains_key(*k)) {
-                    return Err(changed(format!("`{extra}` is new: {}", now[extra])));
-                }
-                decisive
-            }
-            Forecast::Later { decisive, .. } => decisive,
-            Forecast::AlreadySo { .. } | Forecast::WillSkip | Forecast::Looks => {
-                return Err(changed(
-                    "it had nothing to do when the plan was shown".into(),
-                ));
-            }
-            Forecast::Blocked { .. } => return Err(Error::bug("a blocked step was started")),
-        };
-        for (fact, value) in planned {
-            if now.get(fact) != Some(value) {
-                let seen = now.get(fact).map_or("gone".to_owned(), Value::to_string);
-                return Err(changed(format!("`{fact}` was {value} and is {seen}")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Tries again as often as the step allows; an interruption is never retried.
-    async fn tried<T, F: Future<Output = Result<T>>>(
-        &self,
-        step: &PlannedStep,
-        mut work: impl FnMut() -> F,
-    ) -> Result<T> {
-        let mut left = step.spec.retries;
-        let mut pause = Duration::from_millis(200);
-        loop {
-            match work().await {
-                Ok(value) => return Ok(value),
-                Err(error)
-                    if left > 0
-                        && error.exit() != Exit::Interrupted
-                        && error.exit() != Exit::Refused =>
-                {
-                    let events = self.executor.events.within(&step.spec.id);
-                    events.note(format!("{}; trying again, {left} left", error.one_line()));
-                    left -= 1;
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(10));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Bounds a piece of work by the step's timeout and by somebody who wants to stop now.
-    async fn limited<T>(
-        &self,
-        step: &PlannedStep,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        let guarded = self.executor.cancel.guard(work);
-        match step.spec.timeout {
-            None => guarded.await,
-            Some(span) => tokio::time::timeout(span.0, guarded)
-                .await
-                .unwrap_or_else(|_| {
-                    Err(Error::new(
-                        &TIMEOUT,
-                        format!("step `{}` took longer than {span}", step.spec.id),
-                    ))
-                }),
-        }
-    }
-
     /// Takes back every effect of the steps named, last one first. False if something could not be taken back.
     async fn undo_all(
         &self,
@@ -729,7 +427,6 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
                 .await?;
             let cx = ApplyCx {
                 read: self.read_cx(id),
-                _sealed: (),
             };
             let key = IdempotencyKey(format!("{}/{id}/undo", self.run));
             let grant = Grant {
@@ -809,50 +506,6 @@ impl<W> Executor<'_, W> {
     async fn lease_check(&self, lease: &dyn Lease) -> Result<()> {
         lease.check().await
     }
-}
-
-/// The report of one step from what the journal or the present process knows of it.
-pub fn report_step(step: &PlannedStep, state: Option<&StepState>) -> StepReport {
-    let mut report = StepReport {
-        id: step.spec.id.clone(),
-        kind: step.spec.kind.clone(),
-        title: step.title.clone(),
-        effect: step.effect,
-        end: None,
-        adopted: false,
-        seconds: None,
-        observed: Value::Object(Facts::new()),
-        error: None,
-    };
-    match state {
-        Some(StepState::Ended {
-            end,
-            observed,
-            seconds,
-            adopted,
-            ..
-        }) => {
-            report.end = Some(*end);
-            report.adopted = *adopted;
-            report.seconds = Some(*seconds);
-            report.observed = Value::Object(observed.clone());
-        }
-        Some(StepState::Failed { error, .. }) => {
-            report.end = Some(StepEnd::Failed);
-            report.error = Some(error.clone());
-        }
-        Some(StepState::InDoubt { .. }) => report.end = Some(StepEnd::Interrupted),
-        Some(StepState::Undone { clean, detail }) => {
-            report.end = Some(if *clean {
-                StepEnd::Undone
-            } else {
-                StepEnd::Failed
-            });
-            report.observed = json!({"undo": detail});
-        }
-        None => {}
-    }
-    report
 }
 
 /// Ended well, or failed in a way the run tolerates.

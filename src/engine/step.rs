@@ -97,9 +97,7 @@ pub struct ReadCx<'a, W> {
 
 /// The view of a step that acts. Only the executor makes one.
 pub struct ApplyCx<'a, W> {
-    /// All that a reading step sees.
-    pub read: ReadCx<'a, W>,
-    pub(super) _sealed: (),
+    pub(super) read: ReadCx<'a, W>,
 }
 
 impl<'a, W> std::ops::Deref for ApplyCx<'a, W> {

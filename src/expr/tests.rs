@@ -1,3 +1,5 @@
+//! The expression language: what parses, what it gives, and that nothing panics.
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -11,14 +11,13 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context as _, Error, Result};
+pub use crate::pid::Process;
 use crate::reasons;
 use crate::secret::Secret;
-use crate::wait::{Deadline, Look, poll};
 
 reasons! {
     /// A program the server needs is not installed.
@@ -98,71 +97,6 @@ impl Record {
     /// Whether the recorded process is alive.
     pub fn alive(&self) -> bool {
         self.process.as_ref().is_some_and(Process::alive)
-    }
-}
-
-/// A process that cannot be mistaken for another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Process {
-    /// Its pid.
-    pub pid: i32,
-    /// Its start time in clock ticks since boot: field 22 of `/proc/PID/stat` (proc(5)).
-    pub start_ticks: u64,
-}
-
-impl Process {
-    /// The process that has this pid now.
-    pub fn of(pid: i32) -> Option<Process> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The command name may hold spaces and parentheses; the numbers start after its last `)`.
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        let state = fields.next()?;
-        if state == "Z" || state == "X" {
-            return None;
-        }
-        // `state` was field 3; the start time is field 22.
-        let start_ticks = fields.nth(18)?.parse().ok()?;
-        Some(Process { pid, start_ticks })
-    }
-
-    /// Whether it still runs.
-    pub fn alive(&self) -> bool {
-        Process::of(self.pid).as_ref() == Some(self)
-    }
-
-    /// Sends a signal, if it still runs.
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        if self.alive()
-            && let Some(pid) = rustix::process::Pid::from_raw(self.pid)
-        {
-            // A process that ended meanwhile is what was wanted.
-            let _ = rustix::process::kill_process(pid, signal);
-        }
-    }
-
-    /// Ends it: `gentle` first, SIGKILL after `patience`.
-    pub async fn end(&self, gentle: rustix::process::Signal, patience: Duration) -> Result<()> {
-        self.signal(gentle);
-        let gone = |deadline| {
-            poll(
-                "the end of a sandbox server",
-                deadline,
-                Duration::from_millis(50),
-                async || {
-                    Ok(if self.alive() {
-                        Look::NotYet(format!("pid {} runs", self.pid))
-                    } else {
-                        Look::Ready(())
-                    })
-                },
-            )
-        };
-        if gone(Deadline::after(patience)).await.is_ok() {
-            return Ok(());
-        }
-        self.signal(rustix::process::Signal::KILL);
-        gone(Deadline::after(Duration::from_secs(10))).await
     }
 }
 
