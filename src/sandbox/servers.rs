@@ -3,6 +3,7 @@
 //! A server's folder holds `server.json` (the [`Record`]), `password` (mode 0600), `server.log` and its data. A process
 //! is known by pid *and* start time, so that a recycled pid is never taken for ours.
 
+pub mod neo4j;
 pub mod postgres;
 pub mod redis;
 
