@@ -7,6 +7,7 @@ pub mod consent;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod evidence;
 pub mod exit;
 pub mod expr;
 pub mod identity;

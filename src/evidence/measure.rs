@@ -1,0 +1,60 @@
+//! What a record says about the program and the machine that made it, measured once.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::sync::OnceLock;
+
+use sha2::{Digest as _, Sha256};
+
+use super::predicate::{Host, Tool};
+use super::text::Digest;
+
+/// This program: its version, and the digest of the executable that is running.
+pub(super) fn tool() -> Tool {
+    static EXECUTABLE: OnceLock<Option<Digest>> = OnceLock::new();
+    Tool {
+        name: "summitctl".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        executable: EXECUTABLE.get_or_init(executable).clone(),
+    }
+}
+
+/// Linux's link leads to the running executable even after its file was replaced; elsewhere the path must do.
+fn executable() -> Option<Digest> {
+    let mut file = File::open("/proc/self/exe")
+        .or_else(|_| File::open(std::env::current_exe()?))
+        .ok()?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0_u8; 1 << 16];
+    loop {
+        match file.read(&mut buffer).ok()? {
+            0 => return Some(Digest::from_bytes(&hash.finalize())),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+/// This machine, as its kernel reports it.
+pub(super) fn host() -> Host {
+    let names = rustix::system::uname();
+    let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+    Host {
+        name: text(names.nodename()).into(),
+        system: format!("{} {}", text(names.sysname()), text(names.release())).into(),
+        machine: text(names.machine()).into(),
+        user_id: rustix::process::geteuid().as_raw(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_s_digest_is_the_one_of_its_file() {
+        let path = std::env::current_exe().expect("has a path");
+        let expected = Digest::of(&std::fs::read(path).expect("reads"));
+        assert_eq!(tool().executable, Some(expected));
+        assert!(!host().name.as_str().is_empty());
+    }
+}
