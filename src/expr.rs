@@ -177,6 +177,8 @@ pub struct Expr {
     canonical: String,
     tree: Arc<cel::IdedExpr>,
     references: Vec<Reference>,
+    /// Where it stands in the text of its template.
+    offset: usize,
 }
 
 impl PartialEq for Expr {
@@ -222,6 +224,7 @@ impl Expr {
             canonical: lex::canonical(text, &tokens),
             tree: Arc::new(tree),
             references,
+            offset: 0,
         })
     }
 
@@ -382,7 +385,10 @@ pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) 
                 c,
             )
         })
-        .filter(|(distance, c)| *distance <= (wanted.len().max(c.len()) / 3).max(1))
+        .filter(|(distance, c)| {
+            let longer = wanted.len().max(c.len());
+            *distance <= (longer / 3).max(1) && *distance < longer
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)
 }

@@ -13,6 +13,7 @@ pub mod expr;
 pub mod identity;
 pub mod pid;
 pub mod providers;
+pub mod runbook;
 pub mod sandbox;
 pub mod secret;
 pub mod sign;

@@ -67,8 +67,9 @@ impl Template {
             } else if text[dollar..].starts_with("${") {
                 let inside = dollar + 2;
                 let close = lex::closing_brace(text, inside)?;
-                let expr =
+                let mut expr =
                     Expr::check(&text[inside..close]).map_err(|fault| fault.shifted(inside))?;
+                expr.offset = inside;
                 if !plain.is_empty() {
                     pieces.push(Piece::Plain(std::mem::take(&mut plain)));
                 }
@@ -100,10 +101,22 @@ impl Template {
         matches!(self, Template::Literal(_))
     }
 
-    /// Every reference of every expression.
+    /// Every reference of every expression; ranges count from the start of the expression.
     pub fn references(&self) -> Vec<&Reference> {
         let mut found = Vec::new();
         self.each_expr(&mut |expr| found.extend(expr.references()));
+        found
+    }
+
+    /// The same, with ranges that count from the start of the text that holds the `${`.
+    pub fn references_in_text(&self) -> Vec<Reference> {
+        let mut found = Vec::new();
+        self.each_expr(&mut |expr| {
+            found.extend(expr.references().iter().map(|reference| Reference {
+                path: reference.path.clone(),
+                range: reference.range.start + expr.offset..reference.range.end + expr.offset,
+            }));
+        });
         found
     }
 
