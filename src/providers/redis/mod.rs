@@ -10,6 +10,7 @@
 
 mod connect;
 mod health;
+pub mod rdb;
 mod target;
 
 pub use health::{Health, MARKER_KEY, identify, ping, plant_marker, read_marker};

@@ -1,0 +1,136 @@
+//! A snapshot file, item by item: the header, then databases, keys, libraries and notes until the end mark.
+
+use super::cursor::{Cursor, Result, Stop, bad};
+use super::payload::FUNCTION2;
+use super::{Payload, skip};
+
+/// The beginning of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// The RDB version.
+    pub version: u16,
+}
+
+/// One key, its value cut out as a `DUMP` payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: Vec<u8>,
+    /// When it expires, in milliseconds since the epoch; 0 is never.
+    pub expiry: u64,
+    /// The value as `RESTORE` takes it.
+    pub payload: Vec<u8>,
+}
+
+/// One item of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// A note of the server on itself, such as `redis-ver` or `ctime`.
+    Aux(Vec<u8>, Vec<u8>),
+    /// The keys that follow belong to this database.
+    Database(u32),
+    /// A key.
+    Key(Entry),
+    /// A function library's code.
+    Function(Vec<u8>),
+    /// Data that a module keeps outside of keys, by the module's name.
+    ModuleData(String),
+    /// Something that carries no data: size hints, slots.
+    Hint,
+    /// The end mark; the checksum of everything up to here follows in 8 bytes.
+    End,
+}
+
+/// Length of the header: `REDIS` or `VALKEY`, then the version in the digits that are left.
+const HEADER: usize = 9;
+
+/// Reads the header; gives its length too.
+pub fn header(bytes: &[u8]) -> Result<(Header, usize)> {
+    let mut cursor = Cursor::new(bytes);
+    let magic = cursor.take(HEADER)?;
+    let digits = magic
+        .strip_prefix(b"REDIS")
+        .or_else(|| magic.strip_prefix(b"VALKEY"));
+    let version = digits
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .and_then(|digits| digits.parse().ok());
+    match version {
+        Some(version) => Ok((Header { version }, cursor.position())),
+        None => bad("the snapshot does not begin as one"),
+    }
+}
+
+/// Reads one item; gives its length too. [`Stop::Short`] asks for more bytes.
+pub fn item(bytes: &[u8], version: u16) -> Result<(Item, usize)> {
+    let mut cursor = Cursor::new(bytes);
+    let item = next(&mut cursor, version)?;
+    Ok((item, cursor.position()))
+}
+
+fn next(cursor: &mut Cursor<'_>, version: u16) -> Result<Item> {
+    let mut expiry = 0;
+    loop {
+        match cursor.byte()? {
+            255 => return Ok(Item::End),
+            254 => {
+                let database = u32::try_from(cursor.length()?)
+                    .map_err(|_| Stop::Bad("a database's number is too large"))?;
+                return Ok(Item::Database(database));
+            }
+            253 => expiry = u64::from(u32::from_le_bytes(cursor.array()?)) * 1_000,
+            252 => expiry = cursor.millis()?,
+            251 => {
+                cursor.length()?;
+                cursor.length()?;
+                return Ok(Item::Hint);
+            }
+            250 => {
+                let (name, value) = (cursor.string()?, cursor.string()?);
+                return Ok(Item::Aux(name.into_owned(), value.into_owned()));
+            }
+            // LFU counter and LRU age of the key that follows: they begin anew after a restore.
+            249 => {
+                cursor.byte()?;
+            }
+            248 => {
+                cursor.length()?;
+            }
+            247 => return module_data(cursor),
+            FUNCTION2 => return Ok(Item::Function(cursor.string()?.into_owned())),
+            244 => {
+                for _ in 0..3 {
+                    cursor.length()?;
+                }
+                return Ok(Item::Hint);
+            }
+            kind @ 0..=243 => {
+                let key = cursor.string()?.into_owned();
+                let begin = cursor.position();
+                skip::value(cursor, kind, version)?;
+                return Ok(Item::Key(Entry {
+                    key,
+                    expiry,
+                    payload: Payload::build(kind, cursor.since(begin), version),
+                }));
+            }
+            unknown => return Err(Stop::Unknown(unknown)),
+        }
+    }
+}
+
+fn module_data(cursor: &mut Cursor<'_>) -> Result<Item> {
+    let id = cursor.length()?;
+    // When to load it: an opcode (2, unsigned) and a number.
+    cursor.length()?;
+    cursor.length()?;
+    skip::module(cursor)?;
+    Ok(Item::ModuleData(module_name(id)))
+}
+
+/// A module's nine-character name is the upper 54 bits of its id, 6 bits a character (`moduleTypeNameByID`).
+pub(super) fn module_name(id: u64) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    (0..9)
+        .map(|at| char::from(LETTERS[(id >> (58 - 6 * at) & 0x3f) as usize]))
+        .collect()
+}

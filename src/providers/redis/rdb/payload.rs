@@ -1,0 +1,113 @@
+//! `DUMP` payloads: type byte, value, RDB version (2 bytes), CRC-64 (8 bytes), both little-endian; and the payloads of
+//! `FUNCTION DUMP`, which hold libraries instead of a value.
+
+use super::cursor::{Cursor, Result, Stop, bad};
+use super::{crc64, skip, value};
+
+/// Bytes behind the value: version and checksum (`createDumpPayload`).
+pub const FOOTER: usize = 10;
+
+/// The opcode before a function library (`RDB_OPCODE_FUNCTION2`).
+pub(super) const FUNCTION2: u8 = 245;
+
+/// A payload whose checksum is right.
+#[derive(Debug, Clone, Copy)]
+pub struct Payload<'a> {
+    /// The RDB version it was written in.
+    pub version: u16,
+    body: &'a [u8],
+}
+
+impl<'a> Payload<'a> {
+    /// Checks the checksum. Redis leaves it 0 where checksums are turned off.
+    pub fn check(bytes: &'a [u8]) -> Result<Payload<'a>> {
+        let Some((body, footer)) = bytes
+            .len()
+            .checked_sub(FOOTER)
+            .and_then(|at| bytes.split_at_checked(at))
+        else {
+            return bad("a dump is shorter than its footer");
+        };
+        let mut cursor = Cursor::new(footer);
+        let version = u16::from_le_bytes(cursor.array()?);
+        let stored = cursor.millis()?;
+        let computed = crc64::update(crc64::update(0, body), &version.to_le_bytes());
+        if stored != 0 && stored != computed {
+            return bad("a dump's checksum is wrong");
+        }
+        Ok(Payload { version, body })
+    }
+
+    /// Makes the payload of a value that was cut out of a snapshot.
+    pub fn build(kind: u8, value: &[u8], version: u16) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1 + value.len() + FOOTER);
+        out.push(kind);
+        out.extend_from_slice(value);
+        seal(out, version)
+    }
+
+    /// The type byte.
+    pub fn kind(&self) -> Result<u8> {
+        self.body
+            .first()
+            .copied()
+            .ok_or(Stop::Bad("a dump is empty"))
+    }
+
+    /// Decodes the value.
+    pub fn decode(&self) -> Result<value::Value> {
+        value::decode(
+            self.kind()?,
+            self.body.get(1..).unwrap_or_default(),
+            self.version,
+        )
+    }
+
+    /// Whether the bytes are exactly one value, as far as that can be told without decoding it.
+    pub fn is_one_value(&self) -> Result<()> {
+        let mut cursor = Cursor::new(self.body.get(1..).unwrap_or_default());
+        skip::value(&mut cursor, self.kind()?, self.version)?;
+        if cursor.is_at_end() {
+            Ok(())
+        } else {
+            bad("a dump goes on after its value")
+        }
+    }
+}
+
+/// A `FUNCTION DUMP` payload of these libraries' code.
+pub fn function_dump<'a>(libraries: impl IntoIterator<Item = &'a [u8]>, version: u16) -> Vec<u8> {
+    let mut out = Vec::new();
+    for code in libraries {
+        out.push(FUNCTION2);
+        // A 64-bit length is always allowed.
+        out.push(0x81);
+        out.extend_from_slice(&(code.len() as u64).to_be_bytes());
+        out.extend_from_slice(code);
+    }
+    seal(out, version)
+}
+
+/// The libraries' code in a `FUNCTION DUMP` payload, and its RDB version.
+pub fn functions(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, u16)> {
+    let payload = Payload::check(bytes)?;
+    let mut cursor = Cursor::new(payload.body);
+    let mut out = Vec::new();
+    while !cursor.is_at_end() {
+        match cursor.byte()? {
+            FUNCTION2 => out.push(match cursor.string() {
+                Err(Stop::Short) => return bad("a function library is cut off"),
+                code => code?.into_owned(),
+            }),
+            other => return Err(Stop::Unknown(other)),
+        }
+    }
+    Ok((out, payload.version))
+}
+
+fn seal(mut out: Vec<u8>, version: u16) -> Vec<u8> {
+    out.extend_from_slice(&version.to_le_bytes());
+    let crc = crc64::update(0, &out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out
+}

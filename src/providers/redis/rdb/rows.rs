@@ -1,0 +1,157 @@
+//! The canonical form that fingerprints hash: the same for every encoding, order of members, and server.
+//!
+//! A key is one row: tag, database (u32), key, expiry (u64 milliseconds, 0 none), then its content; all numbers
+//! little-endian, all strings behind their length (u64). A hash's field with an expiry of its own is a row of its own,
+//! so that its passing changes no other row. Scores are the bits of a double, with one zero and one NaN. Streams have
+//! everything but the groups' read counters, which servers estimate anew.
+
+use super::stream::Stream;
+use super::value::Value;
+
+/// A row, and when the server will drop it by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Milliseconds since the epoch; 0 is never.
+    pub expiry: u64,
+    /// The canonical bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// The rows of a key.
+pub fn rows(database: u32, key: &[u8], expiry: u64, value: &Value) -> Vec<Row> {
+    let mut out = Out::new(tag(value), database, key, expiry);
+    match value {
+        Value::String(bytes) | Value::Module(bytes) => out.string(bytes),
+        Value::List(items) | Value::Set(items) => {
+            out.number(items.len() as u64);
+            items.iter().for_each(|item| out.string(item));
+        }
+        Value::Zset(members) => {
+            out.number(members.len() as u64);
+            for (member, score) in members {
+                out.string(member);
+                out.number(score_bits(*score));
+            }
+        }
+        Value::Stream(stream) => out.stream(stream),
+        Value::Hash(fields) => {
+            let (lasting, passing): (Vec<_>, Vec<_>) = fields.iter().partition(|f| f.expiry == 0);
+            out.number(lasting.len() as u64);
+            for field in &lasting {
+                out.string(&field.name);
+                out.string(&field.value);
+            }
+            let mut rows = Vec::new();
+            if !lasting.is_empty() || passing.is_empty() {
+                rows.push(out.row(expiry));
+            }
+            for field in passing {
+                let mut out = Out::new(b'f', database, key, expiry);
+                out.string(&field.name);
+                out.string(&field.value);
+                out.number(field.expiry);
+                let first = if expiry == 0 {
+                    field.expiry
+                } else {
+                    expiry.min(field.expiry)
+                };
+                rows.push(out.row(first));
+            }
+            return rows;
+        }
+    }
+    vec![out.row(expiry)]
+}
+
+/// The row of a function library.
+pub fn function_row(code: &[u8]) -> Vec<u8> {
+    let mut out = Out(vec![b'F']);
+    out.string(code);
+    out.0
+}
+
+struct Out(Vec<u8>);
+
+impl Out {
+    fn new(tag: u8, database: u32, key: &[u8], expiry: u64) -> Self {
+        let mut out = Out(vec![tag]);
+        out.0.extend_from_slice(&database.to_le_bytes());
+        out.string(key);
+        out.number(expiry);
+        out
+    }
+
+    fn string(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0.extend_from_slice(&number.to_le_bytes());
+    }
+
+    fn id(&mut self, id: (u64, u64)) {
+        self.number(id.0);
+        self.number(id.1);
+    }
+
+    fn stream(&mut self, stream: &Stream) {
+        self.id(stream.last_id);
+        self.id(stream.max_deleted_id);
+        self.number(stream.entries_added);
+        self.number(stream.entries.len() as u64);
+        for (id, fields) in &stream.entries {
+            self.id(*id);
+            self.number(fields.len() as u64);
+            fields.iter().for_each(|field| self.string(field));
+        }
+        self.number(stream.groups.len() as u64);
+        for (name, group) in &stream.groups {
+            self.string(name);
+            self.id(group.last_id);
+            self.number(group.pending.len() as u64);
+            for (id, pending) in &group.pending {
+                self.id(*id);
+                self.string(&pending.consumer);
+                self.number(pending.delivered);
+                self.number(pending.count);
+            }
+            self.number(group.consumers.len() as u64);
+            for (name, (seen, active)) in &group.consumers {
+                self.string(name);
+                self.number(*seen);
+                self.number(*active);
+            }
+        }
+    }
+
+    fn row(self, expiry: u64) -> Row {
+        Row {
+            expiry,
+            bytes: self.0,
+        }
+    }
+}
+
+fn tag(value: &Value) -> u8 {
+    match value {
+        Value::String(_) => b's',
+        Value::List(_) => b'l',
+        Value::Set(_) => b'S',
+        Value::Hash(_) => b'h',
+        Value::Zset(_) => b'z',
+        Value::Stream(_) => b'x',
+        Value::Module(_) => b'm',
+    }
+}
+
+/// Small sorted sets store whole scores as integers, which have one zero; large ones keep the sign of zero.
+fn score_bits(score: f64) -> u64 {
+    if score == 0.0 {
+        0
+    } else if score.is_nan() {
+        f64::NAN.to_bits()
+    } else {
+        score.to_bits()
+    }
+}

@@ -1,0 +1,143 @@
+//! The length of a value in an RDB file, found without decoding it: what cuts values out of a snapshot.
+
+use super::cursor::{Cursor, Result, Stop, bad};
+use super::{VALKEY, kind};
+
+/// Passes over one value of type `kind`, whose type byte was read before.
+pub(super) fn value(cursor: &mut Cursor<'_>, kind: u8, version: u16) -> Result<()> {
+    match kind {
+        kind::STRING
+        | kind::LIST_ZIPLIST
+        | kind::SET_INTSET
+        | kind::ZSET_ZIPLIST
+        | kind::HASH_ZIPLIST
+        | kind::HASH_ZIPMAP
+        | kind::HASH_LISTPACK
+        | kind::ZSET_LISTPACK
+        | kind::SET_LISTPACK => cursor.skip_string(),
+        kind::LIST | kind::SET | kind::LIST_QUICKLIST => times(cursor, |c| c.skip_string()),
+        kind::HASH => times(cursor, |c| {
+            c.skip_string()?;
+            c.skip_string()
+        }),
+        kind::ZSET => times(cursor, |c| {
+            c.skip_string()?;
+            text_score(c).map(|_| ())
+        }),
+        kind::ZSET_2 => times(cursor, |c| {
+            c.skip_string()?;
+            c.take(8).map(|_| ())
+        }),
+        kind::LIST_QUICKLIST_2 => times(cursor, |c| {
+            c.length()?;
+            c.skip_string()
+        }),
+        kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
+            stream(cursor, kind)
+        }
+        kind::MODULE_2 => {
+            cursor.length()?;
+            module(cursor)
+        }
+        kind::HASH_METADATA_PRE_GA if version >= VALKEY => times(cursor, |c| {
+            c.skip_string()?;
+            c.skip_string()?;
+            c.take(8).map(|_| ())
+        }),
+        _ if version >= VALKEY => Err(Stop::Unknown(kind)),
+        kind::HASH_METADATA | kind::HASH_METADATA_PRE_GA => {
+            if kind == kind::HASH_METADATA {
+                cursor.take(8)?;
+            }
+            times(cursor, |c| {
+                c.length()?;
+                c.skip_string()?;
+                c.skip_string()
+            })
+        }
+        kind::HASH_LISTPACK_EX | kind::HASH_LISTPACK_EX_PRE_GA => {
+            if kind == kind::HASH_LISTPACK_EX {
+                cursor.take(8)?;
+            }
+            cursor.skip_string()
+        }
+        unknown => Err(Stop::Unknown(unknown)),
+    }
+}
+
+/// Passes over a module's annotated fields, its end mark included.
+pub(super) fn module(cursor: &mut Cursor<'_>) -> Result<()> {
+    loop {
+        match cursor.length()? {
+            0 => return Ok(()),
+            1 | 2 => {
+                cursor.length()?;
+            }
+            3 => {
+                cursor.take(4)?;
+            }
+            4 => {
+                cursor.take(8)?;
+            }
+            5 => cursor.skip_string()?,
+            _ => return bad("a module's value has an unknown field"),
+        }
+    }
+}
+
+/// A score as the oldest sorted sets have it: a length byte and text (`rdbLoadDoubleValue`).
+pub(super) fn text_score(cursor: &mut Cursor<'_>) -> Result<f64> {
+    match cursor.byte()? {
+        253 => Ok(f64::NAN),
+        254 => Ok(f64::INFINITY),
+        255 => Ok(f64::NEG_INFINITY),
+        length => {
+            let text = cursor.take(usize::from(length))?;
+            let number = std::str::from_utf8(text).ok().and_then(|t| t.parse().ok());
+            number.ok_or(Stop::Bad("a score is not a number"))
+        }
+    }
+}
+
+fn stream(cursor: &mut Cursor<'_>, kind: u8) -> Result<()> {
+    times(cursor, |c| {
+        c.skip_string()?;
+        c.skip_string()
+    })?;
+    // Length and last id; since version 2 also first id, greatest deleted id and entries added.
+    let numbers = if kind == kind::STREAM_LISTPACKS { 3 } else { 8 };
+    for _ in 0..numbers {
+        cursor.length()?;
+    }
+    times(cursor, |c| {
+        c.skip_string()?;
+        let numbers = if kind == kind::STREAM_LISTPACKS { 2 } else { 3 };
+        for _ in 0..numbers {
+            c.length()?;
+        }
+        times(c, |c| {
+            c.take(16 + 8)?;
+            c.length().map(|_| ())
+        })?;
+        times(c, |c| {
+            c.skip_string()?;
+            c.take(if kind == kind::STREAM_LISTPACKS_3 {
+                16
+            } else {
+                8
+            })?;
+            times(c, |c| c.take(16).map(|_| ()))
+        })
+    })
+}
+
+/// Reads a count, then that many of something. A count that the bytes cannot hold ends as `Short`.
+fn times(
+    cursor: &mut Cursor<'_>,
+    mut each: impl FnMut(&mut Cursor<'_>) -> Result<()>,
+) -> Result<()> {
+    for _ in 0..cursor.length()? {
+        each(cursor)?;
+    }
+    Ok(())
+}
