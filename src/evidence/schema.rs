@@ -7,6 +7,7 @@ use schemars::generate::SchemaSettings;
 use super::entry::{Entry, Head};
 use super::envelope::Envelope;
 use super::predicate::{Closing, Start};
+use super::render::Dossier;
 use super::statement::Statement;
 use super::verify::Report;
 
@@ -36,6 +37,10 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         (
             "evidence-head-v1",
             of::<Head>("The payload of a log's signed head"),
+        ),
+        (
+            "evidence-dossier-v1",
+            of::<Dossier<'static>>("One run: what `summitctl evidence show --output json` prints"),
         ),
         (
             "evidence-report-v1",

@@ -3,4 +3,5 @@
 mod crash;
 mod outside;
 mod recording;
+mod rendering;
 mod tamper;

@@ -36,7 +36,7 @@ fn the_published_schemas_are_the_types() {
     }
 }
 
-fn validator(name: &str) -> jsonschema::Validator {
+pub(super) fn validator(name: &str) -> jsonschema::Validator {
     let schema = schema::all()
         .into_iter()
         .find(|(n, _)| *n == name)
