@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod exit;
 pub mod expr;
 pub mod identity;
+pub mod ops;
 pub mod pid;
 pub mod providers;
 pub mod runbook;
