@@ -2,5 +2,14 @@
 //!
 //! Everything lives in one labelled folder. Nothing without our label is ever touched or removed.
 
+mod context;
+pub mod faults;
+pub mod folder;
 pub mod platform;
+pub mod seed;
 pub mod servers;
+pub mod stack;
+
+pub use faults::{Changed, Fault};
+pub use folder::{Keys, Layout, Part};
+pub use stack::{Sandbox, Status};

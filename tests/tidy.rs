@@ -133,7 +133,8 @@ fn files_have_one_subject_and_say_which() {
                 source.path
             ));
         }
-        if !source.text.starts_with("//!") && !source.path.ends_with("/tests.rs") {
+        let tests = source.path.starts_with("src/") && source.tokens.is_empty();
+        if !source.text.starts_with("//!") && !tests {
             wrong.push(format!("{}: does not open with its purpose", source.path));
         }
     }
@@ -259,6 +260,7 @@ fn sources(folder: &str) -> Vec<Source> {
     let mut found = Vec::new();
     walk(&root().join(folder), &mut found);
     found.sort();
+    let of_tests = test_modules(&found);
     found
         .into_iter()
         .map(|path| {
@@ -268,13 +270,48 @@ fn sources(folder: &str) -> Vec<Source> {
                 .expect("found below the root")
                 .to_string_lossy()
                 .into_owned();
-            // A test module in a file of its own.
-            let of_tests = path.starts_with("src/") && path.ends_with("/tests.rs");
-            let code = if of_tests { "" } else { before_tests(&text) };
+            let code = if of_tests.contains(&root().join(&path)) {
+                ""
+            } else {
+                before_tests(&text)
+            };
             let tokens = tokens(code);
             Source { path, text, tokens }
         })
         .collect()
+}
+
+/// The files that only tests are built from: `#[cfg(test)] mod x;`, with or without `#[path = "…"]`.
+fn test_modules(files: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).expect("a readable file");
+        let mut lines = text.lines().peekable();
+        while let Some(line) = lines.next() {
+            if line.trim() != "#[cfg(test)]" {
+                continue;
+            }
+            let beside = file.parent().expect("a file is in a folder");
+            let named = lines
+                .next_if(|l| l.starts_with("#[path"))
+                .and_then(|l| l.split('"').nth(1))
+                .map(|name| beside.join(name));
+            let declared = lines.peek().and_then(|l| l.strip_suffix(';'));
+            let Some(name) = declared.and_then(|l| l.rsplit_once("mod ")).map(|(_, n)| n) else {
+                continue;
+            };
+            let inside = match file.file_stem().and_then(|s| s.to_str()) {
+                Some("mod" | "lib" | "main") | None => beside.to_owned(),
+                Some(stem) => beside.join(stem),
+            };
+            let module = named.unwrap_or_else(|| inside.join(format!("{name}.rs")));
+            let folder = inside.join(name);
+            found.extend(files.iter().filter(|f| f.starts_with(&folder)).cloned());
+            found.insert(inside.join(name).join("mod.rs"));
+            found.insert(module);
+        }
+    }
+    found
 }
 
 /// The text up to the test module at its end.

@@ -1,4 +1,12 @@
 //! Tests on real servers. A missing server fails a test; it never skips it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's helpers are tests too: a panic is a failed test, and its output is read by a developer"
+)]
+
 mod neo4j;
 mod postgres;
 mod redis;
+mod sandbox;

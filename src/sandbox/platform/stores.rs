@@ -19,8 +19,12 @@ use crate::secret::Secret;
 /// The Redis list that stands for the platform's job queue.
 pub const QUEUE: &str = "queue:notes";
 
-/// A health check answers within this time or counts as failed: probes are made every few seconds.
-const CHECK_LIMIT: Duration = Duration::from_millis(1500);
+/// What the key of each waiting job begins with; `:` and the marker follow.
+pub const JOB: &str = "queue:notes:job";
+
+/// A health check answers within this time or counts as failed. A server that is gone refuses at once; this is for one
+/// that hangs.
+const CHECK_LIMIT: Duration = Duration::from_secs(3);
 
 /// A data-plane request gives up after this time.
 const WORK_LIMIT: Duration = Duration::from_secs(8);
@@ -37,6 +41,7 @@ pub struct Stores {
     postgres_health: PgPool,
     neo4j: Graph,
     neo4j_health: Graph,
+    postgres_port: u16,
     neo4j_port: u16,
     redis: Redis,
     redis_health: Redis,
@@ -67,10 +72,11 @@ impl Stores {
     /// Pools that connect when they are first used.
     pub fn new(dir: &Path, config: &Config) -> Result<Self> {
         Ok(Stores {
-            postgres: postgres(dir, &config.postgres, 5)?,
-            postgres_health: postgres(dir, &config.postgres, 2)?,
-            neo4j: neo4j(dir, &config.neo4j, 5)?,
-            neo4j_health: neo4j(dir, &config.neo4j, 2)?,
+            postgres: postgres(dir, &config.postgres, 5, WORK_LIMIT)?,
+            postgres_health: postgres(dir, &config.postgres, 2, CHECK_LIMIT)?,
+            neo4j: neo4j(dir, &config.neo4j, 5, WORK_LIMIT)?,
+            neo4j_health: neo4j(dir, &config.neo4j, 2, CHECK_LIMIT)?,
+            postgres_port: config.postgres.port,
             neo4j_port: config.neo4j.port,
             redis: Redis::new(dir, &config.redis)?,
             redis_health: Redis::new(dir, &config.redis)?,
@@ -97,6 +103,8 @@ impl Stores {
     /// Writes a note: a row, a graph node and a job. What was written is taken back if a later part fails.
     pub async fn create_note(&self, marker: &str) -> std::result::Result<Note, Failure> {
         within(WORK_LIMIT, async {
+            listens("PostgreSQL", self.postgres_port).await?;
+            listens("Neo4j", self.neo4j_port).await?;
             let mut transaction = self.postgres.begin().await.map_err(postgres_failure)?;
             let note: (i64, String, String) = sqlx::query_as(
                 "INSERT INTO notes (marker) VALUES ($1) RETURNING id, marker, \
@@ -162,6 +170,7 @@ impl Stores {
     }
 
     async fn check_postgres(&self) -> std::result::Result<(), Failure> {
+        listens("PostgreSQL", self.postgres_port).await?;
         sqlx::query("SELECT 1")
             .execute(&self.postgres_health)
             .await
@@ -170,10 +179,7 @@ impl Stores {
     }
 
     async fn check_neo4j(&self) -> std::result::Result<(), Failure> {
-        // The driver retries a refused connection until its own patience ends; a plain look answers at once.
-        tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.neo4j_port))
-            .await
-            .map_err(|e| format!("Neo4j: {e}"))?;
+        listens("Neo4j", self.neo4j_port).await?;
         self.neo4j_health
             .run(neo4rs::query("RETURN 1"))
             .await
@@ -217,21 +223,38 @@ impl Stores {
     }
 
     async fn push_job(&self, marker: &str) -> std::result::Result<(), Failure> {
-        let mut command = redis::cmd("RPUSH");
-        command.arg(QUEUE).arg(job(marker));
-        self.redis.ask::<u64>(&command).await.map(drop)
+        let mut both = redis::pipe();
+        both.atomic();
+        both.cmd("HSET").arg(format!("{JOB}:{marker}"));
+        both.arg("name")
+            .arg("index-note")
+            .arg("state")
+            .arg("waiting");
+        both.cmd("RPUSH").arg(QUEUE).arg(job(marker));
+        self.redis.ask_all::<(u64, u64)>(&both).await.map(drop)
     }
 
     async fn remove_job(&self, marker: &str) -> std::result::Result<bool, Failure> {
-        let mut command = redis::cmd("LREM");
-        command.arg(QUEUE).arg(0).arg(job(marker));
-        self.redis.ask::<u64>(&command).await.map(|n| n > 0)
+        let mut both = redis::pipe();
+        both.atomic();
+        both.cmd("DEL").arg(format!("{JOB}:{marker}"));
+        both.cmd("LREM").arg(QUEUE).arg(0).arg(job(marker));
+        let (keys, jobs): (u64, u64) = self.redis.ask_all(&both).await?;
+        Ok(keys + jobs > 0)
     }
 }
 
 /// The job that a note leaves in the queue: always the same text for a marker, so that it can be taken out again.
 pub fn job(marker: &str) -> String {
     serde_json::json!({"job": "index-note", "marker": marker}).to_string()
+}
+
+/// Drivers retry a refused connection until their own patience ends; a plain look answers at once.
+async fn listens(name: &str, port: u16) -> std::result::Result<(), Failure> {
+    tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+        .await
+        .map(drop)
+        .map_err(|e| format!("{name}: {e}"))
 }
 
 async fn within<T>(
@@ -261,7 +284,12 @@ fn secret(dir: &Path, address: &StoreAddress) -> Result<Secret> {
     Ok(Secret::new(text.trim()))
 }
 
-fn postgres(dir: &Path, address: &StoreAddress, connections: u32) -> Result<PgPool> {
+fn postgres(
+    dir: &Path,
+    address: &StoreAddress,
+    connections: u32,
+    limit: Duration,
+) -> Result<PgPool> {
     let options = PgConnectOptions::new()
         .host("127.0.0.1")
         .port(address.port)
@@ -272,18 +300,18 @@ fn postgres(dir: &Path, address: &StoreAddress, connections: u32) -> Result<PgPo
         .ssl_mode(PgSslMode::Disable);
     Ok(PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(CHECK_LIMIT)
+        .acquire_timeout(limit)
         .connect_lazy_with(options))
 }
 
-fn neo4j(dir: &Path, address: &StoreAddress, connections: usize) -> Result<Graph> {
+fn neo4j(dir: &Path, address: &StoreAddress, connections: usize, limit: Duration) -> Result<Graph> {
     let config = ConfigBuilder::default()
         .uri(format!("bolt://127.0.0.1:{}", address.port))
         .user(&address.user)
         .password(secret(dir, address)?.expose())
         .db(address.database.as_str())
         .max_connections(connections)
-        .connection_timeout(CHECK_LIMIT)
+        .connection_timeout(limit)
         .build()
         .and_then(Graph::connect);
     config.map_err(|e| Error::bug("the Neo4j driver refused its configuration").caused_by(e))
@@ -292,7 +320,7 @@ fn neo4j(dir: &Path, address: &StoreAddress, connections: usize) -> Result<Graph
 /// One connection that is made again after a failure.
 struct Redis {
     client: redis::Client,
-    connection: Mutex<Option<MultiplexedConnection>>,
+    kept: Mutex<Option<MultiplexedConnection>>,
 }
 
 impl Redis {
@@ -307,7 +335,7 @@ impl Redis {
             .map_err(|e| Error::bug("the Redis driver refused its configuration").caused_by(e))?;
         Ok(Redis {
             client,
-            connection: Mutex::new(None),
+            kept: Mutex::new(None),
         })
     }
 
@@ -315,28 +343,41 @@ impl Redis {
         &self,
         command: &redis::Cmd,
     ) -> std::result::Result<T, Failure> {
-        // A command that may have run is not sent again, so whether the kept connection lives is asked first.
-        let kept = match self.connection.lock().await.take() {
-            Some(mut kept) => {
-                let alive: redis::RedisResult<String> =
-                    redis::cmd("PING").query_async(&mut kept).await;
-                alive.is_ok().then_some(kept)
+        let mut connection = self.connection().await?;
+        let value = command.query_async(&mut connection).await;
+        self.keep(connection, value).await
+    }
+
+    async fn ask_all<T: redis::FromRedisValue>(
+        &self,
+        commands: &redis::Pipeline,
+    ) -> std::result::Result<T, Failure> {
+        let mut connection = self.connection().await?;
+        let value = commands.query_async(&mut connection).await;
+        self.keep(connection, value).await
+    }
+
+    /// The kept connection if it lives: a command that may have run is not sent again, so that is asked first.
+    async fn connection(&self) -> std::result::Result<MultiplexedConnection, Failure> {
+        if let Some(mut kept) = self.kept.lock().await.take() {
+            let alive: redis::RedisResult<String> = redis::cmd("PING").query_async(&mut kept).await;
+            if alive.is_ok() {
+                return Ok(kept);
             }
-            None => None,
-        };
-        let mut connection = match kept {
-            Some(kept) => kept,
-            None => self
-                .client
-                .get_multiplexed_async_connection()
-                .await
-                .map_err(|e| redis_failure(&e))?,
-        };
-        let value = command
-            .query_async(&mut connection)
+        }
+        self.client
+            .get_multiplexed_async_connection()
             .await
-            .map_err(|e| redis_failure(&e))?;
-        *self.connection.lock().await = Some(connection);
+            .map_err(|e| redis_failure(&e))
+    }
+
+    async fn keep<T>(
+        &self,
+        connection: MultiplexedConnection,
+        value: redis::RedisResult<T>,
+    ) -> std::result::Result<T, Failure> {
+        let value = value.map_err(|e| redis_failure(&e))?;
+        *self.kept.lock().await = Some(connection);
         Ok(value)
     }
 }

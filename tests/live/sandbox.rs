@@ -1,0 +1,598 @@
+//! The practice stack, from nothing to nothing: up, again up, the platform's health, faults and their mending, kills at
+//! bad moments, down. One stack carries all of it, because a Neo4j takes seconds to start.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+
+use summitctl::event::{Event, Events, Listener, Stamped};
+use summitctl::pid::Process;
+use summitctl::sandbox::faults::LOCK_HOLDER;
+use summitctl::sandbox::platform::{self, Launch, QUEUE, ask};
+use summitctl::sandbox::servers::Record;
+use summitctl::sandbox::stack::Seen;
+use summitctl::sandbox::{Changed, Fault, Part, Sandbox};
+use summitctl::wait::{Cancel, Deadline, Look, poll};
+
+/// Names the platform's folder to the process that this test binary starts as the platform.
+const SERVE: &str = "SUMMITCTL_TEST_SERVE_PLATFORM";
+/// Names the sandbox's folder to the process that is killed while it brings the stack up.
+const BRING_UP: &str = "SUMMITCTL_TEST_BRING_UP";
+
+/// Not a test of its own: what the started platform runs.
+#[test]
+fn serve_platform() {
+    if let Some(dir) = std::env::var_os(SERVE) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(platform::serve(Path::new(&dir))).unwrap();
+    }
+}
+
+/// Not a test of its own: an `up` for another process to kill.
+#[test]
+fn bring_up() {
+    if let Some(dir) = std::env::var_os(BRING_UP) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let up = sandbox(Path::new(&dir)).up_quietly();
+        runtime.block_on(up);
+    }
+}
+
+struct Aloud;
+
+impl Listener for Aloud {
+    fn hear(&self, event: &Stamped) {
+        if let Event::Note { message, .. } = &event.event {
+            println!("{} {message}", event.at);
+        }
+    }
+}
+
+fn events() -> Events {
+    Events::new(vec![Box::new(Aloud)])
+}
+
+/// Ends and removes the sandbox even if the test fails.
+struct Stack {
+    root: PathBuf,
+    sandbox: Sandbox,
+}
+
+fn sandbox(root: &Path) -> Stack {
+    let program = std::env::current_exe().unwrap();
+    let arguments = ["sandbox::serve_platform", "--exact", "--nocapture"];
+    let sandbox = Sandbox::at(root).launching(Launch {
+        program,
+        arguments: arguments.map(Into::into).to_vec(),
+        environment: vec![(SERVE.into(), root.join("platform").into())],
+    });
+    Stack {
+        root: root.to_owned(),
+        sandbox,
+    }
+}
+
+impl Stack {
+    async fn up_quietly(self) {
+        let _ = self.sandbox.up(&events(), &Cancel::new()).await;
+    }
+
+    async fn up(&self) -> summitctl::sandbox::stack::Up {
+        self.sandbox.up(&events(), &Cancel::new()).await.unwrap()
+    }
+
+    async fn seen(&self) -> Vec<Seen> {
+        let status = self.sandbox.status().await.unwrap();
+        for part in &status.parts {
+            println!("{part:?}");
+        }
+        status.parts.iter().map(|p| p.seen).collect()
+    }
+
+    fn record(&self, part: Part) -> Record {
+        Record::load(&self.root.join(part.name())).unwrap().unwrap()
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        Part::ALL
+            .iter()
+            .filter_map(|part| self.record(*part).process)
+            .collect()
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let answer = ask(self.record(Part::Platform).port, path).await.unwrap();
+        let body = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
+        (answer.status, body)
+    }
+
+    /// The gateway's connections come back by themselves; how soon is not part of its contract.
+    async fn becomes(&self, path: &str, status: u16) -> Value {
+        poll(
+            path,
+            Deadline::after(Duration::from_secs(20)),
+            Duration::from_millis(100),
+            async || {
+                let (seen, body) = self.get(path).await;
+                Ok(if seen == status {
+                    Look::Ready(body)
+                } else {
+                    Look::NotYet(format!("{seen} {body}"))
+                })
+            },
+        )
+        .await
+        .unwrap()
+    }
+
+    async fn graphql(&self, query: &str, variables: Value) -> (u16, Value) {
+        let url = format!(
+            "http://127.0.0.1:{}/graphql",
+            self.record(Part::Platform).port
+        );
+        let body = json!({"query": query, "variables": variables}).to_string();
+        let output = tokio::process::Command::new("curl")
+            .args(["-sS", "-w", "\n%{http_code}", "-d", &body])
+            .args(["-H", "content-type: application/json", &url])
+            .output()
+            .await
+            .expect("curl is installed");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (
+            status.parse().unwrap(),
+            serde_json::from_str(body).unwrap_or(Value::Null),
+        )
+    }
+
+    async fn sql(&self) -> PgConnection {
+        let secret = self.root.join("secrets/operator/password");
+        let options = PgConnectOptions::new()
+            .host("127.0.0.1")
+            .port(self.record(Part::Postgres).port)
+            .username("operator")
+            .password(std::fs::read_to_string(secret).unwrap().trim())
+            .database("app")
+            .ssl_mode(PgSslMode::Disable);
+        PgConnection::connect_with(&options).await.unwrap()
+    }
+
+    async fn rows(&self, query: &'static str, marker: &str) -> i64 {
+        let mut session = self.sql().await;
+        sqlx::query_scalar(query)
+            .bind(marker)
+            .fetch_one(&mut session)
+            .await
+            .unwrap()
+    }
+
+    async fn nodes(&self, query: &str) -> i64 {
+        let record = self.record(Part::Neo4j);
+        let secret = std::fs::read_to_string(self.root.join("neo4j/password")).unwrap();
+        let uri = format!("bolt://127.0.0.1:{}", record.port);
+        let graph = neo4rs::Graph::new(uri, "neo4j", secret.trim()).unwrap();
+        let mut rows = graph.execute(neo4rs::query(query)).await.unwrap();
+        rows.next().await.unwrap().unwrap().get("n").unwrap()
+    }
+
+    async fn redis<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let secret = std::fs::read_to_string(self.root.join("redis/password")).unwrap();
+        let port = self.record(Part::Redis).port;
+        let client =
+            redis::Client::open(format!("redis://:{}@127.0.0.1:{port}/0", secret.trim())).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query_async(&mut connection).await.unwrap()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let processes: Vec<Process> = Part::ALL
+            .iter()
+            .filter_map(|part| Record::load(&self.root.join(part.name())).ok()??.process)
+            .collect();
+        for process in processes {
+            process.signal(rustix::process::Signal::KILL);
+        }
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.root);
+        }
+    }
+}
+
+fn root(name: &str) -> PathBuf {
+    let root = std::env::temp_dir().join(format!("summitctl-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&root);
+    root
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_stack_from_nothing_to_nothing() {
+    let root = root("stack");
+    let stack = sandbox(&root);
+    assert!(!stack.sandbox.status().await.unwrap().exists);
+
+    killed_while_it_comes_up(&root).await;
+    let up = stack.up().await;
+    assert!(!up.already);
+    assert_eq!(up.parts.len(), 4);
+    assert_eq!(stack.seen().await, [Seen::Answers; 4]);
+
+    let before = stack.processes();
+    let again = stack.up().await;
+    assert!(again.already, "{again:?}");
+    assert_eq!(stack.processes(), before);
+
+    first_data(&stack).await;
+    health_of_a_healthy_platform(&stack, &up.ui).await;
+    notes_land_in_all_three_stores(&stack).await;
+    servers_break_and_mend(&stack).await;
+    leftovers_break_and_mend(&stack).await;
+    killed_servers_come_back(&stack).await;
+    nothing_but_its_own_is_removed(&stack).await;
+}
+
+/// SIGKILL to an `up` as soon as its first server was recorded: nothing of it is in the way of the next.
+async fn killed_while_it_comes_up(root: &Path) {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["sandbox::bring_up", "--exact", "--nocapture"])
+        .env(BRING_UP, root)
+        .spawn()
+        .unwrap();
+    poll(
+        "a server of the other `up`",
+        Deadline::after(Duration::from_secs(60)),
+        Duration::from_millis(20),
+        async || {
+            let record = Record::load(&root.join("postgres"))?;
+            Ok(match record.and_then(|r| r.process) {
+                Some(_) => Look::Ready(()),
+                None => Look::NotYet("none".into()),
+            })
+        },
+    )
+    .await
+    .unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+async fn first_data(stack: &Stack) {
+    let counts: [(&'static str, i64); 7] = [
+        ("SELECT count(*) FROM accounts WHERE $1 = ''", 4000),
+        ("SELECT count(*) FROM documents WHERE $1 = ''", 12000),
+        ("SELECT count(*) FROM events WHERE $1 = ''", 24000),
+        ("SELECT count(*) FROM attachments WHERE $1 = ''", 300),
+        ("SELECT count(*) FROM project_activity WHERE $1 = ''", 400),
+        ("SELECT count(*) FROM databasechangelog WHERE $1 = ''", 24),
+        (
+            "SELECT last_value FROM invoice_number WHERE $1 = ''",
+            41_233,
+        ),
+    ];
+    for (query, expected) in counts {
+        assert_eq!(stack.rows(query, "").await, expected, "{query}");
+    }
+    let nodes = stack.nodes("MATCH (n) RETURN count(n) AS n").await;
+    assert_eq!(nodes, 2400 + 300 + 500);
+    let edges = stack.nodes("MATCH ()-[r]->() RETURN count(r) AS n").await;
+    assert_eq!(edges, 2400 + 2400 + 500);
+    for kind in ["string", "list", "set", "zset", "hash", "stream"] {
+        let (_, keys): (u64, Vec<String>) = stack
+            .redis(&["SCAN", "0", "COUNT", "100000", "TYPE", kind])
+            .await;
+        assert!(keys.len() >= 400, "{kind}: {}", keys.len());
+    }
+    let ttl: i64 = stack.redis(&["TTL", "cache:page:0"]).await;
+    assert!(ttl > 80_000, "{ttl}");
+    let superuser: bool = {
+        let mut session = stack.sql().await;
+        sqlx::query_scalar("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+            .fetch_one(&mut session)
+            .await
+            .unwrap()
+    };
+    assert!(!superuser, "the context's role is no superuser");
+}
+
+async fn health_of_a_healthy_platform(stack: &Stack, ui: &str) {
+    for path in ["/health", "/healthz"] {
+        let (status, body) = stack.get(path).await;
+        assert_eq!((status, &body["status"]), (200, &json!("ok")));
+    }
+    let (status, body) = stack.get("/health/detailed").await;
+    assert_eq!((status, &body["status"]), (200, &json!("ok")));
+    assert_eq!(
+        body["services"],
+        json!({"neo4j": "healthy", "postgres": "healthy", "redis": "healthy"})
+    );
+    assert_eq!(
+        stack.get("/health/ready").await,
+        (200, json!({"status": "ready"}))
+    );
+    let (status, body) = stack.get("/queues/health").await;
+    assert_eq!((status, &body["queues"][0]["depth"]), (200, &json!(0)));
+    assert_eq!(stack.get("/no/such/path").await.0, 404);
+    assert_eq!(stack.get("/").await.0, 404);
+    assert_eq!(stack.get("/graphql").await.0, 405);
+    let port = ui.rsplit_once(':').unwrap().1.parse().unwrap();
+    let page = ask(port, "/").await.unwrap();
+    assert_eq!(page.status, 200);
+    assert!(page.body.starts_with("<!doctype html>"));
+    assert_eq!(ask(port, "/other").await.unwrap().status, 404);
+}
+
+const CREATE: &str =
+    "mutation($m: String!) { made: createNote(marker: $m) { id marker createdAt } }";
+const IN_POSTGRES: &str = "SELECT count(*) FROM notes WHERE marker = $1";
+
+async fn notes_land_in_all_three_stores(stack: &Stack) {
+    let marker = "smoke-é-\"1\"";
+    let (status, body) = stack.graphql(CREATE, json!({"m": marker})).await;
+    assert_eq!(status, 200);
+    assert_eq!(body["data"]["made"]["marker"], marker, "{body}");
+    assert_eq!(stack.rows(IN_POSTGRES, marker).await, 1);
+    let in_graph = "MATCH (n:Note {marker: 'smoke-é-\"1\"'}) RETURN count(n) AS n";
+    assert_eq!(stack.nodes(in_graph).await, 1);
+    let jobs: Vec<String> = stack.redis(&["LRANGE", QUEUE, "0", "-1"]).await;
+    assert_eq!(jobs, [platform::stores::job(marker)]);
+    assert_eq!(
+        stack.get("/queues/health").await.1["queues"][0]["depth"],
+        json!(1)
+    );
+    let read = "query($m: String!) { note(marker: $m) { marker } }";
+    let (_, body) = stack.graphql(read, json!({"m": marker})).await;
+    assert_eq!(body, json!({"data": {"note": {"marker": marker}}}));
+
+    // The second is refused and leaves the first alone.
+    let (status, body) = stack.graphql(CREATE, json!({"m": marker})).await;
+    assert_eq!((status, &body["data"]), (200, &Value::Null));
+    assert!(
+        body["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("exists")
+    );
+    assert_eq!(stack.rows(IN_POSTGRES, marker).await, 1);
+    assert_eq!(stack.nodes(in_graph).await, 1);
+    assert_eq!(stack.redis::<u64>(&["LLEN", QUEUE]).await, 1);
+    let key = format!("{}:{marker}", platform::stores::JOB);
+    assert_eq!(stack.redis::<u64>(&["EXISTS", &key]).await, 1);
+
+    let delete = "mutation($m: String!) { deleteNote(marker: $m) }";
+    let (_, body) = stack.graphql(delete, json!({"m": marker})).await;
+    assert_eq!(body, json!({"data": {"deleteNote": true}}));
+    assert_eq!(stack.rows(IN_POSTGRES, marker).await, 0);
+    assert_eq!(stack.nodes(in_graph).await, 0);
+    assert_eq!(stack.redis::<u64>(&["LLEN", QUEUE]).await, 0);
+    assert_eq!(stack.redis::<u64>(&["EXISTS", &key]).await, 0);
+    let (_, body) = stack.graphql(delete, json!({"m": marker})).await;
+    assert_eq!(body, json!({"data": {"deleteNote": false}}));
+    let (_, body) = stack.graphql(read, json!({"m": marker})).await;
+    assert_eq!(body, json!({"data": {"note": null}}));
+
+    let (status, body) = stack.graphql("{ nothing }", json!({})).await;
+    assert_eq!(status, 400, "{body}");
+}
+
+async fn servers_break_and_mend(stack: &Stack) {
+    let (events, cancel) = (events(), Cancel::new());
+    for (fault, place) in [(Fault::Postgres, 0), (Fault::Redis, 1), (Fault::Neo4j, 2)] {
+        let name = fault.name();
+        let broken = stack.sandbox.break_fault(fault, &events).await.unwrap();
+        assert_eq!(broken, Changed::Done);
+        assert_eq!(stack.seen().await[place], Seen::Stopped);
+        let began = std::time::Instant::now();
+        let (status, body) = stack.get("/health/detailed").await;
+        let took = began.elapsed();
+        assert_eq!((status, &body["status"]), (503, &json!("degraded")));
+        for service in platform::stores::SERVICES {
+            let expected = if service == name {
+                "unhealthy"
+            } else {
+                "healthy"
+            };
+            assert_eq!(body["services"][service], expected, "{body}");
+        }
+        assert!(took < Duration::from_secs(1), "{name}: {took:?}");
+        let (status, body) = stack.get("/health/ready").await;
+        assert_eq!(
+            (status, body["failures"].as_array().unwrap().len()),
+            (503, 1)
+        );
+        assert_eq!(stack.get("/health").await.0, 200);
+        let queue = if fault == Fault::Redis { 503 } else { 200 };
+        assert_eq!(stack.get("/queues/health").await.0, queue);
+        let (_, body) = stack.graphql(CREATE, json!({"m": "lost"})).await;
+        assert_eq!(body["data"], Value::Null, "{body}");
+        assert_eq!(
+            stack.sandbox.break_fault(fault, &events).await.unwrap(),
+            Changed::AlreadySo
+        );
+        assert_eq!(stack.sandbox.status().await.unwrap().faults, [fault]);
+
+        let mended = stack.sandbox.mend(fault, &events, &cancel).await.unwrap();
+        assert_eq!(mended, Changed::Done);
+        assert_eq!(stack.seen().await, [Seen::Answers; 4]);
+        assert!(stack.sandbox.status().await.unwrap().faults.is_empty());
+        stack.becomes("/health/detailed", 200).await;
+        let mended = stack.sandbox.mend(fault, &events, &cancel).await.unwrap();
+        assert_eq!(mended, Changed::AlreadySo);
+        assert_eq!(stack.rows(IN_POSTGRES, "lost").await, 0);
+    }
+    // A note that failed half-way left nothing anywhere.
+    assert_eq!(stack.nodes("MATCH (n:Note) RETURN count(n) AS n").await, 0);
+    assert_eq!(stack.redis::<u64>(&["LLEN", QUEUE]).await, 0);
+
+    // Mending one of two leaves the other broken.
+    for fault in [Fault::Postgres, Fault::Redis] {
+        stack.sandbox.break_fault(fault, &events).await.unwrap();
+    }
+    let lock = stack
+        .sandbox
+        .break_fault(Fault::MigrationLock, &events)
+        .await
+        .unwrap_err();
+    assert_eq!(lock.reason().code, "sandbox.fault-impossible");
+    stack
+        .sandbox
+        .mend(Fault::Postgres, &events, &cancel)
+        .await
+        .unwrap();
+    assert_eq!(stack.seen().await[..2], [Seen::Answers, Seen::Stopped]);
+    assert_eq!(stack.sandbox.status().await.unwrap().faults, [Fault::Redis]);
+    let up = stack.up().await;
+    assert!(!up.already);
+    assert!(stack.sandbox.status().await.unwrap().faults.is_empty());
+    stack.becomes("/health/ready", 200).await;
+}
+
+async fn leftovers_break_and_mend(stack: &Stack) {
+    let (events, cancel) = (events(), Cancel::new());
+    let held = "SELECT count(*) FROM databasechangeloglock WHERE locked AND lockedby = $1 \
+                AND lockgranted < localtimestamp - interval '44 minutes'";
+    let lock = Fault::MigrationLock;
+    let broken = stack.sandbox.break_fault(lock, &events).await.unwrap();
+    assert_eq!(broken, Changed::Done);
+    assert_eq!(stack.rows(held, LOCK_HOLDER).await, 1);
+    let broken = stack.sandbox.break_fault(lock, &events).await.unwrap();
+    assert_eq!(broken, Changed::AlreadySo);
+    let mended = stack.sandbox.mend(lock, &events, &cancel).await.unwrap();
+    assert_eq!(mended, Changed::Done);
+    assert_eq!(stack.rows(held, LOCK_HOLDER).await, 0);
+
+    // Somebody clears it with the real command: nothing is left to mend.
+    stack.sandbox.break_fault(lock, &events).await.unwrap();
+    let mut session = stack.sql().await;
+    sqlx::query("UPDATE databasechangeloglock SET locked = false, lockedby = NULL")
+        .execute(&mut session)
+        .await
+        .unwrap();
+    let mended = stack.sandbox.mend(lock, &events, &cancel).await.unwrap();
+    assert_eq!(mended, Changed::AlreadySo);
+
+    // A lock that somebody else holds is neither taken nor released.
+    sqlx::query("UPDATE databasechangeloglock SET locked = true, lockedby = 'ci (10.0.0.9)'")
+        .execute(&mut session)
+        .await
+        .unwrap();
+    let refused = stack.sandbox.break_fault(lock, &events).await.unwrap_err();
+    assert_eq!(refused.reason().code, "sandbox.migration-lock-taken");
+    assert!(stack.sandbox.status().await.unwrap().faults.is_empty());
+    sqlx::query("UPDATE databasechangeloglock SET locked = false, lockedby = NULL")
+        .execute(&mut session)
+        .await
+        .unwrap();
+
+    let config = stack.root.join("summitctl.toml");
+    let fresh = std::fs::read_to_string(&config).unwrap();
+    let stale = Fault::StaleBackup;
+    let broken = stack.sandbox.break_fault(stale, &events).await.unwrap();
+    assert_eq!(broken, Changed::Done);
+    let tight = std::fs::read_to_string(&config).unwrap();
+    assert!(tight.contains("freshness = \"1s\""), "{tight}");
+    let broken = stack.sandbox.break_fault(stale, &events).await.unwrap();
+    assert_eq!(broken, Changed::AlreadySo);
+    assert!(stack.up().await.already, "`up` keeps what it cannot mend");
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), tight);
+    let mended = stack.sandbox.mend(stale, &events, &cancel).await.unwrap();
+    assert_eq!(mended, Changed::Done);
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), fresh);
+}
+
+async fn killed_servers_come_back(stack: &Stack) {
+    let (_, body) = stack.graphql(CREATE, json!({"m": "survivor"})).await;
+    assert_eq!(body["data"]["made"]["marker"], "survivor", "{body}");
+    for process in stack.processes() {
+        process.signal(rustix::process::Signal::KILL);
+        ended(&process).await;
+    }
+    assert_eq!(stack.seen().await, [Seen::Stopped; 4]);
+    let up = stack.up().await;
+    assert!(!up.already && up.parts.iter().all(|p| !p.adopted && !p.filled));
+    assert_eq!(stack.seen().await, [Seen::Answers; 4]);
+    assert_eq!(stack.rows(IN_POSTGRES, "survivor").await, 1);
+    first_counts_are_unchanged(stack).await;
+
+    // Killed between starting a server and recording it: the next `up` adopts what runs.
+    let before = stack.processes();
+    for part in Part::ALL {
+        let mut record = stack.record(part);
+        record.process = None;
+        record.save(&stack.root.join(part.name())).unwrap();
+    }
+    let up = stack.up().await;
+    assert!(up.already, "{up:?}");
+    assert_eq!(stack.processes(), before);
+    let (_, body) = stack
+        .graphql("mutation { deleteNote(marker: \"survivor\") }", json!({}))
+        .await;
+    assert_eq!(body, json!({"data": {"deleteNote": true}}));
+}
+
+async fn first_counts_are_unchanged(stack: &Stack) {
+    let nodes = stack.nodes("MATCH (p:Person) RETURN count(p) AS n").await;
+    assert_eq!(nodes, 2400);
+    assert_eq!(stack.redis::<u64>(&["LLEN", "recent:2"]).await, 20);
+    let accounts = "SELECT count(*) FROM accounts WHERE $1 = ''";
+    assert_eq!(stack.rows(accounts, "").await, 4000);
+}
+
+async fn nothing_but_its_own_is_removed(stack: &Stack) {
+    // A stranger that stands in our folder, and a stranger's file.
+    let mut stranger = std::process::Command::new("tail")
+        .args(["-f", "/dev/null"])
+        .current_dir(stack.root.join("platform"))
+        .spawn()
+        .unwrap();
+    std::fs::write(stack.root.join("mine.txt"), "mine").unwrap();
+    let processes = stack.processes();
+    let config = stack.root.join("summitctl.toml");
+    let mode = {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::metadata(&config).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(mode, 0o600);
+
+    let down = stack.sandbox.down(false, &events()).await.unwrap();
+    assert_eq!(down.stopped.len(), 4);
+    assert_eq!(stack.seen().await, [Seen::Stopped; 4]);
+    assert!(processes.iter().all(|p| !p.alive()));
+    let again = stack.sandbox.down(false, &events()).await.unwrap();
+    assert!(again.already);
+    let purged = stack.sandbox.down(true, &events()).await.unwrap();
+    assert!(purged.purged && !purged.already);
+    assert!(stranger.try_wait().unwrap().is_none(), "it still runs");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    let left: Vec<_> = std::fs::read_dir(&stack.root)
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["mine.txt"]);
+    assert!(stack.sandbox.down(true, &events()).await.unwrap().already);
+    let refused = stack.sandbox.up(&events(), &Cancel::new()).await;
+    assert_eq!(refused.unwrap_err().reason().code, "sandbox.not-ours");
+}
+
+async fn ended(process: &Process) {
+    poll(
+        "the end of a killed process",
+        Deadline::after(Duration::from_secs(10)),
+        Duration::from_millis(20),
+        async || {
+            Ok(if process.alive() {
+                Look::NotYet("runs".into())
+            } else {
+                Look::Ready(())
+            })
+        },
+    )
+    .await
+    .unwrap();
+}
