@@ -303,7 +303,19 @@ fn cut(path: &Path, whole: u64) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Waits for the lock; the system releases it when its holder ends, however it ends.
+/// Holds off writers while a log is read, so that a record that is being written is not taken for damage. A copy
+/// without a lock file, or one that may not be opened, is read as it is.
+pub(super) fn hold_off_writers(folder: &Path) -> Result<Option<File>> {
+    let path = folder.join(LOCK);
+    match File::open(&path) {
+        Ok(file) => {
+            wait_for(&file, FlockOperation::NonBlockingLockShared, &path).map(|()| Some(file))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// Locks for writing; the system releases the lock when its holder ends, however it ends.
 fn lock(path: &Path) -> Result<File> {
     let file = OpenOptions::new()
         .create(true)
@@ -311,11 +323,16 @@ fn lock(path: &Path) -> Result<File> {
         .write(true)
         .open(path)
         .map_err(|e| Error::io("open the lock", path, e))?;
+    wait_for(&file, FlockOperation::NonBlockingLockExclusive, path)?;
+    Ok(file)
+}
+
+fn wait_for(file: &File, operation: FlockOperation, path: &Path) -> Result<()> {
     let deadline = Deadline::after(PATIENCE.0);
     let mut pause = Duration::from_millis(1);
     loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
+        match flock(file, operation) {
+            Ok(()) => return Ok(()),
             Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if !deadline.passed() => {
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(Duration::from_millis(50));

@@ -8,6 +8,7 @@
 //! Write with [`Recorder`]; read with [`Archive`], which verifies first; show with [`render`].
 
 mod archive;
+mod bridge;
 mod entry;
 pub mod envelope;
 pub mod export;
@@ -28,6 +29,7 @@ mod text;
 mod verify;
 
 pub use archive::{Archive, Filed, Query, Run};
+pub use bridge::Timeline;
 pub use entry::{Anchor, Entry, Head};
 pub use keys::TrustedKeys;
 pub use predicate::{

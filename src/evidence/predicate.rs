@@ -321,9 +321,10 @@ pub struct StepRecord {
     /// What it may do to the world.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
-    /// How it ended.
-    pub end: StepEnd,
-    /// When it began; absent for a step that never did.
+    /// How it ended; absent for a step that was not reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<StepEnd>,
+    /// When it began, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Instant>,
     /// How long it took.
@@ -368,8 +369,8 @@ pub struct CheckRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impact: Option<Text>,
     /// What to do next.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<Text>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<Text>,
     /// The check whose failure explains this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Name>,
@@ -392,7 +393,7 @@ impl CheckRecord {
             at: None,
             seconds: None,
             impact: None,
-            hint: None,
+            hints: Vec::new(),
             cause: None,
             observed: Seen::default(),
         }

@@ -91,7 +91,7 @@ pub(super) fn step(id: &str, end: StepEnd, after: u64) -> StepRecord {
         kind: "backup.capture".into(),
         title: Some("Capture Postgres".into()),
         effect: Some(Effect::Change),
-        end,
+        end: Some(end),
         started: Some(noon().plus(std::time::Duration::from_secs(after))),
         seconds: Some(Quantity(4.25)),
         observed: Seen(json!({"rows": 1204, "database": "app"})),

@@ -216,7 +216,7 @@ fn check(check: &CheckRecord) -> Case {
     if let Some(impact) = &check.impact {
         message.push_str(&format!("\nimpact: {impact}"));
     }
-    if let Some(hint) = &check.hint {
+    for hint in &check.hints {
         message.push_str(&format!("\nhint: {hint}"));
     }
     Case {
@@ -229,16 +229,20 @@ fn check(check: &CheckRecord) -> Case {
 
 fn step(step: &StepRecord) -> Case {
     let failure = step.failure.as_ref();
-    let why = failure.map_or_else(|| step_word(step.end).to_owned(), |f| f.message.to_string());
+    let why = failure.map_or_else(
+        || step.end.map_or("not reached", step_word).to_owned(),
+        |f| f.message.to_string(),
+    );
     Case {
         name: step.id.to_string(),
         seconds: step.seconds.map(|s| s.0),
         verdict: match step.end {
-            StepEnd::Changed | StepEnd::AlreadySo | StepEnd::Observed => Verdict::Passed,
-            StepEnd::Skipped => Verdict::Skipped,
-            StepEnd::Failed => Verdict::Failed("failed"),
-            StepEnd::Undone => Verdict::Failed("undone"),
-            StepEnd::Interrupted => Verdict::Error("interrupted"),
+            Some(StepEnd::Changed | StepEnd::AlreadySo | StepEnd::Observed) => Verdict::Passed,
+            Some(StepEnd::Skipped) => Verdict::Skipped,
+            Some(StepEnd::Failed) => Verdict::Failed("failed"),
+            Some(StepEnd::Undone) => Verdict::Failed("undone"),
+            Some(StepEnd::Interrupted) => Verdict::Error("interrupted"),
+            None => Verdict::Error("not-reached"),
         },
         message: why,
     }

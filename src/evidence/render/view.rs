@@ -308,8 +308,10 @@ fn checks(checks: &[CheckRecord]) -> Option<Section> {
             }
         };
         add("Impact", &check.impact);
-        add("Next", &check.hint);
         add("As seen by", &check.source);
+        for hint in &check.hints {
+            seen.push_str(&format!("\nNext: {hint}"));
+        }
         if let Some(cause) = &check.cause {
             seen.push_str(&format!("\nFollows from: {cause}"));
         }
@@ -379,12 +381,13 @@ fn steps(steps: &[StepRecord]) -> Option<Section> {
         vec![
             Cell::text(title),
             Cell::text(kind),
-            step_end(step.end),
+            step.end
+                .map_or_else(|| Cell::toned("not reached", Tone::Quiet), step_end),
             Cell {
                 bar: begin.and_then(|b| bar(step, b, end)),
                 ..Cell::text(
                     step.seconds
-                        .map_or_else(|| "not begun".to_owned(), |s| seconds(s.0)),
+                        .map_or_else(|| "not measured".to_owned(), |s| seconds(s.0)),
                 )
             },
             Cell::text(seen),

@@ -165,3 +165,58 @@ fn a_failed_append_leaves_nothing_behind() {
     assert!(recorder.finish(facts, vec![]).is_err());
     assert_eq!(files_below(folder.path()), before);
 }
+
+/// Two processes write until they are killed, again and again, on the same log.
+#[test]
+fn processes_killed_at_any_moment_leave_sound_evidence() {
+    const WRITER: &str = "SUMMITCTL_TEST_WRITER";
+    if let Some(dir) = std::env::var_os(WRITER) {
+        for number in 0.. {
+            let run = format!("p{}-{number}", std::process::id());
+            record(Path::new(&dir), &key(1), &run, "backup", Outcome::Passed);
+        }
+    }
+    let folder = Folder::new("killed");
+    let trusted = trusting(&[&key(1)]);
+    let entries = || {
+        let log = folder.path().join(key(1).id().as_str()).join("log.ndjson");
+        fs::read(log)
+            .unwrap_or_default()
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count()
+    };
+    let name = "evidence::tests::crash::processes_killed_at_any_moment_leave_sound_evidence";
+    for round in 1..=3 {
+        let before = entries();
+        let mut writers: Vec<_> = (0..2)
+            .map(|_| {
+                std::process::Command::new(std::env::current_exe().expect("has a path"))
+                    .args(["--exact", name])
+                    .env(WRITER, folder.path())
+                    .stdout(std::process::Stdio::null())
+                    .spawn()
+                    .expect("starts")
+            })
+            .collect();
+        let deadline = crate::wait::Deadline::after(std::time::Duration::from_secs(60));
+        while entries() < before + 2 + round && !deadline.passed() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        for writer in &mut writers {
+            writer.kill().expect("kills");
+            writer.wait().expect("ends");
+        }
+        assert!(entries() > before, "the writers wrote");
+        let report = verify(folder.path(), &trusted, None).expect("verifies");
+        assert!(report.sound, "round {round}: {:?}", report.findings);
+        assert!(report.open.len() <= 2 * round, "{:?}", report.open);
+    }
+    record(folder.path(), &key(1), "after", "backup", Outcome::Passed);
+    let report = verify(folder.path(), &trusted, None).expect("verifies");
+    assert!(
+        report.sound && report.findings.is_empty(),
+        "{:?}",
+        report.findings
+    );
+}

@@ -55,7 +55,7 @@ fn every_byte_of_every_file_counts() {
     for name in files {
         let path = dir.join(&name);
         let good = fs::read(&path).expect("reads");
-        let envelope = name.ends_with(".dsse.json");
+        let envelope = !name.ends_with("log.ndjson");
         for at in 0..good.len() {
             let mut bad = good.clone();
             // The lowest bit turns a digit, a letter or a blank into another one: the least visible change.
@@ -69,7 +69,7 @@ fn every_byte_of_every_file_counts() {
                     Ok(())
                 });
                 let hint = proof.is_ok();
-                if !hint && at % 29 > 0 {
+                if !hint && at % 61 > 0 {
                     continue;
                 }
             }

@@ -16,7 +16,7 @@ use super::keys::TrustedKeys;
 use super::record::EvidenceRef;
 use super::statement::{Record, Subject};
 use super::text::Name;
-use super::{ANCHOR_MISSING, BROKEN, NO_TRUSTED_KEY, files};
+use super::{ANCHOR_MISSING, BROKEN, NO_TRUSTED_KEY, files, log};
 use crate::error::{Error, NOT_FOUND, Reason, Result};
 use crate::sign::KeyId;
 use crate::time::Instant;
@@ -266,13 +266,17 @@ pub(super) fn examine(
     let mut found = Vec::new();
     let mut signers = Vec::new();
     let mut anchored = None;
-    for name in files::names(dir)? {
-        let Ok(id) = name.parse::<KeyId>() else {
-            continue;
-        };
-        if !dir.join(&name).is_dir() {
-            continue;
-        }
+    let ids: Vec<KeyId> = files::names(dir)?
+        .into_iter()
+        .filter(|name| dir.join(name).is_dir())
+        .filter_map(|name| name.parse().ok())
+        .collect();
+    // All at once: a run that starts in one log may end in another.
+    let _held = ids
+        .iter()
+        .map(|id| log::hold_off_writers(&dir.join(id.as_str())))
+        .collect::<Result<Vec<_>>>()?;
+    for id in ids {
         let mut signer = folder::examine(dir, &id, trusted)?;
         if let Some(anchor) = expect.filter(|a| signer.report.trusted && signer.contains(a)) {
             anchored = Some(anchor.to_string());
