@@ -3,6 +3,7 @@
 
 pub mod capture;
 pub mod check;
+pub mod config;
 pub mod consent;
 pub mod engine;
 pub mod error;

@@ -317,5 +317,4 @@ fn explain(checks: &mut [Evaluated]) {
 }
 
 #[cfg(test)]
-#[path = "runner_tests.rs"]
 mod tests;

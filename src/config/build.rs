@@ -1,0 +1,586 @@
+//! From the file as written to typed contexts: what the values mean, and what is refused.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::connection::{ConnectionUrl, Endpoint};
+use super::context::{
+    Context, DataPlane, ENV_CONTEXT, Evidence, Gateway, Lease, Neo4j, Payload, Policy, Postgres,
+    Redis, Repository, Request,
+};
+use super::document::{self as written, At};
+use super::excerpt::Text;
+use super::reference::{SecretRef, Written};
+use super::source::{Provenance, Sourced};
+use super::{BAD_VALUE, LITERAL_SECRET};
+use crate::consent::Tier;
+use crate::error::{Error, Result};
+use crate::time::Span;
+
+/// The contexts of one file.
+pub(super) struct Built {
+    pub default: Option<Sourced<String>>,
+    pub contexts: BTreeMap<String, Context>,
+}
+
+/// Reads the text of a `summitctl.toml` that lies at `path`.
+pub(super) fn build(path: &Path, text: &str) -> Result<Built> {
+    let text = Text { path, text };
+    let document = written::parse(text)?;
+    let file = File {
+        text,
+        base: path.parent().unwrap_or(Path::new("")),
+    };
+    if document.version.value != 1 {
+        return Err(file
+            .bad(
+                &document.version,
+                format!("this file has version {}", document.version.value),
+            )
+            .hint("This summitctl reads version 1. Set `version = 1`, or use a newer summitctl."));
+    }
+    let mut contexts = BTreeMap::new();
+    for (name, context) in &document.contexts {
+        check_name(&file, name)?;
+        contexts.insert(name.value.clone(), file.context(name, &context.value)?);
+    }
+    let default = document.default_context.as_ref().map(|d| file.sourced(d));
+    if let Some(at) = &document.default_context
+        && at.value != ENV_CONTEXT
+        && !contexts.contains_key(&at.value)
+    {
+        let mut error = file.bad(at, format!("there is no context `{}`", at.value));
+        let names = contexts.keys().map(String::as_str);
+        if let Some(meant) = super::excerpt::nearest(&at.value, names) {
+            error = error.hint(format!("Did you mean `{meant}`?"));
+        }
+        return Err(error);
+    }
+    Ok(Built { default, contexts })
+}
+
+/// Names become file names and are typed to confirm destruction.
+fn check_name(file: &File<'_>, name: &At<String>) -> Result<()> {
+    if name.value == ENV_CONTEXT {
+        return Err(file.bad(name, "the name `env` is taken").hint(
+            "The context `env` is made of environment variables. Give this one another name.",
+        ));
+    }
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    let valid = name.value.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.value.len() <= 63
+        && name.value.chars().all(good);
+    if valid {
+        return Ok(());
+    }
+    Err(file
+        .bad(name, format!("`{}` cannot be a context's name", name.value))
+        .hint(
+            "Use up to 63 lower-case letters, digits, `-`, `_` and `.`, beginning with a letter or digit.",
+        ))
+}
+
+struct File<'a> {
+    text: Text<'a>,
+    base: &'a Path,
+}
+
+/// What building one context needs to know all along.
+struct Scope<'f, 'a> {
+    file: &'f File<'a>,
+    name: &'f str,
+    tier: Tier,
+    literals: Vec<Sourced<String>>,
+}
+
+impl File<'_> {
+    fn at<T>(&self, at: &At<T>) -> Provenance {
+        Provenance::File {
+            path: self.text.path.to_owned(),
+            line: self.text.position(at.span.start).line,
+        }
+    }
+
+    fn sourced<T: Clone>(&self, at: &At<T>) -> Sourced<T> {
+        Sourced::new(at.value.clone(), self.at(at))
+    }
+
+    fn or<T: Clone>(&self, at: Option<&At<T>>, default: T) -> Sourced<T> {
+        at.map_or_else(|| Sourced::default_of(default), |at| self.sourced(at))
+    }
+
+    fn path(&self, at: &At<String>) -> Sourced<PathBuf> {
+        self.sourced(at).map(|p| self.base.join(p))
+    }
+
+    fn bad<T>(&self, at: &At<T>, message: impl AsRef<str>) -> Error {
+        self.text.error(&BAD_VALUE, at.span.clone(), message)
+    }
+
+    /// An error from deeper down, at this place, with its reason and hints.
+    fn wrap<T>(&self, at: &At<T>, error: &Error) -> Error {
+        let mut out = self
+            .text
+            .error(error.reason(), at.span.clone(), error.to_string());
+        for hint in error.hints() {
+            out = out.hint(hint);
+        }
+        out
+    }
+
+    fn context(&self, name: &At<String>, context: &written::Context) -> Result<Context> {
+        let tier = self.or(context.tier.as_ref(), Tier::Production);
+        let mut scope = Scope {
+            file: self,
+            name: &name.value,
+            tier: tier.value,
+            literals: Vec::new(),
+        };
+        Ok(Context {
+            name: name.value.clone(),
+            defined: self.at(name),
+            tier,
+            platform: self.or(context.platform.as_ref(), "summit".to_owned()),
+            postgres: scope.optional(context.postgres.as_ref(), Scope::postgres)?,
+            neo4j: scope.optional(context.neo4j.as_ref(), Scope::neo4j)?,
+            redis: scope.optional(context.redis.as_ref(), Scope::redis)?,
+            gateway: scope.optional(context.gateway.as_ref(), Scope::gateway)?,
+            data_plane: context
+                .data_plane
+                .as_ref()
+                .map(|d| self.data_plane(d, context.gateway.as_ref()))
+                .transpose()?,
+            prometheus: context
+                .prometheus
+                .as_ref()
+                .map(|p| self.http_url(&p.value.url))
+                .transpose()?,
+            repository: scope.optional(context.repository.as_ref(), Scope::repository)?,
+            evidence: scope.evidence(context.evidence.as_ref())?,
+            policy: self.policy(context.policy.as_ref())?,
+            lease: self.lease(context.lease.as_ref()),
+            literal_secrets: scope.literals,
+        })
+    }
+
+    fn http_url(&self, at: &At<String>) -> Result<Sourced<String>> {
+        let parsed = url::Url::parse(&at.value)
+            .map_err(|e| self.bad(at, format!("this is not a URL ({e})")))?;
+        if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
+            return Err(self.bad(
+                at,
+                "this URL does not begin with `http://` or `https://` and a host",
+            ));
+        }
+        if parsed.password().is_some() || !parsed.username().is_empty() {
+            return Err(self
+                .bad(at, "this URL holds a user or password")
+                .hint("Remove them from the URL; use `token` with a secret reference."));
+        }
+        Ok(self.sourced(at).map(|u| u.trim_end_matches('/').to_owned()))
+    }
+
+    fn http_path(&self, at: Option<&At<String>>, default: &str) -> Result<Sourced<String>> {
+        match at {
+            Some(at) if !at.value.starts_with('/') => {
+                Err(self.bad(at, "this path does not begin with `/`"))
+            }
+            at => Ok(self.or(at, default.to_owned())),
+        }
+    }
+
+    fn policy(&self, policy: Option<&written::Policy>) -> Result<Policy> {
+        let mut out = Policy::default();
+        let Some(policy) = policy else {
+            return Ok(out);
+        };
+        let fields = [
+            (&policy.rpo, &mut out.rpo),
+            (&policy.rto, &mut out.rto),
+            (&policy.freshness, &mut out.freshness),
+            (&policy.drill_interval, &mut out.drill_interval),
+            (&policy.retention, &mut out.retention),
+        ];
+        for (at, slot) in fields {
+            let Some(at) = at else { continue };
+            if at.value == Span::secs(0) {
+                return Err(self.bad(at, "a duration of zero can never be kept"));
+            }
+            *slot = self.sourced(at);
+        }
+        if let Some(at) = &policy.verify_level {
+            if !(1..=4).contains(&at.value) {
+                return Err(self.bad(at, "the level of verification is a number from 1 to 4"));
+            }
+            out.verify_level = self.sourced(at);
+        }
+        Ok(out)
+    }
+
+    fn lease(&self, lease: Option<&written::Lease>) -> Lease {
+        let dir = lease.and_then(|l| match l.backend.value {
+            written::Backend::File => l.dir.as_ref().map(|d| self.path(d)),
+        });
+        Lease::File { dir }
+    }
+
+    fn data_plane(
+        &self,
+        at: &At<written::DataPlane>,
+        gateway: Option<&At<written::Gateway>>,
+    ) -> Result<DataPlane> {
+        let plane = &at.value;
+        let Some(gateway) = gateway else {
+            return Err(self
+                .bad(at, "`data-plane` needs a gateway to write through")
+                .hint("Add `gateway.url` to the same context."));
+        };
+        let graphql = gateway
+            .value
+            .graphql
+            .as_ref()
+            .map_or("/graphql", |g| g.value.as_str());
+        let request = |at: &At<written::Request>| self.request(at, graphql);
+        let write = request(&plane.write)?;
+        if !mentions(&plane.write.value, "${marker}") {
+            return Err(self
+                .bad(&plane.write, "the write does not use `${marker}`")
+                .hint("Put `${marker}` where the unique value belongs, so that it can be found again."));
+        }
+        let optional = |at: &Option<At<written::Request>>| at.as_ref().map(&request).transpose();
+        let query = |at: &At<String>, placeholder: &str| {
+            if at.value.contains(placeholder) {
+                Ok(self.sourced(at))
+            } else {
+                Err(self.bad(at, format!("this does not use `{placeholder}`")))
+            }
+        };
+        let redis = |at: &At<String>| {
+            if at.value.contains("${marker}") || at.value.contains("${id}") {
+                Ok(self.sourced(at))
+            } else {
+                Err(self.bad(at, "this key uses neither `${marker}` nor `${id}`"))
+            }
+        };
+        Ok(DataPlane {
+            timeout: self.or(plane.timeout.as_ref(), Span::secs(10)),
+            write,
+            read: optional(&plane.read)?,
+            delete: optional(&plane.delete)?,
+            postgres: plane
+                .postgres
+                .as_ref()
+                .map(|q| query(&q.sql, "$1"))
+                .transpose()?,
+            neo4j: plane
+                .neo4j
+                .as_ref()
+                .map(|q| query(&q.cypher, "$marker"))
+                .transpose()?,
+            redis: plane.redis.as_ref().map(|q| redis(&q.key)).transpose()?,
+        })
+    }
+
+    fn request(&self, at: &At<written::Request>, graphql: &str) -> Result<Request> {
+        let request = &at.value;
+        let payload = match (&request.graphql, &request.body) {
+            (Some(_), Some(body)) => {
+                return Err(self.bad(body, "`graphql` and `body` exclude each other"));
+            }
+            (Some(document), None) => Payload::Graphql {
+                document: document.value.clone(),
+                variables: request
+                    .variables
+                    .as_ref()
+                    .map(|v| v.value.clone().into_iter().collect())
+                    .unwrap_or_default(),
+            },
+            (None, Some(body)) => Payload::Body(body.value.clone()),
+            (None, None) => Payload::Empty,
+        };
+        if let (Some(variables), None) = (&request.variables, &request.graphql) {
+            return Err(self.bad(
+                variables,
+                "`variables` belong to `graphql`, which is missing",
+            ));
+        }
+        if payload == Payload::Empty && request.path.is_none() {
+            return Err(self.bad(at, "this request has neither `graphql`, `body` nor `path`"));
+        }
+        let default_method = if payload == Payload::Empty {
+            "GET"
+        } else {
+            "POST"
+        };
+        const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+        if let Some(method) = &request.method
+            && !METHODS.contains(&method.value.as_str())
+        {
+            return Err(self
+                .bad(method, "this is not a method that can be sent")
+                .hint("Valid here: `GET`, `POST`, `PUT`, `PATCH`, `DELETE`."));
+        }
+        for pointer in [&request.id, &request.expect].into_iter().flatten() {
+            if !pointer.value.starts_with('/') {
+                return Err(self
+                    .bad(pointer, "this is not a JSON pointer")
+                    .hint("A JSON pointer begins with `/`, as in `/data/createEntity/id`."));
+            }
+        }
+        let text = |at: &Option<At<String>>| at.as_ref().map(|a| a.value.clone());
+        Ok(Request {
+            source: self.at(at),
+            method: text(&request.method).unwrap_or_else(|| default_method.to_owned()),
+            path: self.http_path(request.path.as_ref(), graphql)?.value,
+            payload,
+            id: text(&request.id),
+            expect: text(&request.expect),
+        })
+    }
+}
+
+fn mentions(request: &written::Request, placeholder: &str) -> bool {
+    let texts = [&request.graphql, &request.body, &request.path];
+    texts
+        .into_iter()
+        .flatten()
+        .any(|t| t.value.contains(placeholder))
+        || request
+            .variables
+            .as_ref()
+            .is_some_and(|v| v.value.values().any(|t| t.contains(placeholder)))
+}
+
+impl Scope<'_, '_> {
+    fn optional<W, T>(
+        &mut self,
+        at: Option<&At<W>>,
+        read: impl FnOnce(&mut Self, &At<W>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        at.map(|at| read(self, at)).transpose()
+    }
+
+    /// A secret: a reference, or, in development, the secret itself.
+    fn secret(&mut self, key: &str, at: &At<Written>) -> Result<Sourced<SecretRef>> {
+        let reference = at
+            .value
+            .read(self.file.base)
+            .map_err(|e| self.file.wrap(at, &e))?;
+        if reference.is_literal() {
+            self.literal(key, at)?;
+        }
+        Ok(Sourced::new(reference, self.file.at(at)))
+    }
+
+    fn optional_secret(
+        &mut self,
+        key: &str,
+        at: Option<&At<Written>>,
+    ) -> Result<Option<Sourced<SecretRef>>> {
+        at.map(|at| self.secret(key, at)).transpose()
+    }
+
+    /// A connection URL; a password inside it counts as written out.
+    fn url(&mut self, key: &str, at: &At<String>) -> Result<Sourced<ConnectionUrl>> {
+        let url =
+            ConnectionUrl::parse(&at.value, self.file.base).map_err(|e| self.file.wrap(at, &e))?;
+        if let ConnectionUrl::Plain {
+            url: plain,
+            password,
+        } = &url
+        {
+            if password.is_some() {
+                self.literal(key, at)?;
+            }
+            if !plain.contains("://") {
+                return Err(self.file.bad(
+                    at,
+                    format!("`{key}` is neither a URL nor a secret reference"),
+                ));
+            }
+        }
+        Ok(Sourced::new(url, self.file.at(at)))
+    }
+
+    /// Notes a secret that was written out; refuses it where that is dangerous.
+    fn literal<T>(&mut self, key: &str, at: &At<T>) -> Result<()> {
+        if self.tier == Tier::Development {
+            let note = Sourced::new(key.to_owned(), self.file.at(at));
+            self.literals.push(note);
+            return Ok(());
+        }
+        let tier = match self.tier {
+            Tier::Staging => "staging",
+            _ => "production",
+        };
+        let section = key.split('.').next().unwrap_or(key);
+        let variable = format!("{}_{}", self.name, section)
+            .to_ascii_uppercase()
+            .replace(['-', '.'], "_");
+        Err(self
+            .file
+            .text
+            .error(
+                &LITERAL_SECRET,
+                at.span.clone(),
+                format!(
+                    "`contexts.{}.{key}` holds a secret itself, in a {tier} context,",
+                    self.name
+                ),
+            )
+            .hint(format!(
+                "Put the secret elsewhere and refer to it: `\"env:{variable}\"`, `\"file:PATH\"` or `\"exec:[…]\"`."
+            ))
+            .hint("Treat the secret as disclosed if this file was shared or committed, and rotate it."))
+    }
+
+    fn endpoint(
+        &mut self,
+        store: &str,
+        url: &At<String>,
+        user: Option<&At<String>>,
+        password: Option<&At<Written>>,
+    ) -> Result<Endpoint> {
+        Ok(Endpoint {
+            url: self.url(&format!("{store}.url"), url)?,
+            user: user.map(|u| self.file.sourced(u)),
+            password: self.optional_secret(&format!("{store}.password"), password)?,
+        })
+    }
+
+    fn postgres(&mut self, at: &At<written::Postgres>) -> Result<Postgres> {
+        let p = &at.value;
+        Ok(Postgres {
+            endpoint: self.endpoint("postgres", &p.url, p.user.as_ref(), p.password.as_ref())?,
+            maintenance_database: self
+                .file
+                .or(p.maintenance_database.as_ref(), "postgres".to_owned()),
+            read_replicas: p
+                .read_replicas
+                .iter()
+                .map(|r| self.url("postgres.read-replicas", r))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    fn neo4j(&mut self, at: &At<written::Neo4j>) -> Result<Neo4j> {
+        let n = &at.value;
+        Ok(Neo4j {
+            endpoint: self.endpoint("neo4j", &n.url, n.user.as_ref(), n.password.as_ref())?,
+            database: n.database.as_ref().map(|d| self.file.sourced(d)),
+        })
+    }
+
+    fn redis(&mut self, at: &At<written::Redis>) -> Result<Redis> {
+        let r = &at.value;
+        let endpoint = match (&r.url, &r.host) {
+            (Some(_), Some(host)) => {
+                return Err(self.file.bad(host, "`url` and `host` exclude each other"));
+            }
+            (Some(url), None) => {
+                if let Some(port) = &r.port {
+                    return Err(self.file.bad(port, "`url` and `port` exclude each other"));
+                }
+                self.endpoint("redis", url, r.user.as_ref(), r.password.as_ref())?
+            }
+            (None, Some(host)) => Endpoint {
+                url: Sourced::new(
+                    ConnectionUrl::Plain {
+                        url: redis_url(&host.value, r.port.as_ref().map_or(6379, |p| p.value)),
+                        password: None,
+                    },
+                    self.file.at(host),
+                ),
+                user: r.user.as_ref().map(|u| self.file.sourced(u)),
+                password: self.optional_secret("redis.password", r.password.as_ref())?,
+            },
+            (None, None) => {
+                return Err(self.file.bad(at, "`redis` has neither `url` nor `host`"));
+            }
+        };
+        Ok(Redis { endpoint })
+    }
+
+    fn gateway(&mut self, at: &At<written::Gateway>) -> Result<Gateway> {
+        let (g, file) = (&at.value, self.file);
+        let health = |pick: fn(&written::Health) -> &Option<At<String>>, default: &str| {
+            file.http_path(g.health.as_ref().and_then(|h| pick(h).as_ref()), default)
+        };
+        let queues = match &g.queues {
+            None => None,
+            Some(at) => match &at.value {
+                written::Queues::Wanted(false) => None,
+                written::Queues::Wanted(true) => {
+                    Some(Sourced::new("/queues/health".to_owned(), file.at(at)))
+                }
+                written::Queues::Path(path) if path.starts_with('/') => {
+                    Some(Sourced::new(path.clone(), file.at(at)))
+                }
+                written::Queues::Path(_) => {
+                    return Err(file.bad(at, "this path does not begin with `/`"));
+                }
+            },
+        };
+        Ok(Gateway {
+            url: file.http_url(&g.url)?,
+            ui_url: g.ui_url.as_ref().map(|u| file.http_url(u)).transpose()?,
+            live: health(|h| &h.live, "/health")?,
+            live_alias: health(|h| &h.live_alias, "/healthz")?,
+            detailed: health(|h| &h.detailed, "/health/detailed")?,
+            ready: health(|h| &h.ready, "/health/ready")?,
+            graphql: file.http_path(g.graphql.as_ref(), "/graphql")?,
+            queues,
+            token: self.optional_secret("gateway.token", g.token.as_ref())?,
+            tls_ca: g.tls_ca.as_ref().map(|p| file.path(p)),
+        })
+    }
+
+    fn repository(&mut self, at: &At<written::Repository>) -> Result<Repository> {
+        let (r, file) = (&at.value, self.file);
+        for recipient in &r.recipients {
+            if recipient
+                .value
+                .to_ascii_uppercase()
+                .starts_with("AGE-SECRET-KEY-")
+            {
+                crate::secret::Secret::new(&recipient.value);
+                return Err(file
+                    .bad(recipient, "this is a private age key, not a recipient")
+                    .hint("Treat it as disclosed. Recipients begin with `age1`; `age-keygen -y` prints them."));
+            }
+            if !recipient.value.starts_with("age1") {
+                return Err(file
+                    .bad(recipient, "this is not an age recipient")
+                    .hint("Recipients begin with `age1`; `age-keygen -y` prints them."));
+            }
+        }
+        Ok(Repository {
+            path: file.path(&r.path),
+            secret: self.optional_secret("repository.secret", r.secret.as_ref())?,
+            recipients: r.recipients.iter().map(|a| file.sourced(a)).collect(),
+            identity: self.optional_secret("repository.identity", r.identity.as_ref())?,
+            signing_key: self.optional_secret("repository.signing-key", r.signing_key.as_ref())?,
+            trusted_keys: r.trusted_keys.iter().map(|a| file.path(a)).collect(),
+        })
+    }
+
+    fn evidence(&mut self, evidence: Option<&written::Evidence>) -> Result<Evidence> {
+        let Some(evidence) = evidence else {
+            return Ok(Evidence::default());
+        };
+        Ok(Evidence {
+            dir: evidence.dir.as_ref().map(|d| self.file.path(d)),
+            signing_key: self
+                .optional_secret("evidence.signing-key", evidence.signing_key.as_ref())?,
+        })
+    }
+}
+
+/// The URL of a Redis that is given by host and port; IPv6 addresses get their brackets.
+pub(super) fn redis_url(host: &str, port: u16) -> String {
+    if host.contains(':') && !host.starts_with('[') {
+        format!("redis://[{host}]:{port}")
+    } else {
+        format!("redis://{host}:{port}")
+    }
+}

@@ -1,0 +1,220 @@
+//! What `config show` prints: every setting of a context, where it came from, and for secrets only where they are and
+//! whether something is there.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::connection::{ConnectionUrl, Endpoint};
+use super::context::{Context, Gateway, Lease, Repository, Request};
+use super::environment::Environment;
+use super::reference::{Presence, SecretRef};
+use super::source::{Provenance, Sourced};
+use crate::secret;
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Shown {
+    /// The key below the context, such as `postgres.url`.
+    pub key: String,
+    /// What it is set to.
+    pub value: Value,
+    /// Where that was said.
+    pub source: Provenance,
+}
+
+/// A setting's value as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    tag = "kind",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case"
+)]
+pub enum Value {
+    /// The value itself.
+    Plain {
+        /// As text.
+        text: String,
+    },
+    /// Where a secret is; never the secret.
+    Secret {
+        /// The reference, such as `env:PGPASSWORD`, or `literal value`.
+        reference: String,
+        /// Whether something is there.
+        presence: Presence,
+    },
+}
+
+/// Every setting of a context, in the order of the documentation. Nothing is fetched and nothing is run.
+pub fn show(context: &Context, environment: &Environment) -> Vec<Shown> {
+    let mut list = List {
+        environment,
+        shown: Vec::new(),
+    };
+    let tier = match context.tier.value {
+        crate::consent::Tier::Development => "development",
+        crate::consent::Tier::Staging => "staging",
+        crate::consent::Tier::Production => "production",
+    };
+    list.plain("tier", tier, &context.tier.source);
+    list.text("platform", &context.platform);
+    if let Some(postgres) = &context.postgres {
+        list.endpoint("postgres", &postgres.endpoint);
+        list.text(
+            "postgres.maintenance-database",
+            &postgres.maintenance_database,
+        );
+        for replica in &postgres.read_replicas {
+            list.url("postgres.read-replicas", replica);
+        }
+    }
+    if let Some(neo4j) = &context.neo4j {
+        list.endpoint("neo4j", &neo4j.endpoint);
+        list.optional("neo4j.database", neo4j.database.as_ref());
+    }
+    if let Some(redis) = &context.redis {
+        list.endpoint("redis", &redis.endpoint);
+    }
+    if let Some(gateway) = &context.gateway {
+        list.gateway(gateway);
+    }
+    if let Some(plane) = &context.data_plane {
+        list.display("data-plane.timeout", &plane.timeout);
+        list.request("data-plane.write", Some(&plane.write));
+        list.request("data-plane.read", plane.read.as_ref());
+        list.request("data-plane.delete", plane.delete.as_ref());
+        list.optional("data-plane.postgres.sql", plane.postgres.as_ref());
+        list.optional("data-plane.neo4j.cypher", plane.neo4j.as_ref());
+        list.optional("data-plane.redis.key", plane.redis.as_ref());
+    }
+    list.optional("prometheus.url", context.prometheus.as_ref());
+    if let Some(repository) = &context.repository {
+        list.repository(repository);
+    }
+    if let Some(dir) = &context.evidence.dir {
+        list.plain("evidence.dir", dir.value.display(), &dir.source);
+    }
+    list.secret(
+        "evidence.signing-key",
+        context.evidence.signing_key.as_ref(),
+    );
+    let policy = &context.policy;
+    list.display("policy.rpo", &policy.rpo);
+    list.display("policy.rto", &policy.rto);
+    list.display("policy.freshness", &policy.freshness);
+    list.display("policy.drill-interval", &policy.drill_interval);
+    list.display("policy.retention", &policy.retention);
+    list.display("policy.verify-level", &policy.verify_level);
+    let Lease::File { dir } = &context.lease;
+    let source = dir.as_ref().map_or(&Provenance::Default, |d| &d.source);
+    list.plain("lease.backend", "file", source);
+    if let Some(dir) = dir {
+        list.plain("lease.dir", dir.value.display(), &dir.source);
+    }
+    list.shown
+}
+
+struct List<'e> {
+    environment: &'e Environment,
+    shown: Vec<Shown>,
+}
+
+impl List<'_> {
+    fn plain(&mut self, key: &str, text: impl std::fmt::Display, source: &Provenance) {
+        let text = secret::mask(&text.to_string()).into_owned();
+        self.shown.push(Shown {
+            key: key.to_owned(),
+            value: Value::Plain { text },
+            source: source.clone(),
+        });
+    }
+
+    fn display<T: std::fmt::Display>(&mut self, key: &str, value: &Sourced<T>) {
+        self.plain(key, &value.value, &value.source);
+    }
+
+    fn text(&mut self, key: &str, value: &Sourced<String>) {
+        self.display(key, value);
+    }
+
+    fn optional(&mut self, key: &str, value: Option<&Sourced<String>>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
+    }
+
+    fn secret(&mut self, key: &str, reference: Option<&Sourced<SecretRef>>) {
+        let Some(reference) = reference else { return };
+        let value = Value::Secret {
+            reference: reference.value.to_string(),
+            presence: reference.value.presence(self.environment),
+        };
+        self.shown.push(Shown {
+            key: key.to_owned(),
+            value,
+            source: reference.source.clone(),
+        });
+    }
+
+    fn url(&mut self, key: &str, url: &Sourced<ConnectionUrl>) {
+        match &url.value {
+            ConnectionUrl::Plain {
+                url: text,
+                password,
+            } => {
+                self.plain(key, text, &url.source);
+                if let Some(password) = password {
+                    let inside = SecretRef::Literal(password.clone());
+                    let sourced = Sourced::new(inside, url.source.clone());
+                    self.secret(&format!("{key} (password inside)"), Some(&sourced));
+                }
+            }
+            ConnectionUrl::Reference(reference) => {
+                let sourced = Sourced::new(reference.clone(), url.source.clone());
+                self.secret(key, Some(&sourced));
+            }
+        }
+    }
+
+    fn endpoint(&mut self, store: &str, endpoint: &Endpoint) {
+        self.url(&format!("{store}.url"), &endpoint.url);
+        self.optional(&format!("{store}.user"), endpoint.user.as_ref());
+        self.secret(&format!("{store}.password"), endpoint.password.as_ref());
+    }
+
+    fn gateway(&mut self, gateway: &Gateway) {
+        self.text("gateway.url", &gateway.url);
+        self.optional("gateway.ui-url", gateway.ui_url.as_ref());
+        self.text("gateway.health.live", &gateway.live);
+        self.text("gateway.health.live-alias", &gateway.live_alias);
+        self.text("gateway.health.detailed", &gateway.detailed);
+        self.text("gateway.health.ready", &gateway.ready);
+        self.text("gateway.graphql", &gateway.graphql);
+        self.optional("gateway.queues", gateway.queues.as_ref());
+        self.secret("gateway.token", gateway.token.as_ref());
+        if let Some(ca) = &gateway.tls_ca {
+            self.plain("gateway.tls-ca", ca.value.display(), &ca.source);
+        }
+    }
+
+    fn request(&mut self, key: &str, request: Option<&Request>) {
+        if let Some(request) = request {
+            let line = format!("{} {}", request.method, request.path);
+            self.plain(key, line, &request.source);
+        }
+    }
+
+    fn repository(&mut self, repository: &Repository) {
+        let path = &repository.path;
+        self.plain("repository.path", path.value.display(), &path.source);
+        self.secret("repository.secret", repository.secret.as_ref());
+        for recipient in &repository.recipients {
+            self.text("repository.recipients", recipient);
+        }
+        self.secret("repository.identity", repository.identity.as_ref());
+        self.secret("repository.signing-key", repository.signing_key.as_ref());
+        for key in &repository.trusted_keys {
+            self.plain("repository.trusted-keys", key.value.display(), &key.source);
+        }
+    }
+}
