@@ -94,7 +94,7 @@ impl Library {
         })
     }
 
-    /// The runbook of this id as it was read, without any check: for showing it.
+    /// The runbook of this id (or `platform/id`) as it was read, without any check: for showing it.
     pub fn find(&self, id: &str) -> Result<&Runbook> {
         self.entry(id).map(|entry| &entry.runbook)
     }
@@ -122,7 +122,10 @@ impl Library {
     fn entry(&self, id: &str) -> Result<&Entry> {
         self.entries
             .iter()
-            .find(|e| e.runbook.id == id)
+            .find(|e| {
+                let (platform, own) = (&e.runbook.platform, &e.runbook.id);
+                own == id || id.split_once('/') == Some((platform, own))
+            })
             .ok_or_else(|| {
                 let error = Error::new(&UNKNOWN, format!("there is no runbook `{id}`"));
                 let ids = self.entries.iter().map(|e| e.runbook.id.as_str());

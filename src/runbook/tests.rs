@@ -57,6 +57,16 @@ struct CommitArgs {
 }
 
 #[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct SwapArgs {
+    store: Store,
+    backup: String,
+    #[serde(default)]
+    aside: Option<String>,
+}
+
+#[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NoArgs {}
 
@@ -68,11 +78,14 @@ impl StepCatalog for Kinds {
             effect,
             args_schema: schema.to_value(),
         };
-        use crate::consent::Effect::{Change, Read};
+        use crate::consent::Effect::{Change, Destroy, Read};
         use schemars::schema_for;
         vec![
             kind("context.pin", Change, schema_for!(NoArgs)),
             kind("smoke.run", Change, schema_for!(SmokeArgs)),
+            kind("smoke.data-plane", Change, schema_for!(NoArgs)),
+            kind("restore.load", Change, schema_for!(CommitArgs)),
+            kind("restore.swap", Destroy, schema_for!(SwapArgs)),
             kind("backup.capture", Change, schema_for!(CaptureArgs)),
             kind("backup.commit", Change, schema_for!(CommitArgs)),
             kind("backup.verify", Read, schema_for!(VerifyArgs)),
@@ -122,7 +135,14 @@ fn every_built_in_runbook_lints_clean_and_plans() {
         assert_eq!(shown, "", "{id}");
         let runbook = library.get(id, &Kinds).expect("lints");
         assert!(!runbook.plan().expect("plans").is_empty(), "{id}");
-        runbook.bind(&BTreeMap::new()).expect("defaults suffice");
+        let given = runbook
+            .missing(&BTreeMap::new())
+            .iter()
+            .map(|p| (p.name.clone(), "x".to_owned()))
+            .collect();
+        runbook.bind(&given).expect("binds");
+        let full = format!("{}/{id}", runbook.platform);
+        assert_eq!(&library.find(&full).expect("by its full name").id, id);
         assert!(runbook.digest().starts_with("sha256:"));
         assert!(runbook.markdown().contains("\n# "), "{id}");
     }
@@ -142,19 +162,19 @@ fn the_golden_path_plans_its_steps_in_order() {
     assert_eq!(
         ids,
         [
-            "pin", "smoke", "postgres", "neo4j", "redis", "commit", "verify", "drill", "gate",
-            "evidence"
+            "pin", "smoke", "write", "postgres", "neo4j", "redis", "commit", "verify", "drill",
+            "gate", "evidence"
         ]
     );
-    assert_eq!(plan[5].needs, ["postgres", "neo4j", "redis"]);
-    assert_eq!(plan[6].needs, ["commit"]);
+    assert_eq!(plan[6].needs, ["postgres", "neo4j", "redis"]);
+    assert_eq!(plan[7].needs, ["commit"]);
     assert_eq!(plan[0].needs, Vec::<String>::new());
     assert_eq!(
-        plan[2].args,
+        plan[3].args,
         json!({"store": "postgres", "backup": "${ run.id }"})
     );
-    assert_eq!(plan[2].title, "Postgres");
-    assert!(plan[2].line > 50);
+    assert_eq!(plan[3].title, "Postgres");
+    assert!(plan[3].line > 50);
 }
 
 #[test]

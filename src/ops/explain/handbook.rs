@@ -52,9 +52,9 @@ pub const SCRIPTS: &[Script] = &[
         replaced_by: &["summitctl smoke --wait 2m"],
         differs: &[
             "It waits until everything passes and no longer, instead of a fixed time that is too short on a slow machine and lost on a fast one.",
-            "The script asks two addresses for a status 200. Here readiness, the detailed health, each datastore directly and a marked write that is read back from Postgres and Neo4j are measured as well, with latency and attempts.",
+            "The script asks two addresses for a status 200. Here readiness, the detailed health and each datastore directly are measured as well, with latency and attempts; with `--data-plane`, so is a marked write that is read back from Postgres and Neo4j.",
             "A gateway that answers 200 to any path is reported as a stub.",
-            "The script starts the stack itself (`make smoke` runs `bootstrap` and `up` first); this starts nothing.",
+            "The script starts the stack itself (the published target runs `bootstrap` and `up` first); this starts nothing.",
         ],
         not_covered: &[],
     },
@@ -112,11 +112,11 @@ pub const SCRIPTS: &[Script] = &[
             "/graphql",
         ],
         purpose: "asks the page and the health endpoints one by one",
-        replaced_by: &["summitctl smoke"],
+        replaced_by: &["summitctl smoke", "summitctl smoke --data-plane"],
         differs: &[
             "All endpoints are asked in parallel and their bodies are read: `status`, `failures` and the state of each dependency count, not the status code alone.",
             "`/health` says only that the process runs. Readiness (`/health/ready`) and the datastores, asked directly, decide.",
-            "The sample GraphQL query becomes a marked write that is read back from Postgres and Neo4j themselves and then removed; it needs a mutation in the configuration, and without one it is reported as not evaluated.",
+            "With `summitctl smoke --data-plane` the sample GraphQL query becomes a marked write that is read back from Postgres and Neo4j themselves and then removed; it needs a `data-plane` section in the configuration, and without one it is reported as not evaluated.",
         ],
         not_covered: &[],
     },
@@ -153,7 +153,7 @@ pub const SCRIPTS: &[Script] = &[
         name: "scripts/ops/backup_postgres.sh",
         keywords: &["backup_postgres"],
         purpose: "an encrypted dump of Postgres alone",
-        replaced_by: &["summitctl backup create"],
+        replaced_by: &["summitctl backup create --stores postgres"],
         differs: &[
             "The published script pipes `pg_dump` into `openssl` without `pipefail`: when the dump fails halfway, the script still says that the backup was created. Here every row that was read is counted and fingerprinted, and a capture that fails is no backup.",
             "It deletes whatever is older than 7 days, also when nothing newer is any good. Nothing is deleted here by age.",
@@ -169,7 +169,7 @@ pub const SCRIPTS: &[Script] = &[
             "neo4j-admin database dump",
         ],
         purpose: "a dump of Neo4j in the development stack",
-        replaced_by: &["summitctl backup create"],
+        replaced_by: &["summitctl backup create --stores neo4j"],
         differs: &[
             "The published script calls `neo4j-admin dump`, which is Neo4j 4's form; Neo4j 5 has `neo4j-admin database dump`, and both want a stopped database.",
             "The capture here reads over Bolt while the database runs, and measures by bookmarks whether anything was committed meanwhile; if so, it tries again and then labels the result as not one point in time.",
@@ -185,8 +185,8 @@ pub const SCRIPTS: &[Script] = &[
             "summitctl restore BACKUP",
         ],
         differs: &[
-            "The published script drops the database first and then restores over it, and takes no notice of how `pg_restore` ends. Here the data is restored beside the old one, compared row for row, and only then swapped; the old data stays.",
-            "Its safety backup may fail and the restore goes on. Here it may not.",
+            "The published script drops the database first and then restores over it, and takes no notice of how `pg_restore` ends. Here Postgres is restored beside the live database, compared row for row, and only then swapped, and the old one stays; Neo4j and Redis have no place beside, so they are replaced after a safety backup and compared afterwards.",
+            "Its safety backup may fail and the restore goes on. Here that stops the restore.",
             "It verifies by counting tables and nodes; more than none is a success. Here every table, label and key is compared with what was captured.",
             "`--confirm-production` becomes the context's name, typed or given with `--confirm`, and without a terminal the digest of the plan that was shown.",
         ],
@@ -200,7 +200,7 @@ pub const SCRIPTS: &[Script] = &[
         name: "scripts/restore/postgres_restore.sh",
         keywords: &["postgres_restore"],
         purpose: "restores Postgres from a plain SQL file",
-        replaced_by: &["summitctl restore BACKUP"],
+        replaced_by: &["summitctl restore BACKUP --stores postgres"],
         differs: &[
             "The published script does not run: a `}` stands where a `fi` must.",
             "It would remove the database's volume before it looks at the file. Here nothing is removed, and nothing is swapped before the restored data was compared.",
@@ -215,9 +215,9 @@ pub const SCRIPTS: &[Script] = &[
             "neo4j-admin database load",
         ],
         purpose: "restores Neo4j from a dump file",
-        replaced_by: &["summitctl restore BACKUP"],
+        replaced_by: &["summitctl restore BACKUP --stores neo4j"],
         differs: &[
-            "The published script stops Neo4j, deletes its data, and only then calls `neo4j-admin load` inside the container that it has stopped: if that fails, the data is gone. Here the safety backup comes first and a failure leaves what was there.",
+            "The published script stops Neo4j, deletes its data, and only then calls `neo4j-admin load` inside the container that it has stopped: if that fails, the data is gone. Here a safety backup comes first and must succeed; what is restored is compared with what was captured.",
         ],
         not_covered: &[
             "Dump files of `neo4j-admin`: load them with `neo4j-admin database load --from-path=FOLDER neo4j` on a stopped server.",
@@ -227,7 +227,7 @@ pub const SCRIPTS: &[Script] = &[
         name: "scripts/restore/redis_restore.sh",
         keywords: &["redis_restore"],
         purpose: "restores Redis from an RDB file",
-        replaced_by: &["summitctl restore BACKUP"],
+        replaced_by: &["summitctl restore BACKUP --stores redis"],
         differs: &[
             "The published script wants a partition (`default`, `cache` or `dist`) before the file, which the handbook leaves out.",
             "It copies the file under a stopped server. If the append-only file is on, Redis loads that instead and the restore does nothing, silently. Here the keys are written over the protocol and compared afterwards.",
