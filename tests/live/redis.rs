@@ -8,6 +8,9 @@ use summitctl::sandbox::servers::redis::{Options, Running, start, stop};
 use summitctl::secret::Secret;
 use summitctl::wait::Deadline;
 
+mod data;
+mod restore;
+mod round_trip;
 mod server;
 
 /// A server of a test: ended and removed with it, even if the test fails.
@@ -28,6 +31,14 @@ impl Server {
 
     pub async fn scratch() -> Server {
         Server::start(&Options::scratch()).await
+    }
+
+    /// The same folder after a restart; both ends clean it up.
+    pub fn adopt(running: Running, before: &Server) -> Server {
+        Server {
+            running,
+            root: before.root.clone(),
+        }
     }
 
     pub fn target(&self) -> Target {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError};
+use ::redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -15,8 +15,8 @@ use crate::wait::Deadline;
 
 use super::target::{Target, Tls};
 use super::{
-    COMMAND_FAILED, CONNECTION_LOST, DATABASE_MISSING, DENIED, LOADING, LOGIN_REFUSED, PROTOCOL,
-    UNREACHABLE,
+    CLUSTER_UNSUPPORTED, COMMAND_FAILED, CONNECTION_LOST, DATABASE_MISSING, DENIED, LOADING,
+    LOGIN_REFUSED, PROTOCOL, UNREACHABLE,
 };
 
 /// How long a login may take where no deadline is given.
@@ -108,6 +108,22 @@ impl Conn {
         let done: Result<T, RedisError> = command.query_async(&mut self.inner).await;
         done.map_err(|e| translate(&self.endpoint, &name_of(command), &e))
     }
+
+    /// Runs a pipeline and gives back each answer, errors included.
+    pub(super) async fn pipeline(
+        &mut self,
+        pipeline: &mut Pipeline,
+        what: &str,
+    ) -> Result<Vec<::redis::Value>> {
+        let done: Result<Vec<::redis::Value>, RedisError> =
+            pipeline.ignore_errors().query_async(&mut self.inner).await;
+        done.map_err(|e| translate(&self.endpoint, what, &e))
+    }
+
+    /// Translates a server error that came back inside a pipeline.
+    pub(super) fn error(&self, what: &str, error: &RedisError) -> Error {
+        translate(&self.endpoint, what, error)
+    }
 }
 
 /// The AUTH command of this login, if there is one.
@@ -187,6 +203,10 @@ pub(super) fn refused(endpoint: &str, what: &str, text: &str) -> Error {
         "NOPERM" => Error::new(
             &DENIED,
             format!("the user may not run `{what}` on Redis at `{endpoint}`: {text}"),
+        ),
+        "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => Error::new(
+            &CLUSTER_UNSUPPORTED,
+            format!("Redis at `{endpoint}` runs in cluster mode, which is not supported: {text}"),
         ),
         "LOADING" | "MASTERDOWN" => Error::new(
             &LOADING,

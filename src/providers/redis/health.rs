@@ -9,12 +9,20 @@ use crate::error::{Error, Result};
 use crate::identity::{Identity, Store};
 use crate::wait::Deadline;
 
-use super::UNSUPPORTED_VERSION;
 use super::connect::{Conn, LOGIN};
 use super::target::Target;
+use super::{CLUSTER_UNSUPPORTED, UNSUPPORTED_VERSION};
 
 /// The key in database 0 that holds the planted marker. It has no expiry, and stays out of captures and fingerprints.
 pub const MARKER_KEY: &str = "summitctl:marker";
+
+/// The key that says which restore loads, or loaded, a database. Like the marker, it stays out of captures.
+pub const RESTORE_KEY: &str = "summitctl:restore";
+
+/// Whether a key is one of ours, which captures and fingerprints leave out.
+pub(super) fn is_ours(key: &[u8]) -> bool {
+    key == MARKER_KEY.as_bytes() || key == RESTORE_KEY.as_bytes()
+}
 
 /// What a server said of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -180,6 +188,26 @@ impl Info {
                 format!("the server at `{endpoint}` does not say which version of Redis it is"),
             )),
         }
+    }
+
+    /// Refuses cluster nodes: one node holds only a part of the data.
+    pub(super) fn not_a_cluster(&self, endpoint: &str) -> Result<()> {
+        if self.get("cluster_enabled") == "1" {
+            return Err(Error::new(
+                &CLUSTER_UNSUPPORTED,
+                format!("Redis at `{endpoint}` runs in cluster mode, which is not supported"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the server speaks at least this version's commands. Valkey says which Redis it is like.
+    pub(super) fn at_least(&self, major: u32, minor: u32) -> bool {
+        let mut numbers = self
+            .get("redis_version")
+            .split('.')
+            .map(|n| n.parse().unwrap_or(0));
+        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
     }
 
     fn facts(&self) -> BTreeMap<String, Value> {

@@ -8,12 +8,26 @@
 //! Deliberately absent: Redis Cluster (refused as `redis.cluster-unsupported`), Sentinel discovery, and values larger
 //! than memory: one value at a time is held whole.
 
+mod capture;
 mod connect;
+mod gather;
 mod health;
+mod psync;
 pub mod rdb;
+pub mod record;
+mod restore;
+mod scan;
+mod swap;
+mod tally;
 mod target;
 
-pub use health::{Health, MARKER_KEY, identify, ping, plant_marker, read_marker};
+pub use capture::{
+    CaptureOptions, Compared, Measured, capture, compare, decode, fingerprints, measure,
+    measure_source,
+};
+pub use health::{Health, MARKER_KEY, RESTORE_KEY, identify, ping, plant_marker, read_marker};
+pub use restore::{Replace, RestoreOptions, Restored, restore};
+pub use swap::{Staged, SwapState, discard, stage, swap_back, swap_in, swap_state};
 pub use target::{DEFAULT_PORT, Target, Tls};
 
 use crate::reasons;
@@ -55,4 +69,43 @@ reasons! {
     /// Cluster mode.
     CLUSTER_UNSUPPORTED = "redis.cluster-unsupported", Usage,
         "The server runs in cluster mode. Capturing and restoring clusters is not supported by this version; nothing was read or changed.";
+    /// The bytes are not what Redis or we wrote.
+    MALFORMED = "redis.malformed-dump", Integrity,
+        "A snapshot, a dumped value or a part of a backup is not what was written: cut off, or its checksum or structure is wrong. Do not restore from it; `summitctl backup verify` says what else is affected.";
+    /// A value of a type this version does not know.
+    UNSUPPORTED_VALUE = "redis.unsupported-value", Failed,
+        "The data hold a type of value that this version cannot read, so its length cannot be told and nothing was captured. The server is newer than this program, or the value comes from a very old one.";
+    /// A part of a format this version does not know.
+    INCOMPARABLE = "redis.unknown-format", Usage,
+        "The backup was written by a newer version of summitctl in a format that this one cannot read.";
+    /// Two measurements lie too far apart.
+    MEASURED_TOO_LONG = "redis.measured-too-long", Failed,
+        "Keys that expire can be compared for a day after they were measured; this measurement took longer.";
+    /// The target holds keys.
+    NOT_EMPTY = "redis.not-empty", Refused,
+        "The server to restore into holds keys or function libraries that are not ours, and replacing them was not consented to. Nothing was changed.";
+    /// The data would not fit.
+    NO_ROOM = "redis.no-room", Refused,
+        "The server's `maxmemory` leaves too little room for the backup: values would be refused or evicted. Raise it, or restore into a larger server.";
+    /// The values are of a newer version than the server.
+    SERVER_TOO_OLD = "redis.server-too-old", Usage,
+        "The backup holds values in a newer RDB version than the server reads. Nothing was written. Restore into a server of at least the version the backup was taken from.";
+    /// The target is a replica.
+    READ_ONLY = "redis.read-only", Refused,
+        "The server is a replica and takes no writes. Restore into its primary.";
+    /// Keys were evicted while they were restored.
+    EVICTED = "redis.evicted", Failed,
+        "The server evicted keys while they were being restored, so it does not hold what the backup holds. Raise `maxmemory`, empty the server, and restore again.";
+    /// The append-only file could not be written.
+    WRITE_FAILED = "redis.write-failed", Failed,
+        "The server could not write its append-only file: what was restored would be lost at a restart. Its log says why.";
+    /// No numbered database is free.
+    NO_SPARE = "redis.no-spare-database", Refused,
+        "Restoring beside the live data needs an empty numbered database, and there is none. Nothing was changed.";
+    /// The backup has more than database 0.
+    ONLY_ZERO = "redis.only-database-zero", Refused,
+        "Only database 0 can be exchanged in place, and the backup holds others. Restore into another server, or replace everything.";
+    /// The data to exchange are not there.
+    NOT_STAGED = "redis.not-staged", Failed,
+        "The data that were to change places are not where they must be; the message says where they are. Nothing was changed by this.";
 }

@@ -207,6 +207,8 @@ fn config(dir: &Path, record: &Record, password: &Secret, options: &Options) -> 
         format!("requirepass {}", quoted(password.expose())),
         "daemonize no".to_owned(),
         "save \"\"".to_owned(),
+        // There are no replicas to wait for: a capture begins at once.
+        "repl-diskless-sync-delay 0".to_owned(),
         format!("appendonly {append}"),
     ];
     for (name, value) in &options.settings {

@@ -58,7 +58,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next `count` bytes.
-    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+    pub(in super::super) fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let end = self.at.checked_add(count).ok_or(Stop::Short)?;
         let taken = self.bytes.get(self.at..end).ok_or(Stop::Short)?;
         self.at = end;
@@ -66,19 +66,19 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next bytes as an array.
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(in super::super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let mut out = [0; N];
         out.copy_from_slice(self.take(N)?);
         Ok(out)
     }
 
     /// The next byte.
-    pub(super) fn byte(&mut self) -> Result<u8> {
+    pub(in super::super) fn byte(&mut self) -> Result<u8> {
         Ok(self.array::<1>()?[0])
     }
 
     /// Eight bytes, little-endian, as `rdbSaveMillisecondTime` writes them.
-    pub(super) fn millis(&mut self) -> Result<u64> {
+    pub(in super::super) fn millis(&mut self) -> Result<u64> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 

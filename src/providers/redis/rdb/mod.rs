@@ -15,7 +15,7 @@ mod skip;
 mod stream;
 mod value;
 
-pub use cursor::{Cursor, Stop};
+pub use cursor::{Cursor, Result, Stop};
 pub use file::{Entry, Header, Item, header, item};
 pub use payload::{FOOTER, Payload, function_dump, functions};
 pub use rows::{Row, function_row, rows};
