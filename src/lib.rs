@@ -15,6 +15,7 @@ pub mod identity;
 pub mod ops;
 pub mod pid;
 pub mod providers;
+pub mod repository;
 pub mod runbook;
 pub mod sandbox;
 pub mod secret;

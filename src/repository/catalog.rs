@@ -1,0 +1,321 @@
+//! Which backups there are, and what each holds.
+//!
+//! Listing reads manifests only. A damaged or unsigned backup stays in the list with its problem beside it; it is
+//! never chosen as the newest, and it never hides the others.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, stream};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::format::{self, Contents, DOCUMENT_LIMIT, ManifestDoc, SignatureDoc};
+use super::ledger::{Level, Record};
+use super::names::{BACKUPS, BackupId, Digest};
+use super::store::sha256;
+use super::{DAMAGED, NO_SUCH_BACKUP, Repository, UNTRUSTED, missing};
+use crate::error::{Error, Report, Result};
+use crate::event::Outcome;
+use crate::sign::KeyId;
+use crate::time::Instant;
+
+/// How many manifests are read together.
+const READS: usize = 8;
+
+/// A backup as it is listed.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Backup {
+    /// Its id.
+    pub id: BackupId,
+    /// What its manifest says in clear; absent if it cannot be read.
+    pub signed: Option<Signed>,
+    /// What it holds; absent without the repository secret, or if the manifest is not whole.
+    pub contents: Option<Contents>,
+    /// Verifications of this very manifest by trusted hosts, oldest first.
+    pub verified: Vec<Record>,
+    /// Why it must not be relied on, if so.
+    pub problem: Option<Report>,
+}
+
+/// The clear half of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Signed {
+    /// When the manifest was made.
+    pub created: Instant,
+    /// The program that made it.
+    pub tool: String,
+    /// Its epoch.
+    pub epoch: u32,
+    /// The host's key.
+    pub signer: KeyId,
+    /// SHA-256 of the manifest.
+    pub manifest_sha256: Digest,
+    /// How many segments it uses.
+    pub segments: u64,
+    /// Their encrypted bytes, shared ones included.
+    pub stored_bytes: u64,
+}
+
+/// How to choose a backup.
+#[derive(Debug, Clone, Default)]
+pub struct Show {
+    /// Of this context.
+    pub context: Option<String>,
+    /// With this label.
+    pub label: Option<String>,
+    /// Verified at least to this level.
+    pub level: Option<Level>,
+}
+
+impl Backup {
+    /// The highest level whose newest verification passed, and that verification. A later failure of a level or of any
+    /// below it takes the claim away.
+    pub fn verified_level(&self) -> Option<&Record> {
+        let newest = |level: Level| {
+            let of = self.verified.iter().filter(move |r| r.level == level);
+            of.max_by_key(|r| r.to)
+        };
+        let mut best: Option<&Record> = None;
+        let mut failed: Option<Instant> = None;
+        for level in Level::ALL {
+            let Some(record) = newest(level) else {
+                continue;
+            };
+            if record.outcome != Outcome::Passed {
+                failed = failed.max(Some(record.to));
+            } else if failed.is_none_or(|at| at < record.to) {
+                best = Some(record);
+            }
+        }
+        // A failure of a higher level found something that the lower one did not look for.
+        best.filter(|record| failed.is_none_or(|at| at < record.to))
+    }
+
+    /// Whether the manifest is whole, signed by somebody trusted, and its contents are known.
+    pub fn is_usable(&self) -> bool {
+        self.problem.is_none() && self.contents.is_some()
+    }
+}
+
+/// A manifest as it was read: parsed, bound to its repository and id, and with what its signature proves.
+pub(super) struct ReadManifest {
+    pub doc: ManifestDoc,
+    pub sha256: Digest,
+    pub trust: Result<()>,
+}
+
+impl Repository {
+    /// Every backup, oldest first. Fast: manifests and verification records are read, segments are not.
+    pub async fn list(&self) -> Result<Vec<Backup>> {
+        let ids = self.ids().await?;
+        let backups: Vec<Result<Backup>> = stream::iter(ids)
+            .map(|id| async move { self.look_at(&id).await })
+            .buffered(READS)
+            .collect()
+            .await;
+        backups.into_iter().collect()
+    }
+
+    /// One backup. An error if there is none; a damaged one is shown with its problem.
+    pub async fn show(&self, id: &BackupId) -> Result<Backup> {
+        if self.store.head(&id.manifest()).await?.is_none() {
+            return Err(self.no_such(id));
+        }
+        self.look_at(id).await
+    }
+
+    /// The newest usable backup that fits.
+    pub async fn newest(&self, show: &Show) -> Result<Option<Backup>> {
+        self.writing_keys()?;
+        for id in self.ids().await?.into_iter().rev() {
+            let backup = self.look_at(&id).await?;
+            if show.fits(&backup) {
+                return Ok(Some(backup));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The complete backups, oldest first.
+    pub(super) async fn ids(&self) -> Result<Vec<BackupId>> {
+        let mut ids = Vec::new();
+        for folder in self.store.children(BACKUPS).await? {
+            let id = folder
+                .strip_prefix(BACKUPS)
+                .map(|f| f.trim_end_matches('/'));
+            // Folders that are not named by an id are none of ours.
+            let Some(Ok(id)) = id.map(str::parse::<BackupId>) else {
+                continue;
+            };
+            if self.store.head(&id.manifest()).await?.is_some() {
+                ids.push(id);
+            }
+        }
+        Ok(ids)
+    }
+
+    async fn look_at(&self, id: &BackupId) -> Result<Backup> {
+        let mut backup = Backup {
+            id: id.clone(),
+            signed: None,
+            contents: None,
+            verified: Vec::new(),
+            problem: None,
+        };
+        let read = match self.read_manifest(id).await {
+            Ok(read) => read,
+            Err(e) => {
+                backup.problem = Some(Report::from(&e));
+                return Ok(backup);
+            }
+        };
+        backup.signed = Some(Signed {
+            created: read.doc.created,
+            tool: read.doc.tool.clone(),
+            epoch: read.doc.epoch,
+            signer: read.doc.signer.clone(),
+            manifest_sha256: read.sha256,
+            segments: read.doc.segments.len() as u64,
+            stored_bytes: read.doc.segments.iter().map(|s| s.size).sum(),
+        });
+        if let Err(e) = &read.trust {
+            backup.problem = Some(Report::from(e));
+            return Ok(backup);
+        }
+        if !self.epochs.is_empty() {
+            match self.contents(&read.doc) {
+                Ok(contents) => backup.contents = Some(contents),
+                Err(e) => backup.problem = Some(Report::from(&e)),
+            }
+        }
+        backup.verified = self.records(id, read.sha256).await?;
+        Ok(backup)
+    }
+
+    /// Reads a manifest. An error means that it cannot be what was written; whether somebody trusted wrote it is in `trust`.
+    pub(super) async fn read_manifest(&self, id: &BackupId) -> Result<ReadManifest> {
+        let name = id.manifest();
+        let bytes = self.store.get(&name, DOCUMENT_LIMIT).await?;
+        let bytes = bytes.ok_or_else(|| self.no_such(id))?;
+        let doc: ManifestDoc = format::from_bytes(&bytes, &name)?;
+        let trust = self.check_signature(id, &bytes, &doc).await;
+        if doc.repository != self.id() || doc.backup != *id {
+            return Err(Error::new(
+                &DAMAGED,
+                format!(
+                    "`{name}` is the manifest of the backup `{}` of the repository `{}`",
+                    doc.backup, doc.repository
+                ),
+            ));
+        }
+        if !doc.segments.windows(2).all(|w| w[0].id < w[1].id) {
+            return Err(Error::new(
+                &DAMAGED,
+                format!("`{name}` does not list each segment once, in order"),
+            ));
+        }
+        let sha256 = sha256(&bytes);
+        Ok(ReadManifest { doc, sha256, trust })
+    }
+
+    async fn check_signature(
+        &self,
+        id: &BackupId,
+        manifest: &[u8],
+        doc: &ManifestDoc,
+    ) -> Result<()> {
+        let name = id.signature();
+        let bytes = self.store.get(&name, DOCUMENT_LIMIT).await?;
+        let bytes = bytes.ok_or_else(|| missing(&name))?;
+        let signature: SignatureDoc = format::from_bytes(&bytes, &name)?;
+        if signature.key != doc.signer {
+            return Err(Error::new(
+                &DAMAGED,
+                format!(
+                    "`{name}` is by key `{}`, and the manifest names `{}`",
+                    signature.key, doc.signer
+                ),
+            ));
+        }
+        let key = self.trusted.get(&signature.key).ok_or_else(|| {
+            Error::new(
+                &UNTRUSTED,
+                format!(
+                    "the backup `{id}` is signed by key `{}`, which is not trusted",
+                    signature.key
+                ),
+            )
+        })?;
+        key.verify(manifest, &signature.signature).map_err(|e| {
+            Error::new(
+                &DAMAGED,
+                format!("`{}` and `{name}` do not fit each other", id.manifest()),
+            )
+            .caused_by(e)
+        })
+    }
+
+    /// The sealed half, checked against the clear half.
+    pub(super) fn contents(&self, doc: &ManifestDoc) -> Result<Contents> {
+        let name = doc.backup.manifest();
+        let keys = self.keys_of(doc.epoch)?;
+        let contents: Contents = keys.unseal(&doc.sealed, &name)?;
+        let damaged = |why: String| Err(Error::new(&DAMAGED, format!("`{name}` {why}")));
+        if contents.repository != doc.repository || contents.backup != doc.backup {
+            return damaged("seals the contents of another backup".to_owned());
+        }
+        let mut listed: BTreeMap<Digest, bool> =
+            doc.segments.iter().map(|s| (s.id, false)).collect();
+        for store in &contents.stores {
+            for part in &store.captured.parts {
+                let pieces = store.segments.get(&part.name);
+                let bytes = pieces.map(|p| p.iter().map(|piece| piece.bytes).sum::<u64>());
+                if bytes != Some(part.bytes) {
+                    return damaged(format!(
+                        "does not list the bytes of the part `{}`",
+                        part.name
+                    ));
+                }
+            }
+            for piece in store.segments.values().flatten() {
+                match listed.get_mut(&piece.id) {
+                    Some(used) => *used = true,
+                    None => return damaged(format!("does not list the segment `{}`", piece.id)),
+                }
+            }
+            if store.segments.len() != store.captured.parts.len() {
+                return damaged("lists segments of parts that it does not name".to_owned());
+            }
+        }
+        match listed.into_iter().find(|(_, used)| !used) {
+            Some((id, _)) => damaged(format!("lists the segment `{id}`, which no part uses")),
+            None => Ok(contents),
+        }
+    }
+
+    pub(super) fn no_such(&self, id: &BackupId) -> Error {
+        Error::new(
+            &NO_SUCH_BACKUP,
+            format!("`{}` holds no complete backup `{id}`", self.place()),
+        )
+        .hint("Run `summitctl backup list` to see what it holds.")
+    }
+}
+
+impl Show {
+    fn fits(&self, backup: &Backup) -> bool {
+        let Some(contents) = backup.contents.as_ref().filter(|_| backup.is_usable()) else {
+            return false;
+        };
+        self.context.as_ref().is_none_or(|c| *c == contents.context)
+            && self
+                .label
+                .as_ref()
+                .is_none_or(|l| contents.labels.contains(l))
+            && self
+                .level
+                .is_none_or(|wanted| backup.verified_level().is_some_and(|r| r.level >= wanted))
+    }
+}

@@ -1,0 +1,505 @@
+//! The backup repository: signed manifests over encrypted, content-addressed segments.
+//!
+//! A backup host holds the repository secret and a signing key: it can write and show backups, and verify that they are
+//! complete, but not read them. An operator's age identity unwraps the key that reads. `docs/FORMAT.md` describes the
+//! format for other readers, and how to recover with stock tools alone.
+//!
+//! A backup is staged store by store and exists once its manifest does, which is created last and never changed. So
+//! a process may be killed anywhere: the next one finds each store staged or not, and leftover segments are found
+//! again by their content.
+
+mod catalog;
+mod cut;
+mod format;
+mod keys;
+mod ledger;
+mod local;
+mod lock;
+mod names;
+mod reader;
+mod segment;
+mod staging;
+mod store;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use catalog::{Backup, Show, Signed};
+pub use cut::SegmentSizes;
+pub use format::{Contents, Piece, SignerDoc, StoreContents};
+pub use keys::Operator;
+pub use ledger::{Level, Record};
+pub use local::LocalStore;
+pub use lock::{Holder, Lock, Mode};
+pub use names::{BackupId, Digest};
+pub use reader::BackupParts;
+pub use staging::{Meta, State};
+pub use store::{Created, Entry, Object, Store};
+pub use verify::{DecodePart, Finding, Verification, VerifyOptions};
+pub use writer::{BackupWriter, Written};
+
+use crate::capture::FingerprintKey;
+use crate::error::{Context as _, Error, Result};
+use crate::reasons;
+use crate::secret::Secret;
+use crate::sign::{KeyId, PublicKey, SigningKey};
+use crate::time::Instant;
+use format::{DOCUMENT_LIMIT, RepositoryDoc, VERSION};
+use keys::{EpochKeys, RepositorySecret};
+
+reasons! {
+    /// There is no repository here.
+    NOT_A_REPOSITORY = "repository.not-a-repository", Usage,
+        "The place holds no backup repository: `repository.json` is missing. Check the path, and whether its file system is mounted.";
+    /// There is something else here already.
+    EXISTS = "repository.exists", Refused,
+        "A repository is made only in a new or empty folder, or found again with its own secret. Nothing was changed.";
+    /// A newer program wrote it.
+    NEWER_VERSION = "repository.newer-version", Usage,
+        "A newer summitctl wrote the repository, and this one does not know its format. Nothing was read or changed.";
+    /// The repository secret belongs to another repository.
+    WRONG_SECRET = "repository.wrong-secret", Usage,
+        "The repository secret is well-formed but not this repository's: another repository's, or one of a retired epoch; or `repository.json` was changed. An operator gets the right one with `age -d -i IDENTITY keys/EPOCH.age`.";
+    /// The text is no repository secret.
+    BAD_SECRET = "repository.bad-secret", Usage,
+        "The text is not a repository secret, which is one line that begins with `SUMMITCTL-REPOSITORY-1` and ends in a checksum.";
+    /// The repository secret was not given.
+    NO_SECRET = "repository.no-secret", Usage,
+        "Without the repository secret a repository can be listed and its objects checked, but nothing can be written and names are not shown. Give the secret, or an operator's identity.";
+    /// No operator's identity was given.
+    NO_IDENTITY = "repository.no-identity", Usage,
+        "Backups are read with an operator's age identity; a backup host cannot read them, by design. Give the identity file of an operator.";
+    /// The identity is not an operator's.
+    WRONG_IDENTITY = "repository.wrong-identity", Usage,
+        "The age identity is not one of the repository's operators, or the file does not hold an identity.";
+    /// The text is no age recipient.
+    BAD_RECIPIENT = "repository.bad-recipient", Usage,
+        "An operator is named by an age X25519 recipient, the line `age1…` that `age-keygen` prints.";
+    /// Somebody else works in the repository.
+    LOCKED = "repository.locked", Refused,
+        "Another process holds a lock that excludes this operation. The message names it. The lock of a dead process of the same machine goes away by itself.";
+    /// The folder takes no changes.
+    READ_ONLY = "repository.read-only", Failed,
+        "The repository's folder refuses changes: a read-only mount, or another owner. Nothing was changed.";
+    /// Something is not what was written.
+    DAMAGED = "repository.damaged", Integrity,
+        "An object of the repository is not what was written: changed, truncated, swapped or missing. The message names it. Other backups may be whole: verify each.";
+    /// Nobody who is trusted signed it.
+    UNTRUSTED = "repository.untrusted", Integrity,
+        "The signature is by a key that is not among the trusted ones. If the key is a backup host's, add it to the repository's signers; if nobody knows it, somebody else wrote the backup.";
+    /// No key was given to check signatures with.
+    NO_TRUSTED_KEY = "repository.no-trusted-key", Usage,
+        "Signatures are checked against trusted public keys, and none are known: give the repository secret, which proves the repository's own list, or the public keys themselves.";
+    /// The signing key may not sign here.
+    NOT_A_SIGNER = "repository.not-a-signer", Refused,
+        "The signing key is not among the repository's signers, so nobody would trust what it signs. An operator or host adds it to the signers first.";
+    /// The backup does not exist.
+    NO_SUCH_BACKUP = "repository.no-such-backup", Usage,
+        "The repository holds no complete backup of this id. `summitctl backup list` shows what it holds.";
+    /// The backup exists already.
+    COMPLETE = "repository.complete", Refused,
+        "The backup is complete, and a complete backup never changes. Begin another one.";
+    /// The capture and what was written do not agree.
+    INCOMPLETE = "repository.incomplete", Failed,
+        "A backup was to be completed from captures that are not all there. Nothing was published; capture the store again.";
+}
+
+/// An open repository. Clones share everything.
+#[derive(Clone)]
+pub struct Repository {
+    store: Arc<dyn Store>,
+    doc: Arc<RepositoryDoc>,
+    /// The epochs whose secret is known.
+    epochs: Arc<BTreeMap<u32, EpochKeys>>,
+    operators: Arc<Vec<Operator>>,
+    trusted: Arc<BTreeMap<KeyId, PublicKey>>,
+}
+
+impl Repository {
+    /// A new repository secret, for [`Repository::init`]: one line of text that backup hosts keep as a secret.
+    pub fn generate_secret() -> Result<Secret> {
+        RepositorySecret::generate()?.to_text()
+    }
+
+    /// Makes a repository, or finds the one that this secret already made here. Keep the secret durably *before*
+    /// the call, so that a killed process can repeat it. `signers` are the hosts whose manifests are trusted.
+    pub async fn init(
+        store: Arc<dyn Store>,
+        secret: &Secret,
+        operators: &[Operator],
+        signers: &[(String, PublicKey)],
+    ) -> Result<Repository> {
+        let parsed = RepositorySecret::parse(secret)?;
+        if store.head(names::REPOSITORY).await?.is_some() {
+            return Self::open(store, Some(secret)).await.map_err(|e| {
+                let place = e.reason() == &WRONG_SECRET;
+                if place {
+                    Error::new(&EXISTS, "there is already another repository here").caused_by(e)
+                } else {
+                    e
+                }
+            });
+        }
+        refuse_foreign(store.as_ref()).await?;
+        let id = names::hex(&names::random::<16>()?);
+        let (epoch, keys, file) = keys::new_epoch(&id, 1, &parsed, operators)?;
+        let mut doc = RepositoryDoc {
+            version: VERSION,
+            id,
+            created: Instant::now(),
+            tool: tool(),
+            epochs: vec![epoch],
+            signers: signers.iter().map(signer_doc).collect::<Result<_>>()?,
+            mac: Digest([0; 32]),
+        };
+        keys::authenticate(&mut doc, &keys);
+        // A killed attempt may have left its keys; nothing was ever encrypted to them.
+        store.delete(&names::keys(1)).await?;
+        store.create(&names::keys(1), &Object::new(file)).await?;
+        let object = Object::new(format::to_bytes(&doc)?);
+        if store.create(names::REPOSITORY, &object).await? == Created::Exists {
+            return Err(Error::new(
+                &EXISTS,
+                "somebody else made a repository here meanwhile",
+            ));
+        }
+        Self::open(store, Some(secret)).await
+    }
+
+    /// Opens a repository. With the secret it can be written to and its backups shown; without, only listed and
+    /// checked for completeness. Trusts the signers that `repository.json` lists, if the secret proves the list.
+    pub async fn open(store: Arc<dyn Store>, secret: Option<&Secret>) -> Result<Repository> {
+        let doc = read_doc(store.as_ref()).await?;
+        let mut repository = Repository {
+            store,
+            doc: Arc::new(doc),
+            epochs: Arc::default(),
+            operators: Arc::default(),
+            trusted: Arc::default(),
+        };
+        if let Some(secret) = secret {
+            let secret = RepositorySecret::parse(secret)?;
+            let mut epochs = BTreeMap::new();
+            for epoch in &repository.doc.epochs {
+                if let Some(keys) = EpochKeys::new(&secret, &repository.doc.id, epoch)? {
+                    epochs.insert(epoch.epoch, keys);
+                }
+            }
+            if epochs.is_empty() {
+                return Err(Error::new(
+                    &WRONG_SECRET,
+                    format!(
+                        "the repository secret does not fit the `repository.json` of `{}`",
+                        repository.place()
+                    ),
+                )
+                .hint("It is another repository's secret, or the file was changed: compare the file with an older copy."));
+            }
+            repository.adopt(epochs)?;
+        }
+        Ok(repository)
+    }
+
+    /// The same repository for somebody who can read it: an operator's age identity file, as its text.
+    pub async fn unlock(&self, identity_file: &Secret) -> Result<Repository> {
+        let identities = keys::identities(identity_file)?;
+        let mut repository = self.clone();
+        let mut epochs = BTreeMap::new();
+        let mut refused = None;
+        for epoch in &self.doc.epochs {
+            let name = names::keys(epoch.epoch);
+            let file = self.store.get(&name, keys::KEYS_LIMIT).await?;
+            let file = file.ok_or_else(|| missing(&name))?;
+            match keys::unwrap(&self.doc.id, epoch, &file, &identities) {
+                Ok(unwrapped) => {
+                    epochs.insert(epoch.epoch, unwrapped.keys);
+                    repository.operators = Arc::new(unwrapped.operators);
+                }
+                Err(e) if e.reason() == &WRONG_IDENTITY => refused = Some(e),
+                Err(e) => return Err(e),
+            }
+        }
+        match refused {
+            Some(e) if epochs.is_empty() => return Err(e),
+            _ => {}
+        }
+        // A secret that was given must agree with the one that was unwrapped.
+        for (number, keys) in self.epochs.iter() {
+            epochs.entry(*number).or_insert_with(|| keys.clone());
+        }
+        repository.adopt(epochs)?;
+        Ok(repository)
+    }
+
+    /// Trusts these keys and no others.
+    pub fn trusting(mut self, keys: &[PublicKey]) -> Repository {
+        self.trusted = Arc::new(keys.iter().map(|k| (k.id(), k.clone())).collect());
+        self
+    }
+
+    /// The keys whose signatures count.
+    pub fn trusted(&self) -> Vec<PublicKey> {
+        self.trusted.values().cloned().collect()
+    }
+
+    /// The signers that `repository.json` lists. They are proven only if the secret or an identity was given.
+    pub fn signers(&self) -> &[SignerDoc] {
+        &self.doc.signers
+    }
+
+    /// The operators of the newest epoch that was unlocked; empty before [`Repository::unlock`].
+    pub fn operators(&self) -> &[Operator] {
+        &self.operators
+    }
+
+    /// The repository's id: 32 hex digits.
+    pub fn id(&self) -> &str {
+        &self.doc.id
+    }
+
+    /// Where it lies, for messages.
+    pub fn place(&self) -> String {
+        self.store.place()
+    }
+
+    /// The epoch that is written to.
+    pub fn epoch(&self) -> u32 {
+        self.doc.epochs.last().map_or(0, |e| e.epoch)
+    }
+
+    /// Whether its backups can be read, not only shown.
+    pub fn can_read(&self) -> bool {
+        self.epochs.values().any(|keys| keys.segments.is_some())
+    }
+
+    /// The repository secret, as an operator recovers it for a new backup host.
+    pub fn secret(&self) -> Result<Secret> {
+        self.writing_keys()?.secret.to_text()
+    }
+
+    /// The key of row hashes of new backups.
+    pub fn fingerprint_key(&self) -> Result<FingerprintKey> {
+        Ok(self.writing_keys()?.fingerprint_key())
+    }
+
+    /// Whoever holds a lock now.
+    pub async fn holders(&self) -> Result<Vec<Holder>> {
+        lock::holders(self.store.as_ref()).await
+    }
+
+    /// Refuses a key whose manifests nobody would trust: ask before the work, not after it.
+    pub fn check_signer(&self, key: &SigningKey) -> Result<()> {
+        if self.trusted.contains_key(&key.id()) {
+            return Ok(());
+        }
+        Err(Error::new(
+            &NOT_A_SIGNER,
+            format!(
+                "the signing key `{}` is not among the trusted signers of `{}`",
+                key.id(),
+                self.place()
+            ),
+        ))
+    }
+
+    /// Adds a host that may sign, or finds it there already. Needs the secret.
+    pub async fn add_signer(&self, name: &str, key: &PublicKey) -> Result<Repository> {
+        let signer = signer_doc(&(name.to_owned(), key.clone()))?;
+        self.change("add a signer", move |doc| {
+            if !doc.signers.iter().any(|s| s.key == signer.key) {
+                doc.signers.push(signer.clone());
+            }
+        })
+        .await
+    }
+
+    /// Makes these the operators of the present epoch, by re-wrapping its key file. Needs an unlocked repository. It is not
+    /// a revocation: whoever could unwrap the old file may have kept the key.
+    pub async fn set_operators(&self, operators: &[Operator]) -> Result<Repository> {
+        let keys = self.writing_keys()?.clone();
+        if keys.segments.is_none() {
+            return Err(no_identity());
+        }
+        let object = Object::new(keys::wrap(&self.doc.id, &keys, operators)?);
+        let lock = Lock::acquire(&self.store, Mode::Exclusive, "change operators").await?;
+        let name = names::keys(keys.epoch);
+        let old = self.store.get(&name, keys::KEYS_LIMIT).await?;
+        let old = store::sha256(&old.ok_or_else(|| missing(&name))?);
+        // Both digests are right while one file takes the other's place, so that a killed process leaves no damage.
+        self.write_doc(|doc| digests(doc, keys.epoch, &[old, object.sha256()]))
+            .await?;
+        if !self.store.replace(&name, old, &object).await? {
+            return Err(changed_meanwhile(&name));
+        }
+        self.write_doc(|doc| digests(doc, keys.epoch, &[object.sha256()]))
+            .await?;
+        lock.release().await?;
+        let mut repository = self.reopen().await?;
+        repository.operators = Arc::new(operators.to_vec());
+        Ok(repository)
+    }
+
+    async fn change(&self, purpose: &str, edit: impl Fn(&mut RepositoryDoc)) -> Result<Repository> {
+        let lock = Lock::acquire(&self.store, Mode::Exclusive, purpose).await?;
+        self.write_doc(edit).await?;
+        lock.release().await?;
+        self.reopen().await
+    }
+
+    /// Replaces `repository.json`; the lock is held.
+    async fn write_doc(&self, edit: impl Fn(&mut RepositoryDoc)) -> Result<()> {
+        let keys = self.writing_keys()?;
+        let mut doc = read_doc(self.store.as_ref()).await?;
+        prove(&doc, keys)?;
+        let before = format::to_bytes(&doc)?;
+        edit(&mut doc);
+        doc.check_text()?;
+        keys::authenticate(&mut doc, keys);
+        let after = Object::new(format::to_bytes(&doc)?);
+        let old = store::sha256(&before);
+        if after.sha256() == old {
+            return Ok(());
+        }
+        if self.store.replace(names::REPOSITORY, old, &after).await? {
+            Ok(())
+        } else {
+            Err(changed_meanwhile(names::REPOSITORY))
+        }
+    }
+
+    async fn reopen(&self) -> Result<Repository> {
+        let mut repository = self.clone();
+        repository.doc = Arc::new(read_doc(self.store.as_ref()).await?);
+        repository.adopt((*self.epochs).clone())?;
+        Ok(repository)
+    }
+
+    /// Takes the keys of some epochs, and with the newest one's secret the proven signers.
+    fn adopt(&mut self, epochs: BTreeMap<u32, EpochKeys>) -> Result<()> {
+        if let Some(keys) = epochs.get(&self.epoch()) {
+            prove(&self.doc, keys)?;
+            let signers = self.doc.signers.iter();
+            self.trusted = Arc::new(
+                signers
+                    .map(|s| (s.key.clone(), s.public_key.clone()))
+                    .collect(),
+            );
+        }
+        self.epochs = Arc::new(epochs);
+        Ok(())
+    }
+
+    /// The keys of the epoch that is written to.
+    fn writing_keys(&self) -> Result<&EpochKeys> {
+        self.keys_of(self.epoch())
+    }
+
+    fn keys_of(&self, epoch: u32) -> Result<&EpochKeys> {
+        self.epochs.get(&epoch).ok_or_else(|| {
+            if self.epochs.is_empty() {
+                Error::new(
+                    &NO_SECRET,
+                    format!("the repository secret of `{}` was not given", self.place()),
+                )
+            } else {
+                Error::new(
+                    &WRONG_SECRET,
+                    format!("the secret given is not the one of epoch {epoch}"),
+                )
+            }
+        })
+    }
+}
+
+fn digests(doc: &mut RepositoryDoc, epoch: u32, digests: &[Digest]) {
+    for found in doc.epochs.iter_mut().filter(|e| e.epoch == epoch) {
+        found.keys_sha256 = digests.to_vec();
+        found.keys_sha256.dedup();
+    }
+}
+
+fn signer_doc((name, key): &(String, PublicKey)) -> Result<SignerDoc> {
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(Error::input(format!("{name:?} cannot name a signer")));
+    }
+    Ok(SignerDoc {
+        key: key.id(),
+        name: name.clone(),
+        public_key: key.clone(),
+    })
+}
+
+/// Checks that a holder of the secret wrote `repository.json`.
+fn prove(doc: &RepositoryDoc, keys: &EpochKeys) -> Result<()> {
+    if keys.mac(&doc.authenticated()) == doc.mac {
+        return Ok(());
+    }
+    Err(Error::new(
+        &DAMAGED,
+        "`repository.json` was not written by a holder of the repository secret",
+    )
+    .hint("Compare it with an older copy; its signers and epochs decide what is trusted and who can read."))
+}
+
+async fn read_doc(store: &dyn Store) -> Result<RepositoryDoc> {
+    let bytes = store.get(names::REPOSITORY, DOCUMENT_LIMIT).await?;
+    let bytes = bytes.ok_or_else(|| {
+        Error::new(
+            &NOT_A_REPOSITORY,
+            format!("`{}` holds no backup repository", store.place()),
+        )
+    })?;
+    let doc: RepositoryDoc = format::from_bytes(&bytes, names::REPOSITORY)
+        .context(|| format!("cannot open the repository `{}`", store.place()))?;
+    doc.check_text()?;
+    let increasing = doc.epochs.windows(2).all(|w| w[0].epoch < w[1].epoch);
+    if doc.epochs.is_empty() || !increasing {
+        return Err(Error::new(
+            &DAMAGED,
+            "`repository.json` does not list its epochs in order",
+        ));
+    }
+    Ok(doc)
+}
+
+/// A repository is not made among other things: a wrong path must not be strewn with our folders.
+async fn refuse_foreign(store: &dyn Store) -> Result<()> {
+    let ours = |name: &String| matches!(name.as_str(), "keys/" | "tmp/" | "locks/");
+    let found = store.children("").await?;
+    match found.iter().find(|name| !ours(name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::new(
+            &EXISTS,
+            format!("`{}` is not empty: it holds `{name}`", store.place()),
+        )
+        .hint("Name a new or empty folder for the repository.")),
+    }
+}
+
+fn missing(name: &str) -> Error {
+    Error::new(&DAMAGED, format!("`{name}` is missing"))
+}
+
+fn changed_meanwhile(name: &str) -> Error {
+    Error::new(
+        &LOCKED,
+        format!("`{name}` was changed by somebody else meanwhile"),
+    )
+    .hint("Run the command again.")
+}
+
+fn no_identity() -> Error {
+    Error::new(
+        &NO_IDENTITY,
+        "backups are read with an operator's age identity, and none was given",
+    )
+}
+
+/// The program and its version, as documents name it.
+fn tool() -> String {
+    concat!("summitctl ", env!("CARGO_PKG_VERSION")).to_owned()
+}

@@ -1,0 +1,83 @@
+//! One segment's way through compression and encryption, and back.
+//!
+//! Both directions are blocking work on whole segments (at most 64 MiB plain), so memory is bounded by how many are in
+//! flight. A segment is a standard age file of one standard zstd frame with a content checksum and size.
+
+use std::io::{Read as _, Write as _};
+
+use age::x25519::{Identity, Recipient};
+use bytes::Bytes;
+
+use super::format::{Piece, SegmentDoc};
+use super::keys::EpochKeys;
+use super::names;
+use super::store::{Object, sha256};
+use super::{DAMAGED, no_identity};
+use crate::error::{Error, Result};
+
+/// zstd's fastest standard level: age's own work then weighs about as much.
+const LEVEL: i32 = 1;
+/// How much larger than its plain bytes an encrypted segment can be: age's header and 16 bytes for each 64 KiB
+/// (age-encryption.org/v1, "Payload"), and one byte in 256 for what zstd cannot compress (`ZSTD_COMPRESSBOUND`).
+pub(super) const OVERHEAD: u64 = 512 << 10;
+
+/// Compresses and encrypts.
+pub(super) fn pack(recipient: &Recipient, plain: &[u8]) -> Result<Object> {
+    let failed = |e: std::io::Error| Error::bug("a segment does not encode").caused_by(e);
+    let recipients = [recipient as &dyn age::Recipient];
+    let encryptor = age::Encryptor::with_recipients(recipients.into_iter())
+        .map_err(|e| Error::bug(format!("age does not encrypt: {e}")))?;
+    let out = Vec::with_capacity(plain.len() / 3 + 4096);
+    let sealing = encryptor.wrap_output(out).map_err(failed)?;
+    let mut packing = zstd::Encoder::new(sealing, LEVEL).map_err(failed)?;
+    packing.include_checksum(true).map_err(failed)?;
+    packing
+        .set_pledged_src_size(Some(plain.len() as u64))
+        .map_err(failed)?;
+    packing.write_all(plain).map_err(failed)?;
+    let sealing = packing.finish().map_err(failed)?;
+    let out = sealing.finish().map_err(failed)?;
+    Ok(Object::new(out))
+}
+
+/// Checks, decrypts and decompresses a segment: the object's digest, age's authentication, zstd's checksum, the plain
+/// size and the id must all be right.
+pub(super) fn unpack(
+    keys: &EpochKeys,
+    listed: &SegmentDoc,
+    piece: &Piece,
+    cipher: &[u8],
+) -> Result<Bytes> {
+    let name = names::segment(&listed.id);
+    let damaged = |why: String| Error::new(&DAMAGED, format!("`{name}` {why}"));
+    if cipher.len() as u64 != listed.size || sha256(cipher) != listed.sha256 {
+        return Err(damaged(
+            "is not the object that the manifest lists".to_owned(),
+        ));
+    }
+    let identity = keys.segments.as_ref().ok_or_else(no_identity)?;
+    let plain = open(identity, piece.bytes, cipher)
+        .map_err(|e| damaged("does not open".to_owned()).caused_by(e))?;
+    if plain.len() as u64 != piece.bytes {
+        return Err(damaged(format!(
+            "does not hold the {} bytes that the manifest lists",
+            piece.bytes
+        )));
+    }
+    if keys.segment_id(&plain) != piece.id {
+        return Err(damaged("holds other bytes than its id says".to_owned()));
+    }
+    Ok(Bytes::from(plain))
+}
+
+fn open(identity: &Identity, expected: u64, cipher: &[u8]) -> std::io::Result<Vec<u8>> {
+    let other = |e: age::DecryptError| std::io::Error::other(e.to_string());
+    let decryptor = age::Decryptor::new_buffered(cipher).map_err(other)?;
+    let identities = [identity as &dyn age::Identity];
+    let opened = decryptor.decrypt(identities.into_iter()).map_err(other)?;
+    let unpacking = zstd::Decoder::new(opened)?;
+    let mut plain = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+    // One byte more than expected shows that there is more, and a bomb gets no further.
+    unpacking.take(expected + 1).read_to_end(&mut plain)?;
+    Ok(plain)
+}

@@ -1,0 +1,91 @@
+//! Where a repository's objects lie: a flat space of named, immutable byte strings.
+//!
+//! The trait is small on purpose, so that a local folder and an object store keep the same promises: what was created
+//! is complete and durable, a name is created once, and a listing sees every creation before it.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::names::Digest;
+use crate::error::Result;
+
+/// Bytes to be stored, with the digest that the store hands on to whoever can check it.
+#[derive(Clone)]
+pub struct Object {
+    bytes: Bytes,
+    sha256: Digest,
+}
+
+impl Object {
+    /// Computes the digest. Costs a pass over the bytes: keep large ones off the async threads.
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        let sha256 = sha256(&bytes);
+        Object { bytes, sha256 }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Their SHA-256.
+    pub fn sha256(&self) -> Digest {
+        self.sha256
+    }
+}
+
+/// Whether a create-only put created something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// The object is there now, and was not before.
+    New,
+    /// An object of this name was there already and is untouched.
+    Exists,
+}
+
+/// A name in a listing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The object's full name.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A space of named objects. Names are relative, `/`-separated, of `[A-Za-z0-9._-]`.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug {
+    /// The place, for messages: a path or a URL without credentials.
+    fn place(&self) -> String;
+
+    /// Creates an object unless the name is taken. When it returns, the object is durable under its name, or nothing is:
+    /// a reader never sees half of one.
+    async fn create(&self, name: &str, object: &Object) -> Result<Created>;
+
+    /// Puts an object in the place of the one whose SHA-256 is `old`; `false` if that is not what is there.
+    async fn replace(&self, name: &str, old: Digest, object: &Object) -> Result<bool>;
+
+    /// Reads a whole object; `None` if there is none. Fails if it is larger than `limit` bytes.
+    async fn get(&self, name: &str, limit: u64) -> Result<Option<Bytes>>;
+
+    /// An object's size in bytes; `None` if there is none.
+    async fn head(&self, name: &str) -> Result<Option<u64>>;
+
+    /// Every object whose name begins with `prefix` (which ends in `/` or is empty), in name order.
+    async fn list(&self, prefix: &str) -> Result<Vec<Entry>>;
+
+    /// The names directly below `prefix`: objects, and folders with a final `/`. In name order.
+    async fn children(&self, prefix: &str) -> Result<Vec<String>>;
+
+    /// Deletes an object; whether there was one.
+    async fn delete(&self, name: &str) -> Result<bool>;
+}
+
+/// SHA-256 of some bytes.
+pub(super) fn sha256(bytes: &[u8]) -> Digest {
+    Digest(Sha256::digest(bytes).into())
+}

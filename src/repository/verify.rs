@@ -1,0 +1,387 @@
+//! Verification of backups as they lie in the store.
+//!
+//! Level 1 asks whether every object is authentic and complete, and needs no identity. Level 2 reads every part, decodes
+//! its rows with the caller's decoders and recomputes the fingerprints. Both carry on past a finding and name all of them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant as Moment};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::catalog::ReadManifest;
+use super::format::{DOCUMENT_LIMIT, SegmentDoc};
+use super::ledger::Level;
+use super::names::{self, BackupId, Digest};
+use super::store::sha256;
+use super::writer::blocking;
+use super::{NO_TRUSTED_KEY, Repository, UNTRUSTED, keys};
+use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader, PartSource as _};
+use crate::error::{Error, Result};
+use crate::event::{Events, Outcome, Unit};
+use crate::time::Instant;
+use crate::wait::Cancel;
+
+/// How often progress is reported at most.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// How to verify.
+#[derive(Clone)]
+pub struct VerifyOptions {
+    /// How many segments (level 1) or parts (level 2) at once.
+    pub jobs: usize,
+    /// Who hears of progress.
+    pub events: Events,
+    /// Who may stop it.
+    pub cancel: Cancel,
+}
+
+/// Something that is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Finding {
+    /// The object or part.
+    pub object: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// A verification that was carried out. [`Repository::record`] keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Verification {
+    /// Of which backup.
+    pub backup: BackupId,
+    /// SHA-256 of the manifest that was looked at.
+    pub manifest_sha256: Digest,
+    /// To which level.
+    pub level: Level,
+    /// When it began.
+    pub from: Instant,
+    /// When it ended.
+    pub to: Instant,
+    /// What is wrong; it passed if nothing is.
+    pub findings: Vec<Finding>,
+    /// What was counted: at level 1 `objects` and their encrypted `bytes`, at level 2 `parts`, `plain-bytes` and `rows`.
+    pub measured: BTreeMap<String, u64>,
+}
+
+impl Verification {
+    /// Passed if nothing was found.
+    pub fn outcome(&self) -> Outcome {
+        if self.findings.is_empty() {
+            Outcome::Passed
+        } else {
+            Outcome::Failed
+        }
+    }
+}
+
+/// Recomputes a part's fingerprint from its bytes alone: the datastores' decoders.
+#[async_trait]
+pub trait DecodePart: Send + Sync {
+    /// Decodes every row; `None` for a part that is not rows. `key` is the one its backup was made with.
+    async fn decode(
+        &self,
+        info: &PartInfo,
+        reader: &mut dyn PartReader,
+        key: &FingerprintKey,
+    ) -> Result<Option<Fingerprint>>;
+}
+
+/// Collects what a verification finds and counts.
+struct Look<'a> {
+    options: &'a VerifyOptions,
+    from: Instant,
+    findings: Mutex<Vec<Finding>>,
+    objects: AtomicU64,
+    bytes: AtomicU64,
+    total: AtomicU64,
+    reported: Mutex<Option<Moment>>,
+}
+
+impl Repository {
+    /// Level 1: every object that the backup needs is there and is the one that was written, and somebody trusted signed
+    /// the list. With the repository secret, the sealed part is checked as well.
+    pub async fn verify_objects(
+        &self,
+        id: &BackupId,
+        options: &VerifyOptions,
+    ) -> Result<Verification> {
+        let look = Look::new(options);
+        let (manifest, read) = self.verify_documents(id, &look).await?;
+        let segments = read.map(|r| r.doc.segments).unwrap_or_default();
+        let total = segments.iter().map(|s| s.size).sum();
+        look.total.store(total, Ordering::Relaxed);
+        stream::iter(segments)
+            .map(|doc| self.verify_segment(doc, &look))
+            .buffer_unordered(options.jobs.max(1))
+            .collect::<Vec<Result<()>>>()
+            .await
+            .into_iter()
+            .collect::<Result<()>>()?;
+        Ok(look.finish(id, manifest, Level::Objects, BTreeMap::new()))
+    }
+
+    /// Level 2: level 1's checks on everything that is read, and every part decoded to the fingerprint that the manifest
+    /// holds. Needs an unlocked repository.
+    pub async fn verify_rows(
+        &self,
+        id: &BackupId,
+        decode: &dyn DecodePart,
+        options: &VerifyOptions,
+    ) -> Result<Verification> {
+        let look = Look::new(options);
+        let (manifest, read) = self.verify_documents(id, &look).await?;
+        let mut measured = BTreeMap::new();
+        if read.is_some() {
+            let source = self.source(id).await?;
+            let key = source.fingerprint_key();
+            let parts = source.parts("");
+            look.total
+                .store(parts.iter().map(|p| p.bytes).sum(), Ordering::Relaxed);
+            measured.insert("parts".to_owned(), parts.len() as u64);
+            let rows: Vec<Result<u64>> = stream::iter(&parts)
+                .map(|part| verify_part(&source, part, decode, &key, &look))
+                .buffer_unordered(options.jobs.max(1))
+                .collect()
+                .await;
+            let rows = rows.into_iter().sum::<Result<u64>>()?;
+            measured.insert("rows".to_owned(), rows);
+            let plain = look.bytes.load(Ordering::Relaxed);
+            measured.insert("plain-bytes".to_owned(), plain);
+        }
+        Ok(look.finish(id, manifest, Level::Rows, measured))
+    }
+
+    /// Everything but the segments. The manifest comes back only if it is authentic: nothing else says what to look at.
+    async fn verify_documents(
+        &self,
+        id: &BackupId,
+        look: &Look<'_>,
+    ) -> Result<(Digest, Option<ReadManifest>)> {
+        if self.trusted.is_empty() {
+            return Err(Error::new(
+                &NO_TRUSTED_KEY,
+                format!(
+                    "no trusted key is known for the backups of `{}`",
+                    self.place()
+                ),
+            ));
+        }
+        let name = id.manifest();
+        let bytes = self.store.get(&name, DOCUMENT_LIMIT).await?;
+        let manifest = sha256(&bytes.ok_or_else(|| self.no_such(id))?);
+        let read = match self.read_manifest(id).await {
+            Ok(read) => read,
+            Err(e) => {
+                look.found(&name, &e);
+                return Ok((manifest, None));
+            }
+        };
+        self.verify_keys(read.doc.epoch, look).await;
+        if let Err(e) = &read.trust {
+            look.found(&name, e);
+            return Ok((manifest, None));
+        }
+        if self.epochs.contains_key(&read.doc.epoch)
+            && let Err(e) = self.contents(&read.doc)
+        {
+            look.found(&name, &e);
+            return Ok((manifest, None));
+        }
+        for (object, record) in self.read_records(id, manifest).await? {
+            match record {
+                // A record by a host that is no longer trusted claims nothing, and is no damage.
+                Err(e) if e.reason() == &UNTRUSTED => {}
+                Err(e) => look.found(&object, &e),
+                Ok(_) => look.seen(0),
+            }
+        }
+        look.seen(0);
+        Ok((manifest, Some(read)))
+    }
+
+    /// Without its key file nobody can read a backup, however whole it is.
+    async fn verify_keys(&self, epoch: u32, look: &Look<'_>) {
+        let name = names::keys(epoch);
+        let listed = self.doc.epochs.iter().find(|e| e.epoch == epoch);
+        let listed = listed.map(|e| e.keys_sha256.as_slice()).unwrap_or_default();
+        match self.store.get(&name, keys::KEYS_LIMIT).await {
+            Ok(Some(file)) if listed.contains(&sha256(&file)) => look.seen(0),
+            Ok(Some(_)) => look.note(&name, "is not the key file that `repository.json` lists"),
+            Ok(None) => look.note(&name, "is missing: no operator can read this backup"),
+            Err(e) => look.found(&name, &e),
+        }
+    }
+
+    async fn verify_segment(&self, doc: SegmentDoc, look: &Look<'_>) -> Result<()> {
+        look.options.cancel.check()?;
+        let name = names::segment(&doc.id);
+        let work =
+            async {
+                match self.store.head(&name).await? {
+                    None => return Ok(Some("is missing".to_owned())),
+                    Some(size) if size != doc.size => {
+                        return Ok(Some(format!(
+                            "has {size} bytes, and {} were written",
+                            doc.size
+                        )));
+                    }
+                    Some(_) => {}
+                }
+                let Some(bytes) = self.store.get(&name, doc.size).await? else {
+                    return Ok(Some("is missing".to_owned()));
+                };
+                let seen = blocking(move || Ok(sha256(&bytes))).await?;
+                Ok((seen != doc.sha256)
+                    .then(|| "does not have the bytes that were written".to_owned()))
+            };
+        match look.options.cancel.guard(work).await {
+            Ok(None) => look.seen(doc.size),
+            Ok(Some(problem)) => look.note(&name, &problem),
+            Err(e) if e.reason() == &crate::error::INTERRUPTED => return Err(e),
+            Err(e) => look.found(&name, &e),
+        }
+        Ok(())
+    }
+}
+
+/// Decodes one part; how many rows it has. What is wrong with it becomes a finding.
+async fn verify_part(
+    source: &super::BackupParts,
+    part: &PartInfo,
+    decode: &dyn DecodePart,
+    key: &FingerprintKey,
+    look: &Look<'_>,
+) -> Result<u64> {
+    look.options.cancel.check()?;
+    let work = async {
+        let mut reader = Counted {
+            inner: source.open(&part.name).await?,
+            bytes: 0,
+            look,
+        };
+        let seen = decode.decode(part, &mut reader, key).await?;
+        // A decoder that stopped early must not leave a tail unread.
+        while reader.next().await?.is_some() {}
+        Ok((seen, reader.bytes))
+    };
+    match look.options.cancel.guard(work).await {
+        Ok((seen, bytes)) => {
+            if bytes != part.bytes {
+                let problem = format!("has {bytes} bytes, and {} were captured", part.bytes);
+                look.note(&part.name, &problem);
+            } else if seen != part.fingerprint {
+                let show = |f: Option<Fingerprint>| f.map_or("none".to_owned(), |f| f.to_string());
+                let problem = format!(
+                    "decodes to the fingerprint `{}`, and was captured with `{}`",
+                    show(seen),
+                    show(part.fingerprint)
+                );
+                look.note(&part.name, &problem);
+            }
+            Ok(seen.map_or(0, |f| f.rows))
+        }
+        Err(e) if e.reason() == &crate::error::INTERRUPTED => Err(e),
+        Err(e) => {
+            look.found(&part.name, &e);
+            Ok(0)
+        }
+    }
+}
+
+/// A reader that counts.
+struct Counted<'a> {
+    inner: Box<dyn PartReader>,
+    bytes: u64,
+    look: &'a Look<'a>,
+}
+
+#[async_trait]
+impl PartReader for Counted<'_> {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let next = self.inner.next().await?;
+        if let Some(bytes) = &next {
+            self.bytes += bytes.len() as u64;
+            self.look.advanced(bytes.len() as u64);
+        }
+        Ok(next)
+    }
+}
+
+impl<'a> Look<'a> {
+    fn new(options: &'a VerifyOptions) -> Self {
+        Look {
+            options,
+            from: Instant::now(),
+            findings: Mutex::default(),
+            objects: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+            reported: Mutex::default(),
+        }
+    }
+
+    fn found(&self, object: &str, error: &Error) {
+        self.note(object, &error.one_line());
+    }
+
+    fn note(&self, object: &str, problem: &str) {
+        let finding = Finding {
+            object: object.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let findings = self.findings.lock();
+        findings
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(finding);
+    }
+
+    fn seen(&self, bytes: u64) {
+        self.objects.fetch_add(1, Ordering::Relaxed);
+        self.advanced(bytes);
+    }
+
+    fn advanced(&self, bytes: u64) {
+        let done = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let total = self.total.load(Ordering::Relaxed);
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = reported.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) || done == total;
+        if bytes > 0 && due {
+            *reported = Some(Moment::now());
+            let events = &self.options.events;
+            events.progress("verify", done, Some(total), Unit::Bytes);
+        }
+    }
+
+    fn finish(
+        self,
+        id: &BackupId,
+        manifest_sha256: Digest,
+        level: Level,
+        mut measured: BTreeMap<String, u64>,
+    ) -> Verification {
+        if level == Level::Objects {
+            measured.insert("objects".to_owned(), self.objects.into_inner());
+            measured.insert("bytes".to_owned(), self.bytes.into_inner());
+        }
+        let findings = self.findings.into_inner();
+        let mut findings = findings.unwrap_or_else(PoisonError::into_inner);
+        findings.sort_by(|a, b| (&a.object, &a.problem).cmp(&(&b.object, &b.problem)));
+        Verification {
+            backup: id.clone(),
+            manifest_sha256,
+            level,
+            from: self.from,
+            to: Instant::now(),
+            findings,
+            measured,
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Writing a backup's parts: cut, find again what is already stored, compress, encrypt, store.
+//!
+//! Memory is bounded: each open part holds at most one segment that grows and one that is being stored. What a killed
+//! writer stored is found again by the next one, by content.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::cut::{Cuts, Cutter, SegmentSizes};
+use super::format::{Piece, SegmentDoc};
+use super::keys::EpochKeys;
+use super::lock::{Lock, Mode};
+use super::names::{self, BackupId, Digest};
+use super::segment::{self, OVERHEAD};
+use super::store::{Created, sha256};
+use super::{COMPLETE, DAMAGED, Repository, State};
+use crate::capture::{Fingerprint, PartInfo, PartSink, PartWriter};
+use crate::error::{Context as _, Error, Result};
+use crate::event::Events;
+
+/// How many of the newest backups tell which segments are stored already. Others are found one by one.
+const KNOWN_BACKUPS: usize = 10;
+/// What every age file begins with: age-encryption.org/v1, "Header".
+const AGE_MAGIC: &[u8] = b"age-encryption.org/v1\n";
+
+/// Writes the parts of one backup. Each finished store is made durable by [`BackupWriter::seal_store`].
+pub struct BackupWriter {
+    pub(super) shared: Arc<Shared>,
+    lock: Option<Lock>,
+}
+
+/// What a writer did so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Written {
+    /// Plain bytes taken in.
+    pub bytes: u64,
+    /// Segments stored new.
+    pub new_segments: u64,
+    /// Encrypted bytes stored new.
+    pub new_bytes: u64,
+    /// Segments that were stored already.
+    pub reused_segments: u64,
+    /// Plain bytes of those.
+    pub reused_bytes: u64,
+}
+
+#[derive(Default)]
+struct Totals {
+    bytes: AtomicU64,
+    new_segments: AtomicU64,
+    new_bytes: AtomicU64,
+    reused_segments: AtomicU64,
+    reused_bytes: AtomicU64,
+}
+
+/// A finished part.
+#[derive(Debug, Clone)]
+pub(super) struct FinishedPart {
+    pub info: PartInfo,
+    pub pieces: Vec<Piece>,
+}
+
+/// What is known of a stored segment.
+#[derive(Clone)]
+struct Known {
+    doc: SegmentDoc,
+    /// Whether this writer looked at the object itself.
+    seen: bool,
+}
+
+pub(super) struct Shared {
+    pub repository: Repository,
+    pub backup: BackupId,
+    pub keys: EpochKeys,
+    events: Events,
+    cuts: Cuts,
+    /// How many segments are compressed and encrypted at once.
+    packing: Semaphore,
+    known: Mutex<HashMap<Digest, Known>>,
+    finished: Mutex<BTreeMap<String, FinishedPart>>,
+    open: Mutex<HashSet<String>>,
+    totals: Totals,
+}
+
+impl Repository {
+    /// Begins or goes on with a backup. Refused once it is complete. Takes a shared lock, which
+    /// [`BackupWriter::close`] gives back.
+    pub async fn begin(&self, backup: &BackupId, events: &Events) -> Result<BackupWriter> {
+        self.begin_with(backup, events, SegmentSizes::default())
+            .await
+    }
+
+    /// The same with other limits for segments; readers do not depend on them.
+    pub async fn begin_with(
+        &self,
+        backup: &BackupId,
+        events: &Events,
+        sizes: SegmentSizes,
+    ) -> Result<BackupWriter> {
+        let keys = self.writing_keys()?.clone();
+        let purpose = format!("backup {backup}");
+        let lock = Lock::acquire(&self.store, Mode::Shared, &purpose).await?;
+        if self.state(backup).await? == State::Complete {
+            lock.release().await?;
+            return Err(Error::new(
+                &COMPLETE,
+                format!("the backup `{backup}` is complete already"),
+            ));
+        }
+        let known = self.known_segments(&keys).await?;
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let shared = Shared {
+            cuts: Cuts::new(sizes, keys.cut_key()),
+            repository: self.clone(),
+            backup: backup.clone(),
+            keys,
+            events: events.clone(),
+            packing: Semaphore::new(workers),
+            known: Mutex::new(known),
+            finished: Mutex::default(),
+            open: Mutex::default(),
+            totals: Totals::default(),
+        };
+        Ok(BackupWriter {
+            shared: Arc::new(shared),
+            lock: Some(lock),
+        })
+    }
+
+    /// The segments of the newest backups that somebody trusted signed; a forged list must not decide what is stored.
+    async fn known_segments(&self, keys: &EpochKeys) -> Result<HashMap<Digest, Known>> {
+        let mut known = HashMap::new();
+        let ids = self.ids().await?;
+        for id in ids.iter().rev().take(KNOWN_BACKUPS) {
+            // A damaged backup is verify's finding; here it only means that less is known.
+            let Ok(signed) = self.read_manifest(id).await else {
+                continue;
+            };
+            if signed.trust.is_err() || signed.doc.epoch != keys.epoch {
+                continue;
+            }
+            for doc in signed.doc.segments {
+                known.entry(doc.id).or_insert(Known { doc, seen: false });
+            }
+        }
+        Ok(known)
+    }
+}
+
+impl BackupWriter {
+    /// The backup that is written.
+    pub fn backup(&self) -> &BackupId {
+        &self.shared.backup
+    }
+
+    /// What was written so far.
+    pub fn written(&self) -> Written {
+        let of = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let totals = &self.shared.totals;
+        Written {
+            bytes: of(&totals.bytes),
+            new_segments: of(&totals.new_segments),
+            new_bytes: of(&totals.new_bytes),
+            reused_segments: of(&totals.reused_segments),
+            reused_bytes: of(&totals.reused_bytes),
+        }
+    }
+
+    /// Ends the writing and gives the lock back. What was not sealed does not count.
+    pub async fn close(mut self) -> Result<Written> {
+        if let Some(lock) = self.lock.take() {
+            lock.release().await?;
+        }
+        Ok(self.written())
+    }
+}
+
+#[async_trait]
+impl PartSink for BackupWriter {
+    async fn create(&self, name: &str, format: &str) -> Result<Box<dyn PartWriter>> {
+        if !guard(&self.shared.open).insert(name.to_owned()) {
+            return Err(Error::bug(format!(
+                "the part `{name}` is written twice at once"
+            )));
+        }
+        // A capture that is tried again writes its parts again: the later one counts.
+        guard(&self.shared.finished).remove(name);
+        Ok(Box::new(Part {
+            cutter: Cutter::new(self.shared.cuts.clone()),
+            shared: Arc::clone(&self.shared),
+            name: name.to_owned(),
+            format: format.to_owned(),
+            bytes: 0,
+            pieces: Vec::new(),
+            storing: None,
+        }))
+    }
+}
+
+/// One part being written.
+struct Part {
+    shared: Arc<Shared>,
+    name: String,
+    format: String,
+    cutter: Cutter,
+    bytes: u64,
+    pieces: Vec<Piece>,
+    storing: Option<JoinHandle<Result<Piece>>>,
+}
+
+impl Part {
+    /// Starts storing a segment, once the one before it is stored.
+    async fn store(&mut self, plain: Vec<u8>) -> Result<()> {
+        self.stored().await?;
+        let shared = Arc::clone(&self.shared);
+        self.storing = Some(tokio::spawn(
+            async move { shared.store_segment(plain).await },
+        ));
+        Ok(())
+    }
+
+    async fn stored(&mut self) -> Result<()> {
+        if let Some(storing) = self.storing.take() {
+            let piece = storing
+                .await
+                .map_err(|e| Error::bug("storing a segment panicked").caused_by(e))?
+                .context(|| format!("cannot store a segment of `{}`", self.name))?;
+            self.pieces.push(piece);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl PartWriter for Part {
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.bytes += chunk.len() as u64;
+        let totals = &self.shared.totals.bytes;
+        totals.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        for segment in self.cutter.push(&chunk) {
+            self.store(segment).await?;
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self) {
+        self.cutter.cut();
+    }
+
+    async fn finish(
+        mut self: Box<Self>,
+        fingerprint: Option<Fingerprint>,
+        meta: BTreeMap<String, serde_json::Value>,
+    ) -> Result<PartInfo> {
+        for segment in self.cutter.finish() {
+            self.store(segment).await?;
+        }
+        self.stored().await?;
+        let info = PartInfo {
+            name: self.name.clone(),
+            format: self.format.clone(),
+            bytes: self.bytes,
+            fingerprint,
+            meta,
+        };
+        let part = FinishedPart {
+            info: info.clone(),
+            pieces: std::mem::take(&mut self.pieces),
+        };
+        guard(&self.shared.finished).insert(self.name.clone(), part);
+        Ok(info)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(storing) = self.storing.take() {
+            storing.abort();
+        }
+        guard(&self.shared.open).remove(&self.name);
+    }
+}
+
+impl Shared {
+    /// A finished part.
+    pub fn finished(&self, name: &str) -> Option<FinishedPart> {
+        guard(&self.finished).get(name).cloned()
+    }
+
+    /// How a segment lies in the store.
+    pub fn segment(&self, id: &Digest) -> Option<SegmentDoc> {
+        guard(&self.known).get(id).map(|known| known.doc.clone())
+    }
+
+    async fn store_segment(self: &Arc<Self>, plain: Vec<u8>) -> Result<Piece> {
+        let shared = Arc::clone(self);
+        let plain = Arc::new(plain);
+        let hashed = Arc::clone(&plain);
+        let id = blocking(move || Ok(shared.keys.segment_id(&hashed))).await?;
+        let bytes = plain.len() as u64;
+        let piece = Piece { id, bytes };
+        if self.find(&piece).await? {
+            self.totals.reused_segments.fetch_add(1, Ordering::Relaxed);
+            self.totals.reused_bytes.fetch_add(bytes, Ordering::Relaxed);
+            return Ok(piece);
+        }
+        let object = {
+            let _permit = self
+                .packing
+                .acquire()
+                .await
+                .map_err(|e| Error::bug("the packing semaphore was closed").caused_by(e))?;
+            let recipient = self.keys.recipient.clone();
+            blocking(move || segment::pack(&recipient, &plain)).await?
+        };
+        let store = &self.repository.store;
+        match store.create(&names::segment(&id), &object).await? {
+            Created::New => {
+                let size = object.bytes().len() as u64;
+                self.totals.new_segments.fetch_add(1, Ordering::Relaxed);
+                self.totals.new_bytes.fetch_add(size, Ordering::Relaxed);
+                let sha256 = object.sha256();
+                self.remember(SegmentDoc { id, sha256, size });
+            }
+            // Another part or host stored the same bytes meanwhile.
+            Created::Exists if self.find(&piece).await? => {
+                self.totals.reused_segments.fetch_add(1, Ordering::Relaxed);
+                self.totals.reused_bytes.fetch_add(bytes, Ordering::Relaxed);
+            }
+            Created::Exists => {
+                let name = names::segment(&id);
+                return Err(Error::new(
+                    &DAMAGED,
+                    format!("`{name}` is stored and removed by others all the time"),
+                ));
+            }
+        }
+        Ok(piece)
+    }
+
+    /// Whether the segment is stored already and looks whole. One that does not is taken away, so that it is stored anew:
+    /// the backups that use it are broken as it is, and this one need not be.
+    async fn find(&self, piece: &Piece) -> Result<bool> {
+        let known = guard(&self.known).get(&piece.id).cloned();
+        if known.as_ref().is_some_and(|known| known.seen) {
+            return Ok(true);
+        }
+        let store = &self.repository.store;
+        let name = names::segment(&piece.id);
+        let Some(size) = store.head(&name).await? else {
+            if known.is_some() {
+                self.events.note(format!(
+                    "segment `{name}` of an earlier backup is missing and is stored anew: run `summitctl backup verify` on the earlier ones"
+                ));
+            }
+            return Ok(false);
+        };
+        let wrong = match known {
+            Some(known) if known.doc.size == size => {
+                self.remember(known.doc);
+                return Ok(true);
+            }
+            Some(known) => format!("has {size} bytes instead of {}", known.doc.size),
+            // Left by a killed writer, or part of an older or unfinished backup.
+            None => match self.adopt(piece, size).await? {
+                Some(doc) => {
+                    self.remember(doc);
+                    return Ok(true);
+                }
+                None => "is not a segment".to_owned(),
+            },
+        };
+        self.events.note(format!(
+            "segment `{name}` {wrong} and is stored anew: run `summitctl backup verify` on earlier backups"
+        ));
+        store.delete(&name).await?;
+        guard(&self.known).remove(&piece.id);
+        Ok(false)
+    }
+
+    /// Measures an object that no known manifest lists; `None` if it cannot be a segment.
+    async fn adopt(&self, piece: &Piece, size: u64) -> Result<Option<SegmentDoc>> {
+        let limit = piece.bytes + OVERHEAD;
+        if size > limit {
+            return Ok(None);
+        }
+        let name = names::segment(&piece.id);
+        let Some(bytes) = self.repository.store.get(&name, limit).await? else {
+            return Ok(None);
+        };
+        if !bytes.starts_with(AGE_MAGIC) {
+            return Ok(None);
+        }
+        let id = piece.id;
+        let size = bytes.len() as u64;
+        let sha256 = blocking(move || Ok(sha256(&bytes))).await?;
+        Ok(Some(SegmentDoc { id, sha256, size }))
+    }
+
+    fn remember(&self, doc: SegmentDoc) {
+        guard(&self.known).insert(doc.id, Known { doc, seen: true });
+    }
+}
+
+/// Runs work that would hold up the async threads.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Error::bug("work on a segment panicked").caused_by(e))?
+}
+
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
