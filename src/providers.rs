@@ -1,4 +1,5 @@
 //! One folder per outside system: typed facts and actions, no printing, no policy.
 
+pub mod neo4j;
 pub mod postgres;
 pub mod redis;

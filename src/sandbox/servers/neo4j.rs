@@ -17,6 +17,7 @@ use super::{
     spawn_detached,
 };
 use crate::error::{Error, Result};
+use crate::providers::neo4j::{self as provider, Target, Tls};
 use crate::secret::Secret;
 use crate::wait::{Deadline, Look, poll};
 
@@ -66,6 +67,18 @@ impl Running {
     /// `bolt://127.0.0.1:PORT`.
     pub fn uri(&self) -> String {
         format!("bolt://127.0.0.1:{}", self.port)
+    }
+
+    /// The server as the provider addresses it.
+    pub fn target(&self) -> Target {
+        Target {
+            host: "127.0.0.1".to_owned(),
+            port: self.port,
+            tls: Tls::Off,
+            user: self.user.clone(),
+            password: Some(self.password.clone()),
+            database: None,
+        }
     }
 }
 
@@ -193,10 +206,13 @@ async fn ready(dir: &Path, record: &Record, process: Process, secret: Secret) ->
             if !running.process.alive() {
                 return Err(start_failed(dir, "Neo4j ended while it started"));
             }
-            Ok(match answers(&running).await {
-                Ok(()) => Look::Ready(()),
-                Err(why) => Look::NotYet(why),
-            })
+            let target = running.target();
+            match provider::ping(&target, Deadline::after(Duration::from_secs(10))).await {
+                Ok(_) => Ok(Look::Ready(())),
+                // The password is ours: a server that refuses it will not accept it later.
+                Err(error) if error.reason() == &provider::LOGIN_REFUSED => Err(error),
+                Err(error) => Ok(Look::NotYet(error.one_line())),
+            }
         },
     )
     .await;
@@ -204,21 +220,6 @@ async fn ready(dir: &Path, record: &Record, process: Process, secret: Secret) ->
         Ok(()) => Ok(running),
         Err(error) if error.reason() == &START_FAILED => Err(error),
         Err(error) => Err(start_failed(dir, "Neo4j does not answer").caused_by(error)),
-    }
-}
-
-async fn answers(running: &Running) -> std::result::Result<(), String> {
-    // The driver's own connection attempts are slow to give up; look whether anybody listens first.
-    tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, running.port))
-        .await
-        .map_err(|e| e.to_string())?;
-    let graph = neo4rs::Graph::new(running.uri(), &running.user, running.password.expose())
-        .map_err(|e| e.to_string())?;
-    let query = async { graph.run(neo4rs::query("RETURN 1")).await };
-    match tokio::time::timeout(Duration::from_secs(10), query).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(e)) => Err(e.to_string()),
-        Err(_) => Err("no answer within 10 s".to_owned()),
     }
 }
 

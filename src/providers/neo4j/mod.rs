@@ -1,0 +1,91 @@
+//! Neo4j 5: typed facts, captures, restores and comparisons over Bolt; no printing, no policy.
+//!
+//! # What a capture holds
+//!
+//! Three parts. `neo4j/<database>/schema` is JSON: a list of `{kind, name, create}`, constraints and those indexes that no
+//! constraint owns, with the server's own statements that create them. `neo4j/<database>/nodes` and
+//! `neo4j/<database>/relationships` have the format `neo4j-packstream`: frames of a big-endian 32-bit length and one
+//! PackStream list in canonical form (labels and map keys sorted by their bytes, integers shortest, floats bit by bit):
+//!
+//! * a node: `[id, [label, …], {property: value, …}]`
+//! * a relationship: `[id, type, start id, end id, {property: value, …}]`
+//!
+//! Points, dates, times and durations are the structures of Bolt 5 (with times in UTC), so a moment in a clock change
+//! keeps its side. Ids are the source's internal ones; they tie relationships to nodes and mean nothing elsewhere.
+//!
+//! # What is compared
+//!
+//! Fingerprints are over the frames: of a node with its id, of a relationship `[type, start id, end id, properties]`,
+//! since nothing refers to a relationship's own id. A restored server has other ids: [`IdMap`] takes them back to the
+//! source's before they are hashed, so equal twins cannot hide a moved endpoint.
+//!
+//! # What Bolt does not show
+//!
+//! Java's narrow number types (`int`, `short`, `float`, `char`), which only code inside the server can write, arrive as
+//! 64-bit numbers and strings. Users and roles live in the database `system` and are not carried.
+
+pub mod bolt;
+mod capture;
+mod idmap;
+mod restore;
+mod rows;
+mod schema;
+mod server;
+mod target;
+mod verify;
+mod wipe;
+
+pub use capture::{CaptureOptions, capture};
+pub use idmap::IdMap;
+pub use restore::{RestoreOptions, Restored, restore};
+pub use server::{Health, Preview, identify, ping, plant_marker, preview, read_marker};
+pub use target::{DEFAULT_PORT, Target, Tls};
+pub use verify::{decode, fingerprints};
+pub use wipe::wipe;
+
+use crate::reasons;
+
+reasons! {
+    /// The URI has the wrong form.
+    BAD_URI = "neo4j.bad-uri", Usage,
+        "The Neo4j URI does not have the form `bolt://HOST:PORT`, `neo4j://HOST:PORT` or one of their TLS forms (`+s`, `+ssc`).";
+    /// Nobody answers.
+    UNREACHABLE = "neo4j.unreachable", Unreachable,
+        "Neo4j could not be reached: the name does not resolve, nothing listens, it did not answer in time, or something else answers there. The message says which.";
+    /// User and password were refused.
+    LOGIN_REFUSED = "neo4j.login-refused", Unreachable,
+        "Neo4j refused the login. Check user and password; after several wrong ones the server refuses even the right one for some seconds.";
+    /// TLS failed.
+    TLS_FAILED = "neo4j.tls", Unreachable,
+        "The encrypted connection could not be made: the certificate is not trusted or does not fit the name, or the server speaks plain Bolt. Use `+s` for checked certificates, `+ssc` for self-signed ones.";
+    /// The server's version is not supported.
+    UNSUPPORTED_VERSION = "neo4j.unsupported-version", Usage,
+        "The server speaks none of the Bolt versions 5.0 to 5.4, which Neo4j 5 speaks.";
+    /// The database does not exist or is not online.
+    DATABASE_MISSING = "neo4j.database-missing", Unreachable,
+        "The server has no such database, or it is not online. `SHOW DATABASES` lists them.";
+    /// The connection ended in the middle.
+    CONNECTION_LOST = "neo4j.connection-lost", Unreachable,
+        "The connection to Neo4j ended in the middle of an operation: the server stopped, or the network did. Nothing unfinished counts; run it again.";
+    /// The server does not speak Bolt as specified.
+    PROTOCOL = "neo4j.protocol", Failed,
+        "What the server sent is not Bolt as specified. Something between may have changed the bytes.";
+    /// The user may not do this.
+    FORBIDDEN = "neo4j.forbidden", Failed,
+        "The Neo4j user lacks the right to do this. The server's message names it.";
+    /// The server could not do it now.
+    TRANSIENT = "neo4j.transient", Failed,
+        "Neo4j could not do this just now: it ran out of memory for transactions, met a deadlock, or ended the transaction. Trying again may help.";
+    /// The server refused a query.
+    QUERY_FAILED = "neo4j.query-failed", Failed,
+        "Neo4j refused a query. The message holds its code and words.";
+    /// The restore's target holds something.
+    NOT_EMPTY = "neo4j.not-empty", Refused,
+        "The database holds nodes, constraints or indexes. A restore writes into an empty database only; nothing was changed.";
+    /// A part of the capture is not what a capture writes.
+    BAD_PART = "neo4j.bad-part", Integrity,
+        "A part of the capture cannot be read as what a capture writes: it is damaged, cut short, or of a newer format.";
+    /// What was read contradicts itself.
+    INCONSISTENT = "neo4j.inconsistent", Integrity,
+        "A relationship was read whose node was not, although nothing was committed meanwhile. The store may be damaged: check it with `neo4j-admin database check`.";
+}

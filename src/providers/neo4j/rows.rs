@@ -1,0 +1,230 @@
+//! Nodes and relationships: from the server's records, to and from the capture's frames, and as fingerprint rows.
+
+use super::bolt::packstream::Value;
+use super::{BAD_PART, PROTOCOL};
+use crate::capture::{PartInfo, PartReader};
+use crate::error::{Error, Result};
+
+/// The format of the parts `nodes` and `relationships`.
+pub(super) const FORMAT: &str = "neo4j-packstream";
+
+/// The version of the frames, in a part's meta as `row-format`.
+pub(super) const ROW_FORMAT: u64 = 1;
+
+/// The label of our marker node, which is neither captured nor compared nor wiped.
+pub(super) const MARKER_LABEL: &str = "__SummitctlMarker";
+
+/// All nodes, in the order of the store: a scan, not a sort.
+pub(super) const NODES: &str =
+    "MATCH (n) WHERE NOT n:`__SummitctlMarker` RETURN id(n), labels(n), properties(n)";
+
+/// All relationships, in the order of the store.
+pub(super) const RELATIONSHIPS: &str =
+    "MATCH (s)-[r]->(e) RETURN id(r), type(r), id(s), id(e), properties(r)";
+
+/// A frame holds one node or relationship; a property is bounded by the server's transaction memory.
+const MAX_FRAME: usize = 1 << 30;
+
+/// A node in canonical form: labels and property keys sorted.
+pub(super) struct Node {
+    pub(super) id: i64,
+    pub(super) labels: Vec<Value>,
+    pub(super) properties: Value,
+}
+
+impl Node {
+    /// From the values of [`NODES`], or of a frame.
+    pub(super) fn of(values: Vec<Value>) -> Option<Node> {
+        let [
+            Value::Int(id),
+            Value::List(mut labels),
+            properties @ Value::Map(_),
+        ] = <[Value; 3]>::try_from(values).ok()?
+        else {
+            return None;
+        };
+        if labels.iter().any(|label| label.as_str().is_none()) {
+            return None;
+        }
+        labels.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+        Some(Node {
+            id,
+            labels,
+            properties: properties.canonical(),
+        })
+    }
+
+    /// The frame's content, which is the fingerprint row as well.
+    pub(super) fn into_row(self) -> Value {
+        Value::List(vec![
+            Value::Int(self.id),
+            Value::List(self.labels),
+            self.properties,
+        ])
+    }
+}
+
+/// A relationship in canonical form.
+pub(super) struct Relationship {
+    pub(super) id: i64,
+    pub(super) kind: String,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    pub(super) properties: Value,
+}
+
+impl Relationship {
+    /// From the values of [`RELATIONSHIPS`], or of a frame.
+    pub(super) fn of(values: Vec<Value>) -> Option<Relationship> {
+        let [
+            Value::Int(id),
+            Value::String(kind),
+            Value::Int(start),
+            Value::Int(end),
+            properties @ Value::Map(_),
+        ] = <[Value; 5]>::try_from(values).ok()?
+        else {
+            return None;
+        };
+        Some(Relationship {
+            id,
+            kind,
+            start,
+            end,
+            properties: properties.canonical(),
+        })
+    }
+
+    /// The frame's content: the row with the relationship's own id before it.
+    pub(super) fn into_row(self, with_id: bool) -> Value {
+        let mut row = Vec::with_capacity(5);
+        if with_id {
+            row.push(Value::Int(self.id));
+        }
+        row.push(Value::String(self.kind));
+        row.push(Value::Int(self.start));
+        row.push(Value::Int(self.end));
+        row.push(self.properties);
+        Value::List(row)
+    }
+}
+
+/// The error for a record that is not what our query asks for.
+pub(super) fn unexpected_record() -> Error {
+    Error::new(
+        &PROTOCOL,
+        "Neo4j sent a record of another shape than was asked for",
+    )
+}
+
+/// Appends a frame: length and content.
+pub(super) fn frame(content: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    let size = u32::try_from(content.len())
+        .ok()
+        .filter(|size| (*size as usize) < MAX_FRAME)
+        .ok_or_else(|| {
+            Error::new(
+                &PROTOCOL,
+                format!(
+                    "a node or relationship of {} bytes is too large",
+                    content.len()
+                ),
+            )
+        })?;
+    out.extend_from_slice(&size.to_be_bytes());
+    out.extend_from_slice(content);
+    Ok(())
+}
+
+/// Reads frames from a part, wherever its chunks end.
+pub(super) struct Frames<'a> {
+    reader: &'a mut dyn PartReader,
+    name: String,
+    buffer: Vec<u8>,
+    at: usize,
+    frames: u64,
+}
+
+impl<'a> Frames<'a> {
+    pub(super) fn new(info: &PartInfo, reader: &'a mut dyn PartReader) -> Result<Frames<'a>> {
+        let version = info
+            .meta
+            .get("row-format")
+            .and_then(serde_json::Value::as_u64);
+        if info.format != FORMAT || version != Some(ROW_FORMAT) {
+            return Err(Error::new(
+                &BAD_PART,
+                format!(
+                    "the part `{}` has the format `{}` {}, not `{FORMAT}` {ROW_FORMAT}",
+                    info.name,
+                    info.format,
+                    version.map_or("without a version".to_owned(), |v| v.to_string()),
+                ),
+            ));
+        }
+        Ok(Frames {
+            reader,
+            name: info.name.clone(),
+            buffer: Vec::new(),
+            at: 0,
+            frames: 0,
+        })
+    }
+
+    /// The next frame's content and the values in it.
+    pub(super) async fn next(&mut self) -> Result<Option<(&[u8], Vec<Value>)>> {
+        if !self.have(4).await? {
+            return if self.at == self.buffer.len() {
+                Ok(None)
+            } else {
+                Err(self.bad("it ends in the middle of a frame"))
+            };
+        }
+        let mut size = [0; 4];
+        size.copy_from_slice(&self.buffer[self.at..self.at + 4]);
+        let size = u32::from_be_bytes(size) as usize;
+        if size > MAX_FRAME {
+            return Err(self.bad("it says to be larger than any frame is"));
+        }
+        if !self.have(4 + size).await? {
+            return Err(self.bad("it ends in the middle of a frame"));
+        }
+        let start = self.at + 4;
+        self.at = start + size;
+        self.frames += 1;
+        match Value::decode(&self.buffer[start..self.at]) {
+            Ok(Value::List(values)) => Ok(Some((&self.buffer[start..self.at], values))),
+            Ok(_) => Err(self.bad("it is not a list")),
+            Err(e) => Err(self.bad("it is malformed").caused_by(e)),
+        }
+    }
+
+    /// The error for the frame that was read last.
+    pub(super) fn bad(&self, why: &str) -> Error {
+        Error::new(
+            &BAD_PART,
+            format!(
+                "frame {} of the part `{}` cannot be read: {why}",
+                self.frames, self.name
+            ),
+        )
+    }
+
+    /// Whether `n` bytes are there from the present place on, after reading more if need be.
+    async fn have(&mut self, n: usize) -> Result<bool> {
+        while self.buffer.len() - self.at < n {
+            let Some(chunk) = self.reader.next().await? else {
+                return Ok(false);
+            };
+            self.buffer.drain(..self.at);
+            self.at = 0;
+            self.buffer.extend_from_slice(&chunk);
+        }
+        Ok(true)
+    }
+}
+
+/// A name as Cypher quotes it. Cypher 5 reads `\uXXXX` even between backticks, so a backslash is written as its own escape.
+pub(super) fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('\\', "\\u005C").replace('`', "``"))
+}
