@@ -13,6 +13,9 @@ use crate::secret::Secret;
 /// look for `~/.postgresql/root.crt`.
 const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// Stands for an absent host while a URL is read (RFC 2606 keeps `.invalid` free).
+const NO_HOST: &str = "no-host.invalid";
+
 /// How TLS is used: the meanings of libpq's `sslmode` (PostgreSQL documentation, table 34.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {
@@ -87,7 +90,14 @@ impl Target {
                 "the Postgres URL does not begin with `postgres://` or `postgresql://`",
             ));
         }
-        let parsed = url::Url::parse(url).map_err(|e| bad(explain(url, e)))?;
+        let parsed = match url::Url::parse(url) {
+            // `postgres://user@/database?host=/folder`: libpq takes a user without a host, the URL standard does not.
+            Err(url::ParseError::EmptyHost) => {
+                url::Url::parse(&url.replacen("@/", &format!("@{NO_HOST}/"), 1))
+            }
+            read => read,
+        };
+        let parsed = parsed.map_err(|e| bad(explain(url, e)))?;
         // Registered with the masker before anything else is looked at.
         let url_password = parsed
             .password()
@@ -99,7 +109,13 @@ impl Target {
             ));
         }
         let mut target = Target {
-            host: percent_decoded(parsed.host_str().unwrap_or_default(), "host")?,
+            host: percent_decoded(
+                parsed
+                    .host_str()
+                    .filter(|h| *h != NO_HOST)
+                    .unwrap_or_default(),
+                "host",
+            )?,
             port: parsed.port().unwrap_or(5432),
             database: percent_decoded(parsed.path().trim_start_matches('/'), "database")?,
             user: percent_decoded(parsed.username(), "user")?,
@@ -345,8 +361,14 @@ mod tests {
 
     #[test]
     fn unix_sockets_and_ipv6() {
-        let t = parse("postgres://u@/d?host=/var/run/postgresql&port=5433").expect("parses");
-        assert_eq!(t.endpoint(), "/var/run/postgresql/.s.PGSQL.5433");
+        for url in [
+            "postgres://u@/d?host=/var/run/postgresql&port=5433",
+            "postgres:///d?host=/var/run/postgresql&port=5433&user=u",
+            "postgres://u@%2Fvar%2Frun%2Fpostgresql:5433/d",
+        ] {
+            let t = parse(url).expect(url);
+            assert_eq!(t.endpoint(), "/var/run/postgresql/.s.PGSQL.5433");
+        }
         let t = parse("postgres://u@[::1]:5433/d").expect("parses");
         assert_eq!(t.endpoint(), "[::1]:5433");
     }
