@@ -3,12 +3,32 @@
 //! Nothing here needs files on the server or a superuser. Reading runs in read-only sessions. Statements are fixed
 //! texts; the only parts that vary are identifiers, which [`sql::ident`] quotes, and literals, which are bound or quoted.
 
+mod capture;
+mod catalogue;
+mod copy;
+mod decode;
+mod dump;
+mod enumerate;
+mod identify;
+mod large_objects;
+mod preview;
+mod restore;
 pub mod session;
 pub mod sql;
+mod swap;
 pub mod target;
 pub mod tools;
 
+pub use capture::{CaptureOptions, capture, fingerprints};
+pub use catalogue::{catalogue, catalogue_differences, schema_fingerprint};
+pub use decode::decode;
+pub use identify::{identify, plant_marker, read_marker, refuse_pooler};
+pub use preview::{MigrationLock, Preview, TablePreview, migration_locks, preview, read_rows};
+pub use restore::{
+    MissingRoles, RestoreOptions, Restored, captured_databases, create_database, restore,
+};
 pub use session::{Health, ping};
+pub use swap::{SwapState, drop_database, made_name, swap_in, swap_state, undo_swap};
 pub use target::{Target, TlsMode};
 
 use crate::reasons;
@@ -55,4 +75,31 @@ reasons! {
     /// A client program is missing or too old.
     CLIENT_PROGRAM = "postgres.client-program", Usage,
         "`pg_dump` or `pg_restore` is missing or older than the server. Install the Debian package `postgresql-client-NN` of the server's major version; older clients cannot dump newer servers.";
+    /// A lock was not to be had in time.
+    LOCK_TIMEOUT = "postgres.lock-timeout", Failed,
+        "Another session holds a lock that conflicts with reading, such as an ALTER TABLE or a migration in progress. The message names it; wait for it to end and run again.";
+    /// Row-level security hides rows.
+    ROW_SECURITY = "postgres.row-security", Failed,
+        "A row-level security policy hides rows from this role, so that a capture would silently be incomplete. Use a role with BYPASSRLS, or the owner of the tables.";
+    /// The connection goes through a transaction pooler.
+    POOLER = "postgres.transaction-pooler", Refused,
+        "The connection goes through a transaction pooler (such as PgBouncer with `pool_mode=transaction`): statements of one session reach different server sessions. Give the address of the server itself.";
+    /// The schema kept changing.
+    UNSTABLE = "postgres.schema-changes", Failed,
+        "Tables were created, dropped or altered faster than they could be locked. Run it again when no migration runs.";
+    /// `pg_dump` failed.
+    DUMP_FAILED = "postgres.dump-failed", Failed, "`pg_dump` could not write the schema; the message holds its own words.";
+    /// `pg_restore` failed, or the loaded schema could not be completed.
+    RESTORE_FAILED = "postgres.restore-failed", Failed,
+        "The schema could not be restored; the message holds the words of `pg_restore`. The half-restored database is not used by anybody and can be dropped.";
+    /// The place to restore to is not empty.
+    NOT_EMPTY = "postgres.not-empty", Refused, "A restore goes into an empty database only; this one already holds something.";
+    /// What was loaded is not what was captured.
+    MISMATCH = "postgres.mismatch", Integrity,
+        "The rows that were read from the backup do not add up to the fingerprint that was taken when they were captured.";
+    /// A part has the wrong form.
+    BAD_PART = "postgres.bad-part", Integrity, "A part of the backup does not have the form that its format demands.";
+    /// A database cannot be swapped or dropped.
+    SWAP_REFUSED = "postgres.swap-refused", Refused,
+        "The databases are not as they must be for a swap, or the name is not one that summitctl made. The message says which names exist.";
 }

@@ -1,15 +1,20 @@
-//! One connection to Postgres: made with a deadline, read-only unless asked otherwise, its errors told apart.
+//! One connection to Postgres: made with a deadline, its errors told apart.
+//!
+//! Nothing here changes the state of a session: through a transaction pooler a plain `SET` would stay behind in a
+//! server session that the application gets next. Whatever is set is set with `SET LOCAL` inside a transaction, and
+//! reading happens in READ ONLY transactions.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sqlx::postgres::{PgConnection, PgDatabaseError};
-use sqlx::{ConnectOptions as _, Row as _};
+use sqlx::postgres::{PgConnection, PgDatabaseError, PgRow};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::{
-    BAD_DSN, CONNECTION_LOST, LOGIN_REFUSED, NO_DATABASE, NOT_ACCEPTING, OLDEST_MAJOR,
-    PERMISSION_DENIED, QUERY_FAILED, TLS_FAILED, Target, UNREACHABLE, UNSUPPORTED_VERSION,
+    BAD_DSN, CONNECTION_LOST, LOCK_TIMEOUT, LOGIN_REFUSED, NO_DATABASE, NOT_ACCEPTING,
+    OLDEST_MAJOR, PERMISSION_DENIED, QUERY_FAILED, ROW_SECURITY, TLS_FAILED, Target, UNREACHABLE,
+    UNSUPPORTED_VERSION,
 };
 use crate::error::{Error, Result, TIMEOUT};
 use crate::wait::Deadline;
@@ -20,9 +25,9 @@ pub const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
 /// Whether a session may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Every transaction is read-only; a statement that writes is refused by the server.
+    /// The session is inside a READ ONLY transaction: the server itself refuses whatever would write.
     Read,
-    /// Transactions may write.
+    /// Outside a transaction, with the role's own rights.
     Write,
 }
 
@@ -51,11 +56,13 @@ pub async fn ping(target: &Target, deadline: Deadline) -> Result<Health> {
         .map_err(|e| failed(target, "ask the version", e))?;
         let latency = began.elapsed();
         let facts = health_facts(target, &mut session, &row).await?;
-        Ok(Health {
+        let health = Health {
             version: row.get("version"),
             latency,
             facts,
-        })
+        };
+        close(session).await;
+        Ok(health)
     };
     within(target, deadline, work).await
 }
@@ -63,7 +70,7 @@ pub async fn ping(target: &Target, deadline: Deadline) -> Result<Health> {
 async fn health_facts(
     target: &Target,
     session: &mut PgConnection,
-    row: &sqlx::postgres::PgRow,
+    row: &PgRow,
 ) -> Result<BTreeMap<String, Value>> {
     let mut facts = BTreeMap::from([
         ("major".to_owned(), json!(major(target, session).await?)),
@@ -128,12 +135,7 @@ pub async fn connect(target: &Target, access: Access, deadline: Deadline) -> Res
             )));
         }
         if access == Access::Read {
-            run(
-                target,
-                &mut session,
-                "SET default_transaction_read_only = on",
-            )
-            .await?;
+            run(target, &mut session, "BEGIN READ ONLY").await?;
         }
         Ok(session)
     };
@@ -143,6 +145,11 @@ pub async fn connect(target: &Target, access: Access, deadline: Deadline) -> Res
 /// [`connect`] with the ordinary patience.
 pub async fn open(target: &Target, access: Access) -> Result<PgConnection> {
     connect(target, access, Deadline::after(CONNECT_PATIENCE)).await
+}
+
+/// Ends a session politely; an open transaction is rolled back. The peer may be gone already, which is as good.
+pub(super) async fn close(session: PgConnection) {
+    let _ = session.close().await;
 }
 
 /// The server's major version.
@@ -162,6 +169,32 @@ pub(super) async fn run(target: &Target, session: &mut PgConnection, sql: &str) 
         .await
         .map_err(|e| failed(target, &what, e))?;
     Ok(())
+}
+
+/// All rows of a query without parameters. The text must come from constants and [`super::sql`]'s quoting.
+pub(super) async fn rows(
+    target: &Target,
+    session: &mut PgConnection,
+    what: &str,
+    sql: &str,
+) -> Result<Vec<PgRow>> {
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .fetch_all(session)
+        .await
+        .map_err(|e| failed(target, what, e))
+}
+
+/// All values of a query's first column, as text.
+pub(super) async fn texts(
+    target: &Target,
+    session: &mut PgConnection,
+    what: &str,
+    sql: &str,
+) -> Result<Vec<String>> {
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .fetch_all(session)
+        .await
+        .map_err(|e| failed(target, what, e))
 }
 
 /// The first line of a statement, cut short, for messages.
@@ -262,6 +295,21 @@ fn server_said(target: &Target, what: &str, pg: &PgDatabaseError) -> Error {
             &CONNECTION_LOST,
             format!("Postgres {place} ended the session while trying to {what}: {said}"),
         ),
+        "55P03" => Error::new(
+            &LOCK_TIMEOUT,
+            format!("another session holds a lock that is needed to {what} in {place}: {said}"),
+        ),
+        "42501" if pg.message().contains("row-level security") => Error::new(
+            &ROW_SECURITY,
+            format!(
+                "`{}` does not see every row in {place}: {said}",
+                target.user
+            ),
+        )
+        .hint(format!(
+            "Use a role with BYPASSRLS: `ALTER ROLE {} BYPASSRLS`, or the owner of the table.",
+            super::sql::ident(&target.user)
+        )),
         "42501" => Error::new(
             &PERMISSION_DENIED,
             format!("`{}` may not {what} in {place}: {said}", target.user),

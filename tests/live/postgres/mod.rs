@@ -1,10 +1,19 @@
 //! Postgres: throw-away servers, and the provider on them.
 
+mod round_trip;
 mod server;
+mod swap;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::Value;
+use summitctl::capture::{Fingerprint, MemoryParts, PartInfo, PartSink, PartWriter};
+use summitctl::error::Result;
+use summitctl::providers::postgres::{Target, session};
 use summitctl::sandbox::servers::postgres::{Options, Running, start, stop};
 
 /// A folder that is removed, with its server, when the test ends, however it ends.
@@ -54,4 +63,74 @@ pub async fn scratch() -> (Folder, Running) {
         .await
         .expect("a server starts");
     (folder, running)
+}
+
+/// Runs statements.
+pub async fn sql(target: &Target, text: &str) {
+    let mut session = session::open(target, session::Access::Write)
+        .await
+        .expect("opens");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(text))
+        .execute(&mut session)
+        .await
+        .unwrap_or_else(|e| panic!("{:.60}: {e:?}", text));
+}
+
+/// The one value of a query.
+pub async fn value(target: &Target, text: &str) -> Option<String> {
+    let mut session = session::open(target, session::Access::Write)
+        .await
+        .expect("opens");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(text))
+        .fetch_one(&mut session)
+        .await
+        .unwrap_or_else(|e| panic!("{:.60}: {e:?}", text))
+}
+
+/// A sink that kills the server as soon as rows of a table arrive.
+pub struct KillingSink {
+    pub inner: MemoryParts,
+    pub pid_file: PathBuf,
+}
+
+struct KillingWriter {
+    inner: Box<dyn PartWriter>,
+    pid_file: Option<PathBuf>,
+}
+
+#[async_trait]
+impl PartSink for KillingSink {
+    async fn create(&self, name: &str, format: &str) -> Result<Box<dyn PartWriter>> {
+        let inner = self.inner.create(name, format).await?;
+        let pid_file = name.contains("/table/").then(|| self.pid_file.clone());
+        Ok(Box::new(KillingWriter { inner, pid_file }))
+    }
+}
+
+#[async_trait]
+impl PartWriter for KillingWriter {
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        if let Some(path) = self.pid_file.take() {
+            let text = std::fs::read_to_string(path).expect("the server runs");
+            let pid: i32 = text
+                .lines()
+                .next()
+                .and_then(|l| l.parse().ok())
+                .expect("a pid");
+            let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+            // SIGQUIT: immediate shutdown, as in a crash, of every process of the server.
+            rustix::process::kill_process(pid, rustix::process::Signal::QUIT).expect("kills");
+        }
+        self.inner.write(chunk).await
+    }
+    fn cut(&mut self) {
+        self.inner.cut();
+    }
+    async fn finish(
+        self: Box<Self>,
+        fingerprint: Option<Fingerprint>,
+        meta: BTreeMap<String, Value>,
+    ) -> Result<PartInfo> {
+        self.inner.finish(fingerprint, meta).await
+    }
 }

@@ -1,0 +1,387 @@
+//! One database under one exported snapshot: DDL by `pg_dump`, rows by COPY over several connections, sequences, the
+//! catalogue and large objects.
+//!
+//! The order is: list the tables, lock them, then take the snapshot, and list again. A snapshot taken before the locks
+//! could miss what a schema change does to a table in between.
+
+mod snapshot;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
+use tokio::task::JoinSet;
+
+use super::catalogue::{self, Listing};
+use super::copy::{Meter, copy_out};
+use super::enumerate::{self, Table, part_word};
+use super::session::{close, run};
+use super::{Target, dump, identify, large_objects, refuse_pooler, tools};
+use crate::capture::{
+    Captured, Consistency, Fingerprint, FingerprintKey, PartInfo, PartSink, PartWriter,
+};
+use crate::error::{Error, Result};
+use crate::event::{Events, Unit};
+use crate::identity::Store;
+use crate::wait::Cancel;
+
+use snapshot::Snapshot;
+pub(super) use snapshot::{DatabaseFacts, PINNED_PATH, set_local};
+
+/// How long to wait for somebody else's exclusive lock before giving up.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// The formats of Postgres parts.
+pub(super) mod format {
+    /// An archive of `pg_dump --format=custom --schema-only`.
+    pub const SCHEMA: &str = "pg-dump-custom";
+    /// COPY's text format: one line a row.
+    pub const ROWS: &str = "pg-copy-text";
+    /// JSON lines of [`super::enumerate::SequenceState`].
+    pub const SEQUENCES: &str = "pg-sequences-jsonl";
+    /// JSON lines of the schema.
+    pub const CATALOGUE: &str = "pg-catalogue-jsonl";
+    /// JSON lines of [`super::large_objects::Line`].
+    pub const LARGE_OBJECTS: &str = "pg-large-objects-jsonl";
+}
+
+/// How to capture.
+#[derive(Clone)]
+pub struct CaptureOptions {
+    /// The key of the row hashes.
+    pub key: FingerprintKey,
+    /// How many tables are read at once, each over its own connection; at least 1.
+    pub jobs: usize,
+    /// Where progress goes.
+    pub events: Events,
+    /// The stop signal.
+    pub cancel: Cancel,
+}
+
+/// `postgres/<database>/`: what the names of a database's parts begin with.
+pub(super) fn prefix(database: &str) -> String {
+    format!("postgres/{}/", part_word(database))
+}
+
+/// Captures the database of `target` into `sink`.
+pub async fn capture(
+    target: &Target,
+    sink: &dyn PartSink,
+    options: &CaptureOptions,
+) -> Result<Captured> {
+    options
+        .cancel
+        .guard(async {
+            refuse_pooler(target).await?;
+            let identity = identify(target).await?;
+            let mut work = Work::begin(target, sink, options).await?;
+            let roles = enumerate::roles(target, &mut work.side).await?;
+            let standby = work.snapshot.facts.standby;
+            let not_carried =
+                enumerate::not_carried(target, &mut work.side, &roles, standby).await?;
+            work.dump_schema(&roles).await?;
+            let (snapshot, parts) = work.measure().await?;
+            Ok(Captured {
+                store: Store::Postgres,
+                identity,
+                server_version: snapshot.facts.version.clone(),
+                consistency: Consistency::PointInTime,
+                method: format!("exported snapshot {}", snapshot.id),
+                from: snapshot.from,
+                to: snapshot.to,
+                not_carried,
+                parts,
+            })
+        })
+        .await
+}
+
+/// Measures a live database in the terms of [`capture`]: the fingerprint of every part that has one, by part name.
+pub async fn fingerprints(
+    target: &Target,
+    options: &CaptureOptions,
+) -> Result<BTreeMap<String, Fingerprint>> {
+    options
+        .cancel
+        .guard(async {
+            refuse_pooler(target).await?;
+            let work = Work::begin(target, &Nowhere, options).await?;
+            let (_, parts) = work.measure().await?;
+            Ok(parts
+                .into_iter()
+                .filter_map(|part| Some((part.name, part.fingerprint?)))
+                .collect())
+        })
+        .await
+}
+
+/// A capture in progress. `side` is a session under the snapshot for everything but rows.
+struct Work<'a> {
+    target: &'a Target,
+    sink: &'a dyn PartSink,
+    options: &'a CaptureOptions,
+    snapshot: Snapshot,
+    side: PgConnection,
+    prefix: String,
+    parts: Vec<PartInfo>,
+}
+
+impl<'a> Work<'a> {
+    async fn begin(
+        target: &'a Target,
+        sink: &'a dyn PartSink,
+        options: &'a CaptureOptions,
+    ) -> Result<Work<'a>> {
+        let snapshot = Snapshot::take(target, &options.events, LOCK_WAIT).await?;
+        let side = snapshot.join(target).await?;
+        Ok(Work {
+            target,
+            sink,
+            options,
+            snapshot,
+            side,
+            prefix: prefix(&target.database),
+            parts: Vec::new(),
+        })
+    }
+
+    async fn create(&self, name: &str, format: &str) -> Result<Box<dyn PartWriter>> {
+        self.sink
+            .create(&format!("{}{name}", self.prefix), format)
+            .await
+    }
+
+    async fn dump_schema(&mut self, roles: &[String]) -> Result<()> {
+        let facts = &self.snapshot.facts;
+        let tool = tools::pg_dump(facts.major)?;
+        let matviews = enumerate::matviews(self.target, &mut self.side).await?;
+        let mut writer = self.create("schema", format::SCHEMA).await?;
+        let warnings = dump::dump_schema(
+            self.target,
+            &tool,
+            &self.snapshot.id,
+            LOCK_WAIT,
+            writer.as_mut(),
+        )
+        .await?;
+        let facts = &self.snapshot.facts;
+        let meta = BTreeMap::from([
+            ("database".to_owned(), facts.to_json()?),
+            ("dump-version".to_owned(), json!(tool.version)),
+            ("dump-major".to_owned(), json!(tool.major)),
+            ("roles".to_owned(), json!(roles)),
+            ("matviews".to_owned(), json!(matviews)),
+            ("warnings".to_owned(), json!(warnings)),
+        ]);
+        self.parts.push(writer.finish(None, meta).await?);
+        Ok(())
+    }
+
+    /// Everything that has a fingerprint.
+    async fn measure(mut self) -> Result<(Snapshot, Vec<PartInfo>)> {
+        self.listing("catalogue", Listing::Objects).await?;
+        self.listing("ownership", Listing::Ownership).await?;
+        self.sequences().await?;
+        self.large_objects().await?;
+        self.tables().await?;
+        close(self.side).await;
+        // The locks and the snapshot must have held until here; a broken connection would have let them go.
+        run(self.target, &mut self.snapshot.session, "COMMIT").await?;
+        self.parts.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok((self.snapshot, self.parts))
+    }
+
+    async fn listing(&mut self, name: &str, listing: Listing) -> Result<()> {
+        let lines = catalogue::list(self.target, &mut self.side, listing).await?;
+        let mut writer = self.create(name, format::CATALOGUE).await?;
+        let fingerprint = catalogue::write(&lines, writer.as_mut(), &self.options.key).await?;
+        let meta = BTreeMap::from([("server-major".to_owned(), json!(self.snapshot.facts.major))]);
+        self.parts
+            .push(writer.finish(Some(fingerprint), meta).await?);
+        Ok(())
+    }
+
+    async fn sequences(&mut self) -> Result<()> {
+        let states = enumerate::sequences(self.target, &mut self.side).await?;
+        let lines: Vec<String> = states
+            .iter()
+            .map(serde_json::to_string)
+            .collect::<Result<_, _>>()
+            .map_err(|e| Error::bug("a sequence does not serialise").caused_by(e))?;
+        let mut writer = self.create("sequences", format::SEQUENCES).await?;
+        let fingerprint = catalogue::write(&lines, writer.as_mut(), &self.options.key).await?;
+        self.parts
+            .push(writer.finish(Some(fingerprint), BTreeMap::new()).await?);
+        Ok(())
+    }
+
+    async fn large_objects(&mut self) -> Result<()> {
+        if large_objects::count(self.target, &mut self.side).await? == 0 {
+            return Ok(());
+        }
+        let mut writer = self.create("large-objects", format::LARGE_OBJECTS).await?;
+        let meter = Meter::new(&self.options.events, "large objects", None);
+        let fingerprint = large_objects::read_all(
+            self.target,
+            &mut self.side,
+            writer.as_mut(),
+            &self.options.key,
+            meter,
+        )
+        .await?;
+        self.parts
+            .push(writer.finish(Some(fingerprint), BTreeMap::new()).await?);
+        Ok(())
+    }
+
+    async fn tables(&mut self) -> Result<()> {
+        let queue: VecDeque<Table> = self.snapshot.largest_first();
+        let total = queue.len();
+        let workers = self.options.jobs.clamp(1, total.max(1));
+        let progress = Mutex::new((queue, 0_u64));
+        let work = (0..workers).map(|_| self.worker(&progress, total as u64));
+        let done = futures_util::future::try_join_all(work).await?;
+        self.parts.extend(done.into_iter().flatten());
+        Ok(())
+    }
+
+    async fn worker(
+        &self,
+        queue: &Mutex<(VecDeque<Table>, u64)>,
+        total: u64,
+    ) -> Result<Vec<PartInfo>> {
+        let mut parts = Vec::new();
+        let mut session = self.snapshot.join(self.target).await?;
+        loop {
+            let next = lock(queue).0.pop_front();
+            let Some(table) = next else {
+                break;
+            };
+            let name = format!(
+                "table/{}.{}",
+                part_word(&table.schema),
+                part_word(&table.name)
+            );
+            let writer = self.create(&name, format::ROWS).await?;
+            let job = TableJob {
+                target: self.target.clone(),
+                key: self.options.key.clone(),
+                meter: Meter::new(
+                    &self.options.events,
+                    format!("{}.{}", table.schema, table.name),
+                    None,
+                ),
+                meta: self.snapshot.table_meta(&table),
+                table,
+            };
+            let part;
+            (session, part) = in_background(job.run(session, writer)).await?;
+            parts.push(part);
+            let done = {
+                let mut queue = lock(queue);
+                queue.1 += 1;
+                queue.1
+            };
+            self.options
+                .events
+                .progress("tables", done, Some(total), Unit::Items);
+        }
+        close(session).await;
+        Ok(parts)
+    }
+}
+
+/// One table, owned whole, so that it can run on another thread.
+struct TableJob {
+    target: Target,
+    key: FingerprintKey,
+    meter: Meter,
+    meta: BTreeMap<String, Value>,
+    table: Table,
+}
+
+impl TableJob {
+    async fn run(
+        self,
+        mut session: PgConnection,
+        mut writer: Box<dyn PartWriter>,
+    ) -> Result<(PgConnection, PartInfo)> {
+        let statement = format!("COPY {} TO STDOUT", self.table.with_columns());
+        let fingerprint = copy_out(
+            &self.target,
+            &mut session,
+            &statement,
+            writer.as_mut(),
+            &self.key,
+            self.meter,
+        )
+        .await?;
+        let part = writer.finish(Some(fingerprint), self.meta).await?;
+        Ok((session, part))
+    }
+}
+
+/// Runs `work` as a task of its own, which ends when the caller stops waiting for it.
+pub(super) async fn in_background<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(work);
+    match tasks.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(e)) => Err(Error::bug("a task of the Postgres provider broke").caused_by(e)),
+        None => Err(Error::bug("a task of the Postgres provider vanished")),
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A sink that only counts: for fingerprints of a live database.
+struct Nowhere;
+
+struct NowhereWriter {
+    name: String,
+    format: String,
+    bytes: u64,
+}
+
+#[async_trait]
+impl PartSink for Nowhere {
+    async fn create(&self, name: &str, format: &str) -> Result<Box<dyn PartWriter>> {
+        Ok(Box::new(NowhereWriter {
+            name: name.to_owned(),
+            format: format.to_owned(),
+            bytes: 0,
+        }))
+    }
+}
+
+#[async_trait]
+impl PartWriter for NowhereWriter {
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.bytes += chunk.len() as u64;
+        Ok(())
+    }
+    fn cut(&mut self) {}
+    async fn finish(
+        self: Box<Self>,
+        fingerprint: Option<Fingerprint>,
+        meta: BTreeMap<String, Value>,
+    ) -> Result<PartInfo> {
+        Ok(PartInfo {
+            name: self.name,
+            format: self.format,
+            bytes: self.bytes,
+            fingerprint,
+            meta,
+        })
+    }
+}

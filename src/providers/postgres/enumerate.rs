@@ -1,0 +1,442 @@
+//! What a database holds: the tables whose rows are captured, sequences, materialised views, and what is left behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
+
+use super::session::{failed, rows, run, texts};
+use super::sql::{literal, qualified};
+use super::{OWN_SCHEMA, Target};
+use crate::error::Result;
+
+/// An ordinary table or a leaf partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Table {
+    pub oid: i64,
+    pub schema: String,
+    pub name: String,
+    /// Columns that COPY carries: neither dropped nor generated.
+    pub columns: Vec<String>,
+    pub unlogged: bool,
+}
+
+impl Table {
+    pub(super) fn quoted(&self) -> String {
+        qualified(&self.schema, &self.name)
+    }
+
+    /// `"s"."t" ("a", "b")`; without a list where there is nothing to list, which COPY takes as no columns.
+    pub(super) fn with_columns(&self) -> String {
+        copy_target(&self.schema, &self.name, &self.columns)
+    }
+}
+
+pub(super) fn copy_target(schema: &str, name: &str, columns: &[String]) -> String {
+    let table = qualified(schema, name);
+    if columns.is_empty() {
+        return table;
+    }
+    let columns: Vec<String> = columns.iter().map(|c| super::sql::ident(c)).collect();
+    format!("{table} ({})", columns.join(", "))
+}
+
+/// The condition that schema `n` is the user's: neither the system's nor our own.
+pub(super) fn user_schema() -> String {
+    // Names that begin with `pg_` are reserved for the system (PostgreSQL documentation, CREATE SCHEMA).
+    format!(
+        "(n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', {}))",
+        literal(OWN_SCHEMA)
+    )
+}
+
+/// The condition that an object does not belong to an extension, which creates it by itself.
+pub(super) fn not_of_extension(catalogue: &str, oid: &str) -> String {
+    format!(
+        "NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = '{catalogue}'::regclass AND x.objid = {oid} AND x.deptype = 'e')"
+    )
+}
+
+/// Every table whose rows are captured, in name order. Partitioned parents hold no rows; foreign tables' rows are
+/// elsewhere.
+pub(super) async fn tables(target: &Target, session: &mut PgConnection) -> Result<Vec<Table>> {
+    let sql = format!(
+        "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
+                c.relpersistence = 'u' AS unlogged,
+                coalesce((SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
+                          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                            AND a.attgenerated = ''), '{{}}') AS columns
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind = 'r' AND {} AND {}
+         ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
+        user_schema(),
+        not_of_extension("pg_class", "c.oid")
+    );
+    let found = rows(target, session, "list the tables", &sql).await?;
+    Ok(found
+        .iter()
+        .map(|row| Table {
+            oid: row.get("oid"),
+            schema: row.get("schema"),
+            name: row.get("name"),
+            columns: row.get("columns"),
+            unlogged: row.get("unlogged"),
+        })
+        .collect())
+}
+
+/// Bytes on disk of each table, by OID; only to be asked while the tables are locked, since it would wait for others'
+/// locks.
+pub(super) async fn table_bytes(
+    target: &Target,
+    session: &mut PgConnection,
+    tables: &[Table],
+) -> Result<BTreeMap<i64, i64>> {
+    let oids: Vec<i64> = tables.iter().map(|t| t.oid).collect();
+    let found = sqlx::query(
+        "SELECT o AS oid, coalesce(pg_table_size(o::oid), 0) AS bytes FROM unnest($1::int8[]) o",
+    )
+    .bind(oids)
+    .fetch_all(session)
+    .await
+    .map_err(|e| failed(target, "measure the tables", e))?;
+    Ok(found
+        .iter()
+        .map(|row| (row.get("oid"), row.get("bytes")))
+        .collect())
+}
+
+/// A sequence and where it stands. One row of the `sequences` part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SequenceState {
+    pub schema: String,
+    pub name: String,
+    pub last_value: i64,
+    pub is_called: bool,
+}
+
+/// Sequences with their state, identity columns' included, in name order.
+pub(super) async fn sequences(
+    target: &Target,
+    session: &mut PgConnection,
+) -> Result<Vec<SequenceState>> {
+    let sql = format!(
+        "SELECT n.nspname::text AS schema, c.relname::text AS name
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind = 'S' AND {} AND {}
+         ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
+        user_schema(),
+        not_of_extension("pg_class", "c.oid")
+    );
+    let names = rows(target, session, "list the sequences", &sql).await?;
+    let names: Vec<(String, String)> = names
+        .iter()
+        .map(|row| (row.get("schema"), row.get("name")))
+        .collect();
+    let mut states = Vec::with_capacity(names.len());
+    // A sequence's state is a row in the sequence itself; many are read in one statement.
+    for batch in names.chunks(100) {
+        let selects: Vec<String> = batch
+            .iter()
+            .enumerate()
+            .map(|(i, (schema, name))| {
+                format!(
+                    "SELECT {i} AS i, last_value, is_called FROM {}",
+                    qualified(schema, name)
+                )
+            })
+            .collect();
+        let sql = format!("{} ORDER BY i", selects.join(" UNION ALL "));
+        let found = rows(target, session, "read the sequences", &sql).await?;
+        for (row, (schema, name)) in found.iter().zip(batch) {
+            states.push(SequenceState {
+                schema: schema.clone(),
+                name: name.clone(),
+                last_value: row.get("last_value"),
+                is_called: row.get("is_called"),
+            });
+        }
+    }
+    Ok(states)
+}
+
+/// A materialised view that a restore refreshes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct MatView {
+    pub schema: String,
+    pub name: String,
+    pub populated: bool,
+}
+
+/// Materialised views, each after those it reads from, directly or through views.
+pub(super) async fn matviews(target: &Target, session: &mut PgConnection) -> Result<Vec<MatView>> {
+    let sql = format!(
+        "SELECT c.oid::int8 AS oid, c.relkind::text AS kind, n.nspname::text AS schema, c.relname::text AS name,
+                c.relispopulated AS populated,
+                coalesce((SELECT array_agg(DISTINCT d.refobjid::int8)
+                          FROM pg_rewrite r JOIN pg_depend d
+                            ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+                           AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid
+                          WHERE r.ev_class = c.oid), '{{}}') AS reads
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('v', 'm') AND {}
+         ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
+        user_schema()
+    );
+    let found = rows(target, session, "list the materialised views", &sql).await?;
+    let reads: BTreeMap<i64, Vec<i64>> = found
+        .iter()
+        .map(|row| (row.get("oid"), row.get("reads")))
+        .collect();
+    let mut done = BTreeSet::new();
+    let mut order = Vec::new();
+    for oid in found.iter().map(|row| row.get::<i64, _>("oid")) {
+        visit(oid, &reads, &mut done, &mut order);
+    }
+    let views: BTreeMap<i64, MatView> = found
+        .iter()
+        .filter(|row| row.get::<String, _>("kind") == "m")
+        .map(|row| {
+            let view = MatView {
+                schema: row.get("schema"),
+                name: row.get("name"),
+                populated: row.get("populated"),
+            };
+            (row.get("oid"), view)
+        })
+        .collect();
+    Ok(order
+        .iter()
+        .filter_map(|oid| views.get(oid).cloned())
+        .collect())
+}
+
+/// Depth first, without recursion: chains of views can be long.
+fn visit(
+    start: i64,
+    reads: &BTreeMap<i64, Vec<i64>>,
+    done: &mut BTreeSet<i64>,
+    order: &mut Vec<i64>,
+) {
+    let mut stack = vec![(start, false)];
+    while let Some((oid, left)) = stack.pop() {
+        if left {
+            order.push(oid);
+            continue;
+        }
+        if !reads.contains_key(&oid) || !done.insert(oid) {
+            continue;
+        }
+        stack.push((oid, true));
+        stack.extend(reads[&oid].iter().map(|next| (*next, false)));
+    }
+}
+
+/// Roles that this database's objects name: owners, grantees, policies. Cluster-level, so a restore must find or
+/// make them.
+pub(super) async fn roles(target: &Target, session: &mut PgConnection) -> Result<Vec<String>> {
+    let sql = format!(
+        "SELECT DISTINCT r.rolname::text COLLATE \"C\" AS role FROM pg_roles r WHERE r.rolname !~ '^pg_' AND (
+             r.oid IN (SELECT s.refobjid FROM pg_shdepend s
+                       WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+                         AND s.refclassid = 'pg_authid'::regclass
+                         -- Our own marker's owner is not the data's.
+                         AND NOT (s.classid = 'pg_namespace'::regclass
+                                  AND s.objid = coalesce((SELECT oid FROM pg_namespace WHERE nspname = {own}), 0))
+                         AND NOT (s.classid = 'pg_class'::regclass
+                                  AND s.objid IN (SELECT oid FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = {own})))
+                         AND NOT (s.classid = 'pg_type'::regclass
+                                  AND s.objid IN (SELECT oid FROM pg_type WHERE typnamespace = (SELECT oid FROM pg_namespace WHERE nspname = {own}))))
+             -- Dependencies on the bootstrap superuser are not recorded.
+             OR r.oid IN (SELECT c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {mine})
+             OR r.oid IN (SELECT p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {mine})
+             OR r.oid IN (SELECT n.nspowner FROM pg_namespace n WHERE {mine} AND n.nspname <> 'public'))
+         ORDER BY 1",
+        own = literal(OWN_SCHEMA),
+        mine = user_schema(),
+    );
+    texts(target, session, "list the roles", &sql).await
+}
+
+/// What the database holds, or hangs on, that the capture does not carry: one line each.
+pub(super) async fn not_carried(
+    target: &Target,
+    session: &mut PgConnection,
+    roles: &[String],
+    standby: bool,
+) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    if !roles.is_empty() {
+        lines.push(format!(
+            "the roles themselves, with passwords, memberships and settings (they belong to the server): {}",
+            listed(roles)
+        ));
+    }
+    let mut questions: Vec<(&str, String)> = vec![
+        (
+            "rows behind foreign tables, which are on another server",
+            format!(
+                "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE c.relkind = 'f' AND {} ORDER BY 1",
+                user_schema()
+            ),
+        ),
+        (
+            "tablespaces (everything is restored into the default one)",
+            "SELECT DISTINCT t.spcname::text FROM pg_tablespace t WHERE t.spcname NOT IN ('pg_default', 'pg_global')
+             AND (t.oid IN (SELECT reltablespace FROM pg_class)
+                  OR t.oid = (SELECT dattablespace FROM pg_database WHERE datname = current_database())) ORDER BY 1"
+                .to_owned(),
+        ),
+        (
+            "replication slots",
+            "SELECT slot_name::text FROM pg_replication_slots WHERE database = current_database() ORDER BY 1".to_owned(),
+        ),
+        (
+            "subscriptions",
+            "SELECT subname::text FROM pg_subscription
+             WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1"
+                .to_owned(),
+        ),
+        (
+            "prepared transactions that were neither committed nor rolled back",
+            "SELECT gid FROM pg_prepared_xacts WHERE database = current_database() ORDER BY 1".to_owned(),
+        ),
+        (
+            "settings of roles in this database",
+            "SELECT r.rolname::text FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+             WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1"
+                .to_owned(),
+        ),
+    ];
+    if standby {
+        questions.push((
+            "rows of unlogged tables, which a standby does not have",
+            format!(
+                "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND {} ORDER BY 1",
+                user_schema()
+            ),
+        ));
+    }
+    for (what, sql) in questions {
+        let names = texts(target, session, &format!("list {what}"), &sql).await?;
+        if !names.is_empty() {
+            lines.push(format!("{what}: {}", listed(&names)));
+        }
+    }
+    let changed = changed_extension_tables(target, session).await?;
+    if !changed.is_empty() {
+        lines.push(format!(
+            "changed rows in extensions' configuration tables: {}",
+            listed(&changed)
+        ));
+    }
+    Ok(lines)
+}
+
+/// Configuration tables of extensions (`pg_extension_config_dump`) with rows that differ from what the extension
+/// itself creates.
+async fn changed_extension_tables(
+    target: &Target,
+    session: &mut PgConnection,
+) -> Result<Vec<String>> {
+    let configured = rows(
+        target,
+        session,
+        "list the extensions' tables",
+        "SELECT e.extname::text AS extension, n.nspname::text AS schema, c.relname::text AS name, u.condition
+         FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS u(table_oid, condition),
+              pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.oid = u.table_oid AND c.relkind = 'r' ORDER BY 1, 2, 3",
+    )
+    .await?;
+    let mut changed = Vec::new();
+    for row in &configured {
+        let (schema, name): (String, String) = (row.get("schema"), row.get("name"));
+        let condition: String = row
+            .get::<Option<String>, _>("condition")
+            .unwrap_or_default();
+        // The condition is the extension author's, run by pg_dump in the same way.
+        let sql = format!(
+            "SELECT EXISTS (SELECT FROM {} {condition})::text",
+            qualified(&schema, &name)
+        );
+        let what = format!("look into `{schema}.{name}`");
+        run(target, session, "SAVEPOINT look").await?;
+        match texts(target, session, &what, &sql).await {
+            Ok(answer) if answer == ["true"] => {
+                changed.push(format!(
+                    "{schema}.{name} of {}",
+                    row.get::<String, _>("extension")
+                ));
+            }
+            Ok(_) => {}
+            Err(_) => {
+                run(target, session, "ROLLBACK TO look").await?;
+                changed.push(format!("{schema}.{name} (could not be read)"));
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Names in backticks; after twenty, how many more.
+pub(super) fn listed(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(20).map(|n| format!("`{n}`")).collect();
+    let more = names.len().saturating_sub(20);
+    if more == 0 {
+        shown.join(", ")
+    } else {
+        format!("{} and {more} more", shown.join(", "))
+    }
+}
+
+/// A database's or table's name as a part of a part's name: everything but letters, digits, `_`, `-` and `$` is
+/// percent-encoded, so that dots and slashes stay separators.
+pub(super) fn part_word(name: &str) -> String {
+    let mut word = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_alphanumeric() || "_-$".contains(c) {
+            word.push(c);
+        } else {
+            let mut buffer = [0; 4];
+            for byte in c.encode_utf8(&mut buffer).bytes() {
+                word.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn part_words_keep_separators_apart() {
+        assert_eq!(part_word("users"), "users");
+        assert_eq!(part_word("a.b/c d\n%"), "a%2Eb%2Fc%20d%0A%25");
+        assert_eq!(part_word("größe"), "größe");
+    }
+
+    #[test]
+    fn views_come_after_what_they_read() {
+        let reads = BTreeMap::from([(1, vec![2, 9]), (2, vec![3]), (3, vec![]), (4, vec![1])]);
+        let mut done = BTreeSet::new();
+        let mut order = Vec::new();
+        for oid in [4, 1, 2, 3] {
+            visit(oid, &reads, &mut done, &mut order);
+        }
+        assert_eq!(order, [3, 2, 1, 4]);
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names: Vec<String> = (0..22).map(|n| n.to_string()).collect();
+        assert!(listed(&names).ends_with("`19` and 2 more"));
+    }
+}

@@ -1,0 +1,108 @@
+//! What a database *is*: the server's own identifier, and a marker that we plant beside the data.
+
+use sqlx::Row as _;
+
+use super::session::{Access, close, failed, open, run};
+use super::{OWN_SCHEMA, POOLER, Target};
+use crate::error::{Error, Result};
+use crate::identity::{Identity, Store};
+
+/// The facts that tell this database from every other: `system-identifier` (absent where the role may not ask for
+/// it), `database`, `endpoint`, `marker` (absent if none was planted).
+pub async fn identify(target: &Target) -> Result<Identity> {
+    let mut session = open(target, Access::Read).await?;
+    // Forbidden to ordinary roles on some managed services; the fact is then left out, as `Identity` says.
+    let system: String =
+        sqlx::query_scalar("SELECT system_identifier::text FROM pg_control_system()")
+            .fetch_one(&mut session)
+            .await
+            .unwrap_or_default();
+    close(session).await;
+    let marker = read_marker(target).await?.unwrap_or_default();
+    Ok(Identity::new(
+        Store::Postgres,
+        [
+            ("system-identifier", system),
+            ("database", target.database.clone()),
+            ("endpoint", target.endpoint()),
+            ("marker", marker),
+        ],
+    ))
+}
+
+/// The planted marker, if there is one.
+pub async fn read_marker(target: &Target) -> Result<Option<String>> {
+    let mut session = open(target, Access::Read).await?;
+    let there: bool = sqlx::query_scalar("SELECT to_regclass('summitctl.marker') IS NOT NULL")
+        .fetch_one(&mut session)
+        .await
+        .map_err(|e| failed(target, "look for the marker", e))?;
+    let marker = if there {
+        sqlx::query_scalar("SELECT id FROM summitctl.marker ORDER BY id LIMIT 1")
+            .fetch_optional(&mut session)
+            .await
+            .map_err(|e| failed(target, "read the marker", e))?
+    } else {
+        None
+    };
+    close(session).await;
+    Ok(marker)
+}
+
+/// Plants the marker, replacing an older one. It lives in a schema of its own, which captures leave out.
+pub async fn plant_marker(target: &Target, marker: &str) -> Result<()> {
+    let mut session = open(target, Access::Write).await?;
+    let schema = super::sql::ident(OWN_SCHEMA);
+    let prepare = format!(
+        "BEGIN; SET LOCAL client_min_messages = error;
+         CREATE SCHEMA IF NOT EXISTS {schema};
+         CREATE TABLE IF NOT EXISTS {schema}.marker (id text PRIMARY KEY);
+         DELETE FROM {schema}.marker"
+    );
+    run(target, &mut session, &prepare).await?;
+    sqlx::query("INSERT INTO summitctl.marker (id) VALUES ($1)")
+        .bind(marker)
+        .execute(&mut session)
+        .await
+        .map_err(|e| failed(target, "plant the marker", e))?;
+    run(target, &mut session, "COMMIT").await?;
+    close(session).await;
+    Ok(())
+}
+
+/// Refuses a connection through a transaction pooler: two sessions that are open at once have two server processes,
+/// and each keeps its own, unless something in between hands the processes round.
+pub async fn refuse_pooler(target: &Target) -> Result<()> {
+    let mut sessions = [
+        open(target, Access::Write).await?,
+        open(target, Access::Write).await?,
+    ];
+    let mut first_seen = [None, None];
+    for _ in 0..3 {
+        for (session, seen) in sessions.iter_mut().zip(first_seen.iter_mut()) {
+            let row = sqlx::query("SELECT pg_backend_pid() AS pid")
+                .fetch_one(session)
+                .await
+                .map_err(|e| failed(target, "ask for the server process", e))?;
+            let pid: i32 = row.get("pid");
+            if *seen.get_or_insert(pid) != pid {
+                return Err(pooled(target, "one session was served by two processes"));
+            }
+        }
+        if first_seen[0] == first_seen[1] {
+            return Err(pooled(target, "two sessions were served by one process"));
+        }
+    }
+    for session in sessions {
+        close(session).await;
+    }
+    Ok(())
+}
+
+fn pooled(target: &Target, why: &str) -> Error {
+    Error::new(
+        &POOLER,
+        format!("`{}` is a transaction pooler: {why}", target.endpoint()),
+    )
+    .hint("Give the address of the Postgres server itself, usually port 5432, instead of the pooler's.")
+}

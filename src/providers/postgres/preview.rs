@@ -1,0 +1,200 @@
+//! Cheap looks: how big a database is before it is restored over, who uses it, whether a migration tool's lock is held,
+//! and rows of a query that somebody configured.
+
+use serde_json::Value;
+use sqlx::Row as _;
+
+use super::Target;
+use super::enumerate::user_schema;
+use super::session::{Access, close, connect, failed, open, rows, run};
+use super::sql::{ident, qualified};
+use crate::error::{Error, Result};
+use crate::wait::Deadline;
+
+/// One table, as the server's statistics show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TablePreview {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Rows as ANALYZE or VACUUM last estimated them; `None` if neither ever ran.
+    pub estimated_rows: Option<i64>,
+    /// Bytes on disk with TOAST, without indexes.
+    pub bytes: i64,
+}
+
+/// What a restore plan shows of a database. All of it is for people; none of it decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The whole database on disk, in bytes.
+    pub bytes: i64,
+    /// Tables, largest first.
+    pub tables: Vec<TablePreview>,
+    /// Sessions in this database other than this one.
+    pub sessions: i64,
+    /// Transactions committed since the statistics were reset, if they are kept.
+    pub commits: Option<i64>,
+    /// Replication slots of this database.
+    pub replication_slots: Vec<String>,
+    /// Prepared transactions that nobody ended.
+    pub prepared_transactions: i64,
+}
+
+/// Looks at a database without reading a table.
+pub async fn preview(target: &Target) -> Result<Preview> {
+    let mut session = open(target, Access::Read).await?;
+    // Sizes wait for whoever locks a table exclusively; a preview does not.
+    run(target, &mut session, "SET LOCAL lock_timeout = '3s'").await?;
+    let sql = format!(
+        "SELECT n.nspname::text AS schema, c.relname::text AS name, c.reltuples::int8 AS rows,
+                coalesce(pg_table_size(c.oid), 0) AS bytes
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind = 'r' AND {} ORDER BY bytes DESC, 1, 2",
+        user_schema()
+    );
+    let tables = rows(target, &mut session, "measure the tables", &sql).await?;
+    let found = rows(
+        target,
+        &mut session,
+        "measure the database",
+        "SELECT pg_database_size(current_database()) AS bytes,
+                (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()) AS sessions,
+                (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()) AS commits,
+                (SELECT coalesce(array_agg(slot_name::text ORDER BY 1), '{}') FROM pg_replication_slots WHERE database = current_database()) AS slots,
+                (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()) AS prepared",
+    )
+    .await?;
+    close(session).await;
+    let Some(row) = found.first() else {
+        return Err(Error::bug("a query of sizes gave no row"));
+    };
+    Ok(Preview {
+        bytes: row.get("bytes"),
+        sessions: row.get("sessions"),
+        commits: row.get("commits"),
+        replication_slots: row.get("slots"),
+        prepared_transactions: row.get("prepared"),
+        tables: tables
+            .iter()
+            .map(|row| TablePreview {
+                schema: row.get("schema"),
+                name: row.get("name"),
+                // -1: never vacuumed nor analysed (PostgreSQL documentation, pg_class).
+                estimated_rows: Some(row.get::<i64, _>("rows")).filter(|n| *n >= 0),
+                bytes: row.get("bytes"),
+            })
+            .collect(),
+    })
+}
+
+/// The lock table of a migration tool, and what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationLock {
+    /// `liquibase` or `knex`.
+    pub tool: &'static str,
+    /// Schema of the lock table.
+    pub schema: String,
+    /// Name of the lock table.
+    pub table: String,
+    /// Whether its row says that the lock is held.
+    pub held: bool,
+    /// Who holds it, in the tool's words.
+    pub by: Option<String>,
+    /// Since when, as the tool wrote it: without a time zone, by the clock of the holder.
+    pub since: Option<String>,
+}
+
+/// Every migration tool's lock table in the database, held or not. Liquibase: `databasechangeloglock`; Knex:
+/// `knex_migrations_lock`. Tools that use advisory locks (Flyway, Prisma) leave no table.
+pub async fn migration_locks(target: &Target) -> Result<Vec<MigrationLock>> {
+    let mut session = open(target, Access::Read).await?;
+    run(target, &mut session, "SET LOCAL lock_timeout = '3s'").await?;
+    let sql = format!(
+        "SELECT n.nspname::text AS schema, c.relname::text AS name,
+                (SELECT array_agg(a.attname::text) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind = 'r' AND lower(c.relname) IN ('databasechangeloglock', 'knex_migrations_lock') AND {}
+         ORDER BY 1, 2",
+        user_schema()
+    );
+    let found = rows(target, &mut session, "look for migration locks", &sql).await?;
+    let mut locks = Vec::new();
+    for row in &found {
+        let (schema, table): (String, String) = (row.get("schema"), row.get("name"));
+        let columns: Option<Vec<String>> = row.get("columns");
+        let columns = columns.unwrap_or_default();
+        let column = |name: &str| {
+            columns
+                .iter()
+                .find(|c| c.eq_ignore_ascii_case(name))
+                .map(|c| ident(c))
+        };
+        let (tool, held) = match (column("locked"), column("is_locked")) {
+            (Some(locked), _) => ("liquibase", locked),
+            (_, Some(locked)) => ("knex", format!("({locked} <> 0)")),
+            // A table of this name that is something else.
+            _ => continue,
+        };
+        let by = column("lockedby").unwrap_or_else(|| "NULL".to_owned());
+        let since = column("lockgranted").unwrap_or_else(|| "NULL".to_owned());
+        let sql = format!(
+            "SELECT coalesce({held}, false) AS held, {by}::text AS by, {since}::text AS since FROM {} ORDER BY 1 DESC LIMIT 1",
+            qualified(&schema, &table)
+        );
+        let what = format!("read the lock `{schema}.{table}`");
+        let state = rows(target, &mut session, &what, &sql).await?;
+        let state = state.first();
+        locks.push(MigrationLock {
+            tool,
+            held: state.is_some_and(|row| row.get("held")),
+            by: state.and_then(|row| row.get("by")),
+            since: state.and_then(|row| row.get("since")),
+            schema,
+            table,
+        });
+    }
+    close(session).await;
+    Ok(locks)
+}
+
+/// The rows of a query that somebody configured, as JSON objects, in a READ ONLY transaction; `parameters` are bound as
+/// text to `$1`, `$2` … (cast them in the query where another type is needed). At most `limit` rows.
+pub async fn read_rows(
+    target: &Target,
+    query: &str,
+    parameters: &[String],
+    limit: u32,
+    deadline: Deadline,
+) -> Result<Vec<Value>> {
+    let mut session = connect(target, Access::Write, deadline).await?;
+    let begin = format!(
+        "BEGIN READ ONLY; SET LOCAL statement_timeout = {}",
+        deadline.left().as_millis().max(1)
+    );
+    run(target, &mut session, &begin).await?;
+    let sql = format!(
+        "SELECT to_jsonb(configured)::text FROM ({}) AS configured LIMIT {limit}",
+        query.trim().trim_end_matches(';')
+    );
+    let mut asked = sqlx::query_scalar(sqlx::AssertSqlSafe(sql));
+    for parameter in parameters {
+        asked = asked.bind(parameter);
+    }
+    let found: Vec<String> = deadline
+        .run("the configured query", async {
+            asked
+                .fetch_all(&mut session)
+                .await
+                .map_err(|e| failed(target, "run the configured query", e))
+        })
+        .await?;
+    close(session).await;
+    found
+        .iter()
+        .map(|text| {
+            serde_json::from_str(text)
+                .map_err(|e| Error::bug("Postgres gave JSON that is none").caused_by(e))
+        })
+        .collect()
+}

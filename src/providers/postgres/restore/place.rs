@@ -1,0 +1,165 @@
+//! What a restore needs around it: an empty database, the roles, and the archive in a file.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
+
+use super::super::enumerate::{listed, user_schema};
+use super::super::session::{Access, close, failed, open, rows, run};
+use super::super::sql::ident;
+use super::super::{NOT_EMPTY, Target};
+use super::MissingRoles;
+use crate::capture::PartReader;
+use crate::error::{Error, Result};
+
+/// Refuses a database that holds anything of a user's.
+pub(super) async fn refuse_unless_empty(target: &Target) -> Result<()> {
+    let mut session = open(target, Access::Read).await?;
+    let sql = format!(
+        "SELECT (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {mine}) AS relations,
+                (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {mine}) AS functions,
+                (SELECT count(*) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE {mine}) AS types,
+                (SELECT count(*) FROM pg_namespace n WHERE {mine} AND n.nspname <> 'public') AS schemas,
+                (SELECT count(*) FROM pg_largeobject_metadata) AS objects",
+        mine = user_schema()
+    );
+    let found = rows(target, &mut session, "see whether it is empty", &sql).await?;
+    close(session).await;
+    let Some(row) = found.first() else {
+        return Err(Error::bug("a query of counts gave no row"));
+    };
+    let held: Vec<String> = ["relations", "functions", "types", "schemas", "objects"]
+        .iter()
+        .filter(|what| row.get::<i64, _>(**what) > 0)
+        .map(|what| format!("{} {what}", row.get::<i64, _>(*what)))
+        .collect();
+    if held.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        &NOT_EMPTY,
+        format!(
+            "Postgres {} is not empty: it holds {}",
+            target.place(),
+            held.join(", ")
+        ),
+    ))
+}
+
+/// Whether owners and grants can be restored: every role that the capture names is there, or is made.
+pub(super) async fn roles_at_hand(
+    target: &Target,
+    session: &mut PgConnection,
+    roles: &[String],
+    missing_roles: MissingRoles,
+    notes: &mut Vec<String>,
+) -> Result<bool> {
+    let missing = without(
+        target,
+        session,
+        roles,
+        "SELECT r FROM unnest($1::text[]) r WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r)",
+    )
+    .await?;
+    if missing_roles == MissingRoles::Create {
+        for role in &missing {
+            run(
+                target,
+                session,
+                &format!("CREATE ROLE {} NOLOGIN", ident(role)),
+            )
+            .await?;
+        }
+        if !missing.is_empty() {
+            notes.push(format!(
+                "made the missing roles {} without login, to carry owners and grants",
+                listed(&missing)
+            ));
+        }
+        return Ok(true);
+    }
+    let foreign = without(
+        target,
+        session,
+        roles,
+        "SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = ANY($1) AND NOT pg_has_role(current_user, r.oid, 'MEMBER')",
+    )
+    .await?;
+    if !missing.is_empty() {
+        notes.push(format!(
+            "owners and grants were left out: the server has no role {}",
+            listed(&missing)
+        ));
+    } else if !foreign.is_empty() {
+        notes.push(format!(
+            "owners and grants were left out: `{}` is no member of {}",
+            target.user,
+            listed(&foreign)
+        ));
+    }
+    Ok(missing.is_empty() && foreign.is_empty())
+}
+
+async fn without(
+    target: &Target,
+    session: &mut PgConnection,
+    roles: &[String],
+    sql: &'static str,
+) -> Result<Vec<String>> {
+    sqlx::query_scalar(sql)
+        .bind(roles)
+        .fetch_all(session)
+        .await
+        .map_err(|e| failed(target, "look for the roles", e))
+}
+
+/// The schema's archive in a file of mode 0600, which is removed when this is dropped.
+pub(super) struct Archive(PathBuf);
+
+impl Archive {
+    pub(super) async fn write(folder: &Path, reader: &mut dyn PartReader) -> Result<Archive> {
+        let mut random = [0_u8; 8];
+        getrandom::fill(&mut random).map_err(|e| Error::bug(format!("no random numbers: {e}")))?;
+        let name = format!("schema-{:016x}.pgdump", u64::from_le_bytes(random));
+        let path = folder.join(name);
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| Error::io("create", &path, e))?;
+        let archive = Archive(path);
+        while let Some(chunk) = reader.next().await? {
+            file.write_all(&chunk)
+                .map_err(|e| Error::io("write", &archive.0, e))?;
+        }
+        Ok(archive)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Archive {
+    fn drop(&mut self) {
+        // If it cannot be removed there is nothing better to do; it holds the schema and no rows.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Whether the database exists.
+pub(super) async fn exists(server: &Target, name: &str) -> Result<bool> {
+    let mut session = open(server, Access::Read).await?;
+    let there: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+            .bind(name)
+            .fetch_one(&mut session)
+            .await
+            .map_err(|e| failed(server, "look for the database", e))?;
+    close(session).await;
+    Ok(there)
+}

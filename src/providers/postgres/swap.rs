@@ -1,0 +1,292 @@
+//! The restored database takes the live one's name: connections off, both renames in one transaction, connections on.
+//!
+//! Every step is looked up in the server's catalogue, so that a swap that was interrupted anywhere is seen for what it
+//! is and goes on. The old database stays under its new name until somebody drops it.
+
+use std::time::Duration;
+
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
+
+use super::session::{Access, close, failed, open, run};
+use super::sql::ident;
+use super::{MAINTENANCE_DATABASE, SWAP_REFUSED, Target};
+use crate::error::{Error, Result};
+use crate::time::Instant;
+use crate::wait::{Deadline, Look, poll};
+
+/// How long sessions of the live database may take to end once they are told to.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Names are cut to 63 bytes by the server (PostgreSQL documentation, section 4.1.1).
+const LONGEST_NAME: usize = 63;
+
+/// What marks a database name as made by summitctl.
+const MADE: &str = "_summitctl_";
+
+/// How far a swap is, as the server's catalogue says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwapState {
+    /// The live database has its name, the restored one stands aside.
+    NotSwapped,
+    /// The renames are not done, or done, but connections to the live name are still off.
+    InBetween {
+        /// Whether the renames are done. They happen together or not at all.
+        renamed: bool,
+    },
+    /// The restored database has the live name and takes connections; the old one stands under its retired name.
+    Swapped,
+}
+
+/// A database name that summitctl makes: `<live>_summitctl_<purpose>_<stamp>`, within the server's limit.
+pub fn made_name(live: &str, purpose: &str, at: Instant) -> String {
+    let tail = format!("{MADE}{purpose}_{}", at.compact().to_lowercase());
+    let mut room = LONGEST_NAME.saturating_sub(tail.len()).min(live.len());
+    while !live.is_char_boundary(room) {
+        room -= 1;
+    }
+    format!("{}{tail}", &live[..room])
+}
+
+/// Looks how far the swap of these three names is. Names that fit no state are an error that lists what exists.
+pub async fn swap_state(
+    server: &Target,
+    live: &str,
+    aside: &str,
+    retired: &str,
+) -> Result<SwapState> {
+    let names = Names::new(server, live, aside, retired);
+    let mut session = open(&names.server, Access::Write).await?;
+    let state = names.state(&mut session).await;
+    close(session).await;
+    state
+}
+
+/// Swaps: `live` becomes `retired`, `aside` becomes `live`. Done already is done; in between goes on. Every session of
+/// the live database is ended.
+pub async fn swap_in(server: &Target, live: &str, aside: &str, retired: &str) -> Result<()> {
+    let names = Names::new(server, live, aside, retired);
+    let mut session = open(&names.server, Access::Write).await?;
+    let outcome = names.exchange(&mut session, SwapState::Swapped).await;
+    close(session).await;
+    outcome
+}
+
+/// Takes a swap back: `live` becomes `aside` again, `retired` becomes `live`.
+pub async fn undo_swap(server: &Target, live: &str, aside: &str, retired: &str) -> Result<()> {
+    let names = Names::new(server, live, aside, retired);
+    let mut session = open(&names.server, Access::Write).await?;
+    let outcome = names.exchange(&mut session, SwapState::NotSwapped).await;
+    close(session).await;
+    outcome
+}
+
+/// Drops a database that summitctl made, with its sessions; any other name is refused. Gone already is done.
+pub async fn drop_database(server: &Target, name: &str) -> Result<()> {
+    if !name.contains(MADE) {
+        return Err(Error::new(
+            &SWAP_REFUSED,
+            format!("`{name}` is not a database that summitctl made, so it is not dropped"),
+        ));
+    }
+    let server = server.with_database(MAINTENANCE_DATABASE);
+    let mut session = open(&server, Access::Write).await?;
+    let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name));
+    run(&server, &mut session, &sql).await?;
+    close(session).await;
+    Ok(())
+}
+
+struct Names<'a> {
+    /// A database of the same server that is none of the three.
+    server: Target,
+    live: &'a str,
+    aside: &'a str,
+    retired: &'a str,
+}
+
+impl<'a> Names<'a> {
+    fn new(server: &Target, live: &'a str, aside: &'a str, retired: &'a str) -> Names<'a> {
+        let elsewhere = if live == MAINTENANCE_DATABASE {
+            "template1"
+        } else {
+            MAINTENANCE_DATABASE
+        };
+        Names {
+            server: server.with_database(elsewhere),
+            live,
+            aside,
+            retired,
+        }
+    }
+
+    async fn state(&self, session: &mut PgConnection) -> Result<SwapState> {
+        let found = sqlx::query(
+            "SELECT datname::text AS name, datallowconn AS open FROM pg_database WHERE datname = ANY($1) ORDER BY 1",
+        )
+        .bind(vec![
+            self.live.to_owned(),
+            self.aside.to_owned(),
+            self.retired.to_owned(),
+        ])
+        .fetch_all(session)
+        .await
+        .map_err(|e| failed(&self.server, "look at the databases", e))?;
+        let names: Vec<String> = found.iter().map(|row| row.get("name")).collect();
+        let has = |name: &str| names.iter().any(|n| n == name);
+        let all_open = found.iter().all(|row| row.get::<bool, _>("open"));
+        let renamed = match (has(self.live), has(self.aside), has(self.retired)) {
+            (true, true, false) => false,
+            (true, false, true) => true,
+            _ => {
+                return Err(Error::new(
+                    &SWAP_REFUSED,
+                    format!(
+                        "the databases fit no state of a swap: of `{}`, `{}` and `{}`, Postgres at `{}` has {}",
+                        self.live,
+                        self.aside,
+                        self.retired,
+                        self.server.endpoint(),
+                        super::enumerate::listed(&names)
+                    ),
+                ));
+            }
+        };
+        Ok(match (renamed, all_open) {
+            (false, true) => SwapState::NotSwapped,
+            (true, true) => SwapState::Swapped,
+            (renamed, false) => SwapState::InBetween { renamed },
+        })
+    }
+
+    async fn exchange(&self, session: &mut PgConnection, wanted: SwapState) -> Result<()> {
+        let state = self.state(session).await?;
+        if state == wanted {
+            return Ok(());
+        }
+        let renamed = matches!(
+            state,
+            SwapState::Swapped | SwapState::InBetween { renamed: true }
+        );
+        if renamed != (wanted == SwapState::Swapped) {
+            let (from, to) = if renamed {
+                ([self.live, self.retired], [self.aside, self.live])
+            } else {
+                ([self.live, self.aside], [self.retired, self.live])
+            };
+            if let Err(e) = self.rename(session, from, to).await {
+                // Nothing was renamed; the live database must not stay closed.
+                self.allow(session, &from, true).await?;
+                return Err(e);
+            }
+        }
+        let names = if wanted == SwapState::Swapped {
+            [self.live, self.retired]
+        } else {
+            [self.live, self.aside]
+        };
+        self.allow(session, &names, true).await
+    }
+
+    async fn rename(
+        &self,
+        session: &mut PgConnection,
+        from: [&str; 2],
+        to: [&str; 2],
+    ) -> Result<()> {
+        self.refuse_prepared(session, &from).await?;
+        self.allow(session, &from, false).await?;
+        self.drain(session, &from).await?;
+        let sql = format!(
+            "BEGIN; ALTER DATABASE {} RENAME TO {}; ALTER DATABASE {} RENAME TO {}; COMMIT",
+            ident(from[0]),
+            ident(to[0]),
+            ident(from[1]),
+            ident(to[1])
+        );
+        let renamed = run(&self.server, session, &sql).await;
+        if renamed.is_err() {
+            // The failed transaction is still open.
+            run(&self.server, session, "ROLLBACK").await?;
+        }
+        renamed
+    }
+
+    /// A prepared transaction keeps its database's name until somebody ends it; closing the database would only hide
+    /// that.
+    async fn refuse_prepared(&self, session: &mut PgConnection, names: &[&str]) -> Result<()> {
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        let found: Vec<String> =
+            sqlx::query_scalar("SELECT gid FROM pg_prepared_xacts WHERE database = ANY($1)")
+                .bind(names)
+                .fetch_all(session)
+                .await
+                .map_err(|e| failed(&self.server, "look for prepared transactions", e))?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(
+            &SWAP_REFUSED,
+            format!(
+                "prepared transactions hold the database: {}",
+                super::enumerate::listed(&found)
+            ),
+        )
+        .hint("End each with `COMMIT PREPARED` or `ROLLBACK PREPARED` in that database, then run again."))
+    }
+
+    async fn allow(&self, session: &mut PgConnection, names: &[&str], open: bool) -> Result<()> {
+        for name in names {
+            let sql = format!("ALTER DATABASE {} ALLOW_CONNECTIONS {open}", ident(name));
+            run(&self.server, session, &sql).await?;
+        }
+        Ok(())
+    }
+
+    async fn drain(&self, session: &mut PgConnection, names: &[&str]) -> Result<()> {
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        let session = tokio::sync::Mutex::new(session);
+        poll(
+            "the end of the database's sessions",
+            Deadline::after(DRAIN_PATIENCE),
+            Duration::from_millis(200),
+            async || {
+                let left: Vec<String> = sqlx::query_scalar(
+                    "SELECT format('pid %s (%s, %s)%s', pid, usename, application_name,
+                                   CASE WHEN pg_terminate_backend(pid) THEN '' ELSE ' cannot be ended' END)
+                     FROM pg_stat_activity WHERE datname = ANY($1) AND pid <> pg_backend_pid()",
+                )
+                .bind(names.clone())
+                .fetch_all(&mut **session.lock().await)
+                .await
+                .map_err(|e| failed(&self.server, "end the database's sessions", e))?;
+                Ok(if left.is_empty() {
+                    Look::Ready(())
+                } else {
+                    Look::NotYet(left.join(", "))
+                })
+            },
+        )
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_names_fit_and_are_told_from_others() {
+        let at: Instant = "2026-11-21T03:04:05Z".parse().expect("parses");
+        assert_eq!(
+            made_name("app", "restore", at),
+            "app_summitctl_restore_20261121t030405z"
+        );
+        let long = made_name(&"ä".repeat(40), "retired", at);
+        assert!(long.len() <= LONGEST_NAME, "{long}");
+        assert!(
+            long.ends_with("_summitctl_retired_20261121t030405z"),
+            "{long}"
+        );
+    }
+}

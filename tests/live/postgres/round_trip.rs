@@ -1,0 +1,474 @@
+//! Capture, restore aside, compare; and everything that must be found or refused on the way.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use summitctl::capture::{Consistency, Fingerprint, FingerprintKey, MemoryParts, PartSource as _};
+use summitctl::error::Result;
+use summitctl::event::Events;
+use summitctl::providers::postgres::{
+    CaptureOptions, MissingRoles, RestoreOptions, Restored, Target, capture, captured_databases,
+    catalogue, catalogue_differences, create_database, decode, fingerprints, identify,
+    plant_marker, preview, read_marker, restore,
+};
+use summitctl::sandbox::servers::postgres::Running;
+use summitctl::wait::Cancel;
+
+use super::{Folder, scratch, sql, value};
+
+const RICH: &str = include_str!("rich.sql");
+
+pub fn capture_options(jobs: usize) -> CaptureOptions {
+    CaptureOptions {
+        key: FingerprintKey::new([9; 32]),
+        jobs,
+        events: Events::silent(),
+        cancel: Cancel::new(),
+    }
+}
+
+pub fn restore_options(folder: &Folder, roles: MissingRoles) -> RestoreOptions {
+    RestoreOptions {
+        key: FingerprintKey::new([9; 32]),
+        jobs: 3,
+        events: Events::silent(),
+        cancel: Cancel::new(),
+        roles,
+        work_dir: folder.path().to_owned(),
+    }
+}
+
+/// A database with one of everything.
+pub async fn rich(server: &Running) -> Target {
+    let admin = server.target();
+    sql(&admin, "CREATE DATABASE rich").await;
+    let target = admin.with_database("rich");
+    sql(&target, RICH).await;
+    target
+}
+
+/// Creates `name` on `server` and restores the captured database `rich` into it.
+pub async fn restore_to(
+    server: &Running,
+    folder: &Folder,
+    name: &str,
+    parts: &MemoryParts,
+    roles: MissingRoles,
+) -> Result<Restored> {
+    let admin = server.target();
+    create_database(&admin, name, parts, "rich", roles).await?;
+    let options = restore_options(folder, roles);
+    restore(&admin.with_database(name), parts, "rich", &options).await
+}
+
+/// The parts' fingerprints, with the database's name taken out of the parts' names.
+fn by_part(
+    database: &str,
+    all: impl IntoIterator<Item = (String, Fingerprint)>,
+) -> BTreeMap<String, Fingerprint> {
+    let prefix = format!("postgres/{database}/");
+    all.into_iter()
+        .map(|(name, f)| {
+            (
+                name.strip_prefix(&prefix)
+                    .expect("has the prefix")
+                    .to_owned(),
+                f,
+            )
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_comes_back_on_another_server_as_it_was() {
+    let (_source_folder, source) = scratch().await;
+    let target = rich(&source).await;
+    plant_marker(&target, "marker-1").await.expect("plants");
+    let parts = MemoryParts::default();
+    let captured = capture(&target, &parts, &capture_options(3))
+        .await
+        .expect("captures");
+    assert_eq!(captured.consistency, Consistency::PointInTime);
+    assert_eq!(captured.identity.facts["marker"], "marker-1");
+    assert_eq!(captured_databases(&parts), ["rich"]);
+    assert!(
+        captured.parts.iter().all(|p| !p.name.contains("summitctl")),
+        "the marker stays out"
+    );
+    let rows = |name: &str| {
+        let part = captured
+            .parts
+            .iter()
+            .find(|p| p.name == format!("postgres/rich/{name}"));
+        part.unwrap_or_else(|| panic!("no part {name}"))
+            .fingerprint
+            .expect("has one")
+            .rows
+    };
+    assert_eq!(rows("table/app.kinds"), 5002);
+    assert_eq!(rows("table/app.no_columns"), 2);
+    assert_eq!(rows("table/app.all_generated"), 1);
+    assert_eq!(rows("table/app.empty"), 0);
+    assert_eq!(rows("table/app.animals"), 1, "without its children's rows");
+    assert_eq!(
+        rows("table/app.events_2024") + rows("table/app.events_2023"),
+        579
+    );
+    assert_eq!(
+        rows(
+            "table/odd%20schema%2E%22x%22%0A%2Fy.odd%20table%2C%20%27quoted%27%20%5C%20and%2Edotted"
+        ),
+        2
+    );
+    assert_eq!(rows("large-objects"), 2 + 3, "two objects, three pages");
+    assert!(
+        captured
+            .parts
+            .iter()
+            .all(|p| !p.name.ends_with("app.events")),
+        "a parent holds no rows"
+    );
+
+    // Level 2: from the bytes alone.
+    for part in parts.parts("postgres/") {
+        let mut reader = parts.open(&part.name).await.expect("opens");
+        let again = decode(&part, reader.as_mut(), &FingerprintKey::new([9; 32]))
+            .await
+            .expect("decodes");
+        assert_eq!(again, part.fingerprint, "{}", part.name);
+    }
+
+    // Level 3: on another server, which has none of the roles.
+    let (scratch_folder, other) = scratch().await;
+    let restored = restore_to(
+        &other,
+        &scratch_folder,
+        "copy",
+        &parts,
+        MissingRoles::Create,
+    )
+    .await
+    .expect("restores");
+    let copy = other.target().with_database("copy");
+    let live = fingerprints(&copy, &capture_options(2))
+        .await
+        .expect("measures");
+    let written = by_part(
+        "rich",
+        captured
+            .parts
+            .iter()
+            .filter_map(|p| Some((p.name.clone(), p.fingerprint?))),
+    );
+    let seen = by_part("copy", live);
+    let expected = catalogue(&target).await.expect("lists");
+    let differences = catalogue_differences(&expected, &catalogue(&copy).await.expect("lists"));
+    assert!(differences.is_empty(), "{differences:#?}");
+    assert_eq!(seen, written);
+    let loaded = by_part("rich", restored.parts);
+    for (name, fingerprint) in &loaded {
+        assert_eq!(fingerprint, &written[name], "{name}");
+    }
+    assert!(restored.bytes > 500_000);
+    assert_eq!(restored.phases.len(), 4);
+    assert!(
+        restored
+            .notes
+            .iter()
+            .any(|n| n.contains("made the missing roles `App Owner`")),
+        "{:?}",
+        restored.notes
+    );
+
+    for question in [
+        "SELECT string_agg(k::text, '|' ORDER BY id) FROM app.kinds k",
+        "SELECT string_agg(e::text, '|' ORDER BY e::text) FROM app.events e",
+        "SELECT string_agg(d::text, '|') FROM app.animals d",
+        "SELECT string_agg(m::text, ',') FROM app.a_second",
+        "SELECT relispopulated::text FROM pg_class WHERE relname = 'unpopulated'",
+        "SELECT md5(lo_get(70001))",
+        "SELECT nextval('app.lone')::text || nextval('app.untouched') || nextval('app.kinds_id_seq')",
+        "SELECT count(*)::text FROM app.audit",
+        "SELECT current_setting('search_path') || current_setting('app.tenant')",
+        "SELECT datacl::text || shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()",
+    ] {
+        assert_eq!(
+            value(&copy, question).await,
+            value(&target, question).await,
+            "{question}"
+        );
+    }
+    assert_eq!(read_marker(&copy).await.expect("reads"), None);
+    let files: Vec<_> = std::fs::read_dir(scratch_folder.path())
+        .expect("lists")
+        .flatten()
+        .filter(|f| f.file_name().to_string_lossy().contains("pgdump"))
+        .collect();
+    assert!(files.is_empty(), "{files:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_value_and_a_changed_schema_are_found_and_named() {
+    let (folder, server) = scratch().await;
+    let target = rich(&server).await;
+    let parts = MemoryParts::default();
+    capture(&target, &parts, &capture_options(2))
+        .await
+        .expect("captures");
+    restore_to(&server, &folder, "copy", &parts, MissingRoles::LeaveOut)
+        .await
+        .expect("restores");
+    let copy = server.target().with_database("copy");
+    let before = by_part(
+        "copy",
+        fingerprints(&copy, &capture_options(2))
+            .await
+            .expect("measures"),
+    );
+    let written = by_part(
+        "rich",
+        parts
+            .parts("")
+            .into_iter()
+            .filter_map(|p| Some((p.name, p.fingerprint?))),
+    );
+    assert_eq!(before, written);
+
+    let schema = catalogue(&copy).await.expect("lists");
+    sql(
+        &copy,
+        "UPDATE app.kinds SET loose = 'Infinity' WHERE loose = 'NaN';
+                SELECT setval('app.lone', -500);
+                ALTER TABLE app.orders DROP CONSTRAINT not_checked;
+                COMMENT ON TABLE app.kinds IS 'another';
+                REVOKE SELECT ON app.kinds FROM reader",
+    )
+    .await;
+    let after = by_part(
+        "copy",
+        fingerprints(&copy, &capture_options(2))
+            .await
+            .expect("measures"),
+    );
+    let changed: Vec<&str> = before
+        .iter()
+        .filter(|(name, f)| after[*name] != **f)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(
+        changed,
+        ["catalogue", "ownership", "sequences", "table/app.kinds"]
+    );
+    let differences = catalogue_differences(&schema, &catalogue(&copy).await.expect("lists"));
+    assert_eq!(
+        differences,
+        [
+            "missing constraint app.orders.not_checked",
+            "changed table app.kinds"
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_roles_leave_owners_out_and_say_so_and_a_full_database_is_refused() {
+    let (_source_folder, source) = scratch().await;
+    let target = rich(&source).await;
+    sql(&target, "DROP POLICY own ON app.guarded").await;
+    let parts = MemoryParts::default();
+    capture(&target, &parts, &capture_options(1))
+        .await
+        .expect("captures");
+    let (folder, other) = scratch().await;
+    let restored = restore_to(&other, &folder, "copy", &parts, MissingRoles::LeaveOut)
+        .await
+        .expect("restores");
+    assert!(
+        restored
+            .notes
+            .iter()
+            .any(|n| n.contains("owners and grants were left out")),
+        "{:?}",
+        restored.notes
+    );
+
+    let error = restore_to(&other, &folder, "copy", &parts, MissingRoles::LeaveOut)
+        .await
+        .expect_err("exists");
+    assert_eq!(error.reason().code, "postgres.not-empty");
+    let copy = other.target().with_database("copy");
+    let error = restore(
+        &copy,
+        &parts,
+        "rich",
+        &restore_options(&folder, MissingRoles::LeaveOut),
+    )
+    .await
+    .expect_err("is full");
+    assert_eq!(error.reason().code, "postgres.not-empty");
+    let error = restore(
+        &copy,
+        &parts,
+        "poor",
+        &restore_options(&folder, MissingRoles::LeaveOut),
+    )
+    .await
+    .expect_err("full, or unknown");
+    assert_eq!(error.reason().code, "postgres.not-empty");
+    let error = create_database(&other.target(), "x", &parts, "poor", MissingRoles::LeaveOut)
+        .await
+        .expect_err("unknown");
+    assert!(error.to_string().contains("only `rich`"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_does_not_see_every_row_is_refused() {
+    let (_folder, server) = scratch().await;
+    let target = rich(&server).await;
+    sql(&target, "CREATE ROLE partial LOGIN PASSWORD 'canary-Rls-77' IN ROLE pg_read_all_data; GRANT CONNECT ON DATABASE rich TO partial").await;
+    sql(&target, "SELECT lo_unlink(70001), lo_unlink(70002)").await;
+    let mut partial = target.clone();
+    partial.user = "partial".into();
+    partial.password = Some(summitctl::secret::Secret::new("canary-Rls-77"));
+    let error = capture(&partial, &MemoryParts::default(), &capture_options(2))
+        .await
+        .expect_err("RLS hides rows");
+    assert_eq!(error.reason().code, "postgres.row-security", "{error:?}");
+    assert!(error.to_string().contains("guarded"), "{error}");
+    assert!(!format!("{error:?}{:?}", error.hints()).contains("canary-Rls-77"));
+
+    sql(&target, "ALTER ROLE partial BYPASSRLS").await;
+    let options = capture_options(2);
+    let parts = MemoryParts::default();
+    capture(&partial, &parts, &options)
+        .await
+        .expect("sees everything, and writes nothing");
+    let all = fingerprints(&target, &options).await.expect("measures");
+    for part in parts.parts("postgres/rich/table/") {
+        assert_eq!(Some(all[&part.name]), part.fingerprint, "{}", part.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_is_one_moment_while_the_database_is_written_to() {
+    let (folder, server) = scratch().await;
+    let admin = server.target();
+    sql(&admin, "CREATE DATABASE rich").await;
+    let target = admin.with_database("rich");
+    // Two tables whose sums are equal at every moment, and a third that moves rows between transactions.
+    sql(&target, "CREATE TABLE a (n int); CREATE TABLE b (n int); INSERT INTO a SELECT 1 FROM generate_series(1, 20000); INSERT INTO b SELECT 1 FROM generate_series(1, 20000)").await;
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writer = {
+        let (target, stop) = (target.clone(), stop.clone());
+        tokio::spawn(async move {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                sql(
+                    &target,
+                    "BEGIN; INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); COMMIT",
+                )
+                .await;
+            }
+        })
+    };
+    let parts = MemoryParts::default();
+    let captured = capture(&target, &parts, &capture_options(2))
+        .await
+        .expect("captures");
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    writer.await.expect("writes");
+    let rows: Vec<u64> = captured
+        .parts
+        .iter()
+        .filter(|p| p.name.contains("/table/"))
+        .map(|p| p.fingerprint.expect("has one").rows)
+        .collect();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0], rows[1]);
+    restore_to(&server, &folder, "copy", &parts, MissingRoles::LeaveOut)
+        .await
+        .expect("restores");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_dies_in_mid_capture_is_a_clear_error() {
+    let (folder, server) = scratch().await;
+    let admin = server.target();
+    sql(&admin, "CREATE DATABASE rich").await;
+    let target = admin.with_database("rich");
+    sql(
+        &target,
+        "CREATE TABLE big AS SELECT n, repeat('x', 1000) AS t FROM generate_series(1, 60000) n",
+    )
+    .await;
+    let sink = super::KillingSink {
+        inner: MemoryParts::default(),
+        pid_file: folder.path().join("data/postmaster.pid"),
+    };
+    let error = capture(&target, &sink, &capture_options(1))
+        .await
+        .expect_err("the server is gone");
+    assert_eq!(error.reason().code, "postgres.connection-lost", "{error:?}");
+    assert!(error.to_string().contains("big"), "{error:?}");
+    assert!(
+        sink.inner.parts("postgres/rich/table/").is_empty(),
+        "an unfinished part does not count"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exclusive_lock_is_waited_for_and_its_holder_named() {
+    let (_folder, server) = scratch().await;
+    let admin = server.target();
+    sql(&admin, "CREATE DATABASE rich").await;
+    let target = admin.with_database("rich");
+    sql(&target, "CREATE TABLE t (n int)").await;
+    let mut holder = summitctl::providers::postgres::session::open(
+        &target,
+        summitctl::providers::postgres::session::Access::Write,
+    )
+    .await
+    .expect("opens");
+    sqlx::raw_sql("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut holder)
+        .await
+        .expect("locks");
+    let error = summitctl::wait::Deadline::after(Duration::from_secs(45))
+        .run(
+            "the capture",
+            capture(&target, &MemoryParts::default(), &capture_options(1)),
+        )
+        .await
+        .expect_err("is locked");
+    assert_eq!(error.reason().code, "postgres.lock-timeout", "{error:?}");
+    assert!(
+        error.to_string().contains("holds `public.t`") || error.to_string().contains("holds `t`"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn identity_marker_and_preview() {
+    let (_folder, server) = scratch().await;
+    let target = rich(&server).await;
+    assert_eq!(read_marker(&target).await.expect("reads"), None);
+    plant_marker(&target, "one").await.expect("plants");
+    plant_marker(&target, "it's two")
+        .await
+        .expect("plants again");
+    assert_eq!(
+        read_marker(&target).await.expect("reads").as_deref(),
+        Some("it's two")
+    );
+    let identity = identify(&target).await.expect("identifies");
+    assert_eq!(identity.facts["database"], "rich");
+    assert_eq!(identity.facts["endpoint"], target.endpoint());
+    let system = value(
+        &target,
+        "SELECT system_identifier::text FROM pg_control_system()",
+    )
+    .await;
+    assert_eq!(identity.facts.get("system-identifier"), system.as_ref());
+
+    let look = preview(&target).await.expect("looks");
+    assert_eq!(look.tables[0].name, "kinds");
+    assert!(look.bytes > 1_000_000);
+}
