@@ -1,21 +1,26 @@
 //! The practice stack, from nothing to nothing: up, again up, the platform's health, faults and their mending, kills at
 //! bad moments, down. One stack carries all of it, because a Neo4j takes seconds to start.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sqlx::Connection as _;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 
-use summitctl::event::{Event, Events, Listener, Stamped};
+use summitctl::config::{Config, Environment, Locate, Presence, substitute};
 use summitctl::pid::Process;
+use summitctl::providers;
 use summitctl::sandbox::faults::LOCK_HOLDER;
-use summitctl::sandbox::platform::{self, Launch, QUEUE, ask};
+use summitctl::sandbox::platform::{self, QUEUE, ask};
 use summitctl::sandbox::servers::Record;
 use summitctl::sandbox::stack::Seen;
-use summitctl::sandbox::{Changed, Fault, Part, Sandbox};
+use summitctl::sandbox::{Changed, Fault, Part};
+use summitctl::sign::SigningKey;
+use summitctl::time::Span;
 use summitctl::wait::{Cancel, Deadline, Look, poll};
+
+mod harness;
+
+use harness::{Stack, events, root, sandbox};
 
 /// Names the platform's folder to the process that this test binary starts as the platform.
 const SERVE: &str = "SUMMITCTL_TEST_SERVE_PLATFORM";
@@ -41,176 +46,6 @@ fn bring_up() {
     }
 }
 
-struct Aloud;
-
-impl Listener for Aloud {
-    fn hear(&self, event: &Stamped) {
-        if let Event::Note { message, .. } = &event.event {
-            println!("{} {message}", event.at);
-        }
-    }
-}
-
-fn events() -> Events {
-    Events::new(vec![Box::new(Aloud)])
-}
-
-/// Ends and removes the sandbox even if the test fails.
-struct Stack {
-    root: PathBuf,
-    sandbox: Sandbox,
-}
-
-fn sandbox(root: &Path) -> Stack {
-    let program = std::env::current_exe().unwrap();
-    let arguments = ["sandbox::serve_platform", "--exact", "--nocapture"];
-    let sandbox = Sandbox::at(root).launching(Launch {
-        program,
-        arguments: arguments.map(Into::into).to_vec(),
-        environment: vec![(SERVE.into(), root.join("platform").into())],
-    });
-    Stack {
-        root: root.to_owned(),
-        sandbox,
-    }
-}
-
-impl Stack {
-    async fn up_quietly(self) {
-        let _ = self.sandbox.up(&events(), &Cancel::new()).await;
-    }
-
-    async fn up(&self) -> summitctl::sandbox::stack::Up {
-        self.sandbox.up(&events(), &Cancel::new()).await.unwrap()
-    }
-
-    async fn seen(&self) -> Vec<Seen> {
-        let status = self.sandbox.status().await.unwrap();
-        for part in &status.parts {
-            println!("{part:?}");
-        }
-        status.parts.iter().map(|p| p.seen).collect()
-    }
-
-    fn record(&self, part: Part) -> Record {
-        Record::load(&self.root.join(part.name())).unwrap().unwrap()
-    }
-
-    fn processes(&self) -> Vec<Process> {
-        Part::ALL
-            .iter()
-            .filter_map(|part| self.record(*part).process)
-            .collect()
-    }
-
-    async fn get(&self, path: &str) -> (u16, Value) {
-        let answer = ask(self.record(Part::Platform).port, path).await.unwrap();
-        let body = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
-        (answer.status, body)
-    }
-
-    /// The gateway's connections come back by themselves; how soon is not part of its contract.
-    async fn becomes(&self, path: &str, status: u16) -> Value {
-        poll(
-            path,
-            Deadline::after(Duration::from_secs(20)),
-            Duration::from_millis(100),
-            async || {
-                let (seen, body) = self.get(path).await;
-                Ok(if seen == status {
-                    Look::Ready(body)
-                } else {
-                    Look::NotYet(format!("{seen} {body}"))
-                })
-            },
-        )
-        .await
-        .unwrap()
-    }
-
-    async fn graphql(&self, query: &str, variables: Value) -> (u16, Value) {
-        let url = format!(
-            "http://127.0.0.1:{}/graphql",
-            self.record(Part::Platform).port
-        );
-        let body = json!({"query": query, "variables": variables}).to_string();
-        let output = tokio::process::Command::new("curl")
-            .args(["-sS", "-w", "\n%{http_code}", "-d", &body])
-            .args(["-H", "content-type: application/json", &url])
-            .output()
-            .await
-            .expect("curl is installed");
-        let text = String::from_utf8(output.stdout).unwrap();
-        let (body, status) = text.rsplit_once('\n').unwrap();
-        (
-            status.parse().unwrap(),
-            serde_json::from_str(body).unwrap_or(Value::Null),
-        )
-    }
-
-    async fn sql(&self) -> PgConnection {
-        let secret = self.root.join("secrets/operator/password");
-        let options = PgConnectOptions::new()
-            .host("127.0.0.1")
-            .port(self.record(Part::Postgres).port)
-            .username("operator")
-            .password(std::fs::read_to_string(secret).unwrap().trim())
-            .database("app")
-            .ssl_mode(PgSslMode::Disable);
-        PgConnection::connect_with(&options).await.unwrap()
-    }
-
-    async fn rows(&self, query: &'static str, marker: &str) -> i64 {
-        let mut session = self.sql().await;
-        sqlx::query_scalar(query)
-            .bind(marker)
-            .fetch_one(&mut session)
-            .await
-            .unwrap()
-    }
-
-    async fn nodes(&self, query: &str) -> i64 {
-        let record = self.record(Part::Neo4j);
-        let secret = std::fs::read_to_string(self.root.join("neo4j/password")).unwrap();
-        let uri = format!("bolt://127.0.0.1:{}", record.port);
-        let graph = neo4rs::Graph::new(uri, "neo4j", secret.trim()).unwrap();
-        let mut rows = graph.execute(neo4rs::query(query)).await.unwrap();
-        rows.next().await.unwrap().unwrap().get("n").unwrap()
-    }
-
-    async fn redis<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
-        let secret = std::fs::read_to_string(self.root.join("redis/password")).unwrap();
-        let port = self.record(Part::Redis).port;
-        let client =
-            redis::Client::open(format!("redis://:{}@127.0.0.1:{port}/0", secret.trim())).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let mut command = redis::cmd(words[0]);
-        command.arg(&words[1..]);
-        command.query_async(&mut connection).await.unwrap()
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        let processes: Vec<Process> = Part::ALL
-            .iter()
-            .filter_map(|part| Record::load(&self.root.join(part.name())).ok()??.process)
-            .collect();
-        for process in processes {
-            process.signal(rustix::process::Signal::KILL);
-        }
-        if !std::thread::panicking() {
-            let _ = std::fs::remove_dir_all(&self.root);
-        }
-    }
-}
-
-fn root(name: &str) -> PathBuf {
-    let root = std::env::temp_dir().join(format!("summitctl-{name}-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&root);
-    root
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn one_stack_from_nothing_to_nothing() {
     let root = root("stack");
@@ -231,6 +66,7 @@ async fn one_stack_from_nothing_to_nothing() {
     first_data(&stack).await;
     health_of_a_healthy_platform(&stack, &up.ui).await;
     notes_land_in_all_three_stores(&stack).await;
+    the_context_says_where_everything_is(&stack).await;
     servers_break_and_mend(&stack).await;
     leftovers_break_and_mend(&stack).await;
     killed_servers_come_back(&stack).await;
@@ -378,6 +214,88 @@ async fn notes_land_in_all_three_stores(stack: &Stack) {
 
     let (status, body) = stack.graphql("{ nothing }", json!({})).await;
     assert_eq!(status, 400, "{body}");
+}
+
+/// What configuration reads is what the rest of the program will work with.
+async fn the_context_says_where_everything_is(stack: &Stack) {
+    let environment = Environment::empty();
+    let locate = Locate {
+        flag: Some(stack.root.join("summitctl.toml")),
+        start: stack.root.clone(),
+        extra: Vec::new(),
+        environment: &environment,
+    };
+    let config = Config::load(&locate).unwrap();
+    let context = config.choose(None).unwrap();
+    assert_eq!(context.name, "sandbox");
+    assert_eq!(context.policy.rto.value, Span::secs(15 * 60));
+    assert!(context.literal_secrets.is_empty());
+    let soon = || Deadline::after(Duration::from_secs(10));
+
+    let endpoint = &context.postgres.as_ref().unwrap().endpoint;
+    let at = endpoint.resolve("postgres", &environment).await.unwrap();
+    let target = providers::postgres::Target::parse(&at.url, at.user.as_deref(), at.password);
+    let health = providers::postgres::ping(&target.unwrap(), soon()).await;
+    assert_eq!(health.unwrap().facts["database"], "app");
+    let endpoint = &context.redis.as_ref().unwrap().endpoint;
+    let at = endpoint.resolve("redis", &environment).await.unwrap();
+    let target = providers::redis::Target::parse(&at.url, at.user.as_deref(), at.password);
+    providers::redis::ping(&target.unwrap(), soon())
+        .await
+        .unwrap();
+    let endpoint = &context.neo4j.as_ref().unwrap().endpoint;
+    let at = endpoint.resolve("neo4j", &environment).await.unwrap();
+    let password = at.password.unwrap();
+    let graph = neo4rs::Graph::new(at.url, at.user.unwrap(), password.expose()).unwrap();
+    graph.run(neo4rs::query("RETURN 1")).await.unwrap();
+
+    let repository = context.repository.as_ref().unwrap();
+    assert_eq!(repository.path.value, stack.root.join("repository"));
+    SigningKey::load(&stack.root.join("keys/signing.pem")).unwrap();
+    for secret in [
+        &repository.secret,
+        &repository.identity,
+        &repository.signing_key,
+    ] {
+        let secret = &secret.as_ref().unwrap().value;
+        assert_eq!(secret.presence(&environment), Presence::Present);
+        assert_eq!(secret.readable_by_others(), None);
+    }
+
+    let plane = context.data_plane.as_ref().unwrap();
+    let write = plane.write.render("planted", None).unwrap();
+    let (status, body) = stack.post(&write.body.unwrap()).await;
+    assert_eq!(status, 200);
+    let at = |pointer: &Option<String>, body: &Value| {
+        let value = body.pointer(pointer.as_deref().unwrap());
+        value.and_then(Value::as_str).map(str::to_owned)
+    };
+    assert_eq!(at(&plane.write.expect, &body).unwrap(), "planted");
+    assert!(at(&plane.write.id, &body).is_some());
+    let read = plane.read.as_ref().unwrap();
+    let rendered = read.render("planted", None).unwrap();
+    let (_, body) = stack.post(&rendered.body.unwrap()).await;
+    assert_eq!(at(&read.expect, &body).unwrap(), "planted");
+    let count = async || {
+        let mut session = stack.sql().await;
+        let sql = plane.postgres.as_ref().unwrap().value.clone();
+        let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind("planted")
+            .fetch_one(&mut session)
+            .await
+            .unwrap();
+        let cypher = &plane.neo4j.as_ref().unwrap().value;
+        let query = neo4rs::query(cypher).param("marker", "planted");
+        let mut found = graph.execute(query).await.unwrap();
+        let nodes: i64 = found.next().await.unwrap().unwrap().to().unwrap();
+        let key = substitute(&plane.redis.as_ref().unwrap().value, "planted", None).unwrap();
+        (rows, nodes, stack.redis::<i64>(&["EXISTS", &key]).await)
+    };
+    assert_eq!(count().await, (1, 1, 1));
+    let delete = plane.delete.as_ref().unwrap();
+    let rendered = delete.render("planted", None).unwrap();
+    stack.post(&rendered.body.unwrap()).await;
+    assert_eq!(count().await, (0, 0, 0));
 }
 
 async fn servers_break_and_mend(stack: &Stack) {
