@@ -140,7 +140,7 @@ async fn read(
     while let Some(item) = snapshot.next().await? {
         match item {
             Item::Database(number) => database = number,
-            Item::Key(entry) => into.key(database, entry).await?,
+            Item::Key(entry) => into.key(database, entry, Origin::Snapshot).await?,
             Item::Function(code) => into.library(code),
             Item::ModuleData(module) => {
                 into.module_data.insert(module);
@@ -185,6 +185,15 @@ async fn left_behind(conn: &mut Conn, info: &Info, into: &Collector<'_>) -> Vec<
         ));
     }
     out
+}
+
+/// Where a key's payload comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Cut out of a snapshot, whose checksum is verified at its end.
+    Snapshot,
+    /// Sealed by the server, with a checksum of its own.
+    Dump,
 }
 
 /// Takes keys and libraries, sums them, and writes them if there is a sink.
@@ -258,7 +267,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Takes a key, unless it is one of ours or its time has passed.
-    pub(super) async fn key(&mut self, database: u32, entry: Entry) -> Result<()> {
+    pub(super) async fn key(&mut self, database: u32, entry: Entry, origin: Origin) -> Result<()> {
         self.options.cancel.check()?;
         if is_ours(&entry.key) {
             return Ok(());
@@ -272,10 +281,13 @@ impl<'a> Collector<'a> {
             Some(as_zero) if as_zero == database => 0,
             _ => database,
         };
-        if let Some(version) = rdb::Payload::check(&entry.payload).ok().map(|p| p.version) {
-            self.version(version);
+        let rows = match origin {
+            Origin::Snapshot => record::rows_of_fresh(database, &entry)?,
+            Origin::Dump => record::rows(database, &entry)?,
+        };
+        if let Ok(payload) = rdb::Payload::unchecked(&entry.payload) {
+            self.version(payload.version);
         }
-        let rows = record::rows(database, &entry)?;
         let part = self.part(database).await?;
         part.tally.add(&rows);
         part.keys += 1;

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 use super::PROTOCOL;
 use super::connect::Conn;
-use super::gather::Collector;
+use super::gather::{Collector, Origin};
 use super::health::Info;
 use super::rdb::{Entry, functions};
 
@@ -88,7 +88,7 @@ async fn one(conn: &mut Conn, database: u32, exact: bool, into: &mut Collector<'
                 (depth * 2).min(MOST)
             };
             for entry in entries {
-                into.key(database, entry).await?;
+                into.key(database, entry, Origin::Dump).await?;
             }
             rest = later;
         }

@@ -180,12 +180,16 @@ fn running(dir: &Path, record: &Record) -> Option<Process> {
         return Some(process);
     }
     let data = dir.join("data").canonicalize().ok()?;
+    let endpoint = format!("127.0.0.1:{}", record.port);
     let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         let proc = entry.path();
         let inside = fs::read_link(proc.join("cwd")).ok()? == data;
         let name = fs::read_to_string(proc.join("comm")).ok()?;
-        (inside && name.trim_end().ends_with("-server")).then_some(pid)
+        // Started through a loader or a wrapper, it is known by the title it gives itself.
+        let title = fs::read(proc.join("cmdline")).ok()?;
+        let titled = String::from_utf8_lossy(&title).contains(&endpoint);
+        (inside && (name.trim_end().ends_with("-server") || titled)).then_some(pid)
     });
     // A rewrite's child is younger than its server.
     pids.filter_map(Process::of)

@@ -276,17 +276,7 @@ async fn what_speaks_against_it_is_said_before_anything_is_written() {
 
 #[tokio::test]
 async fn eviction_during_a_restore_is_no_success() {
-    let (from, to) = (
-        Server::scratch().await,
-        Server::start(&Options {
-            settings: vec![
-                ("maxmemory".into(), "2mb".into()),
-                ("maxmemory-policy".into(), "allkeys-lru".into()),
-            ],
-            ..Options::scratch()
-        })
-        .await,
-    );
+    let (from, to) = (Server::scratch().await, Server::scratch().await);
     fill(&from);
     let parts = captured(&from).await;
     // A backup that does not say how much memory its data took.
@@ -311,6 +301,17 @@ async fn eviction_during_a_restore_is_no_success() {
             .await
             .expect("finishes");
     }
+    // Room for the bytes of the backup, but not for what they become in memory.
+    let health = ping(&to.target(), soon()).await.expect("answers");
+    let used = health.facts["used-memory"].as_u64().expect("a number");
+    let bytes: u64 = silent.parts("redis/").iter().map(|p| p.bytes).sum();
+    let limit = (used + bytes + 200_000).to_string();
+    let mut conn = client(&to);
+    run(
+        &mut conn,
+        &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"],
+    );
+    run(&mut conn, &["CONFIG", "SET", "maxmemory", &limit]);
     let error = restore(&to.target(), &silent, &into_empty("t"))
         .await
         .expect_err("fails");
@@ -330,16 +331,14 @@ async fn damaged_parts_are_found_before_they_count() {
         .await
         .expect("reads");
     let info = &parts.parts("redis/0/")[0];
-    let damage: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 3] = [
-        ("cut off", Box::new(|b| b.truncate(b.len() / 2))),
-        (
-            "a flipped bit",
-            Box::new(|b| {
-                let at = b.len() / 3;
-                b[at] ^= 1;
-            }),
-        ),
-        ("something behind the end", Box::new(|b| b.push(0))),
+    type Spoil = fn(&mut Vec<u8>);
+    let damage: [(&str, Spoil); 3] = [
+        ("cut off", |b| b.truncate(b.len() / 2)),
+        ("a flipped bit", |b| {
+            let at = b.len() / 3;
+            b[at] ^= 1;
+        }),
+        ("something behind the end", |b| b.push(0)),
     ];
     for (what, spoil) in damage {
         let mut spoiled = bytes.clone();

@@ -3,7 +3,8 @@
 use redis::Value;
 use summitctl::capture::{Consistency, FingerprintKey, MemoryParts, PartSource as _};
 use summitctl::providers::redis::{
-    CaptureOptions, capture, compare, decode, fingerprints, plant_marker,
+    CaptureOptions, Replace, RestoreOptions, capture, compare, decode, fingerprints, plant_marker,
+    restore,
 };
 use summitctl::secret::Secret;
 
@@ -271,6 +272,59 @@ async fn a_server_that_dies_in_the_middle_leaves_no_part() {
     assert_eq!(error.reason().code, "redis.connection-lost", "{error:?}");
     assert!(!format!("{error:?}").contains(server.running.password.expose()));
     assert!(parts.parts("").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_during_a_capture_are_in_it_whole_or_not_at_all() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let server = Server::scratch().await;
+    fill(&server);
+    let over = std::sync::Arc::new(AtomicBool::new(false));
+    let (mut conn, seen) = (client(&server), over.clone());
+    let writer = std::thread::spawn(move || {
+        let mut n = 0;
+        while !seen.load(Ordering::Relaxed) {
+            n += 1;
+            // Far apart in the key space, and in two databases.
+            let mut both = redis::pipe();
+            both.atomic()
+                .cmd("SET")
+                .arg("pair:a")
+                .arg(n)
+                .cmd("SELECT")
+                .arg(15);
+            both.cmd("SET").arg("pair:b").arg(n).cmd("SELECT").arg(0);
+            let _: redis::Value = both.query(&mut conn).expect("writes");
+        }
+        n
+    });
+    let begun = || run(&mut client(&server), &["EXISTS", "pair:a"]) == Value::Int(1);
+    let deadline = soon();
+    while !begun() {
+        assert!(!deadline.passed(), "the writer does not write");
+    }
+    for round in 0..5 {
+        let parts = MemoryParts::default();
+        capture(&server.target(), &parts, &options())
+            .await
+            .expect("captures");
+        let to = Server::scratch().await;
+        let way = RestoreOptions {
+            common: options(),
+            replace: Replace::Refuse,
+            token: "t".into(),
+        };
+        let restored = restore(&to.target(), &parts, &way).await.expect("restores");
+        assert_eq!(restored.differences(), Vec::<String>::new());
+        let mut conn = client(&to);
+        let a = run(&mut conn, &["GET", "pair:a"]);
+        run(&mut conn, &["SELECT", "15"]);
+        let b = run(&mut conn, &["GET", "pair:b"]);
+        assert_eq!(a, b, "round {round}");
+        assert_ne!(a, Value::Nil);
+    }
+    over.store(true, Ordering::Relaxed);
+    assert!(writer.join().expect("ends") > 100);
 }
 
 #[tokio::test]

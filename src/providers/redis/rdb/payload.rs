@@ -21,6 +21,21 @@ pub struct Payload<'a> {
 impl<'a> Payload<'a> {
     /// Checks the checksum. Redis leaves it 0 where checksums are turned off.
     pub fn check(bytes: &'a [u8]) -> Result<Payload<'a>> {
+        let (payload, stored) = Payload::split(bytes)?;
+        let body = crc64::update(0, payload.body);
+        let computed = crc64::update(body, &payload.version.to_le_bytes());
+        if stored != 0 && stored != computed {
+            return bad("a dump's checksum is wrong");
+        }
+        Ok(payload)
+    }
+
+    /// Takes a payload as it is, for bytes that something else vouches for.
+    pub fn unchecked(bytes: &'a [u8]) -> Result<Payload<'a>> {
+        Ok(Payload::split(bytes)?.0)
+    }
+
+    fn split(bytes: &'a [u8]) -> Result<(Payload<'a>, u64)> {
         let Some((body, footer)) = bytes
             .len()
             .checked_sub(FOOTER)
@@ -30,12 +45,7 @@ impl<'a> Payload<'a> {
         };
         let mut cursor = Cursor::new(footer);
         let version = u16::from_le_bytes(cursor.array()?);
-        let stored = cursor.millis()?;
-        let computed = crc64::update(crc64::update(0, body), &version.to_le_bytes());
-        if stored != 0 && stored != computed {
-            return bad("a dump's checksum is wrong");
-        }
-        Ok(Payload { version, body })
+        Ok((Payload { version, body }, cursor.millis()?))
     }
 
     /// Makes the payload of a value that was cut out of a snapshot.
