@@ -20,7 +20,6 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::pid::Process;
 use crate::providers;
-use crate::secret::Secret;
 use crate::time::Span;
 use crate::wait::{Cancel, Deadline};
 
@@ -613,12 +612,10 @@ async fn answer(dir: &Path, part: Part, record: &Record) -> Result<(Option<Strin
         }
         Part::Neo4j => {
             let uri = format!("bolt://127.0.0.1:{}", record.port);
-            deadline
-                .run(
-                    "asking Neo4j",
-                    neo4j_version(&uri, &record.user, &secret()?),
-                )
-                .await
+            let target =
+                providers::neo4j::Target::parse(&uri, Some(&record.user), Some(secret()?))?;
+            let health = providers::neo4j::ping(&target, deadline).await?;
+            Ok((Some(health.version), health.latency))
         }
         Part::Platform => {
             let began = Clock::now();
@@ -629,20 +626,4 @@ async fn answer(dir: &Path, part: Part, record: &Record) -> Result<(Option<Strin
             Ok((None, began.elapsed()))
         }
     }
-}
-
-/// The version of a Neo4j, and how long its answer took.
-async fn neo4j_version(
-    uri: &str,
-    user: &str,
-    secret: &Secret,
-) -> Result<(Option<String>, Duration)> {
-    let began = Clock::now();
-    let failed = |e: neo4rs::Error| Error::input(format!("`{uri}` does not answer")).caused_by(e);
-    let graph = neo4rs::Graph::new(uri, user, secret.expose()).map_err(failed)?;
-    let query =
-        neo4rs::query("CALL dbms.components() YIELD versions RETURN versions[0] AS version");
-    let mut rows = graph.execute(query).await.map_err(failed)?;
-    let row = rows.next().await.map_err(failed)?;
-    Ok((row.and_then(|row| row.get("version").ok()), began.elapsed()))
 }

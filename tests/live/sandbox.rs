@@ -1,12 +1,15 @@
 //! The practice stack, from nothing to nothing: up, again up, the platform's health, faults and their mending, kills at
 //! bad moments, down. One stack carries all of it, because a Neo4j takes seconds to start.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use summitctl::capture::{FingerprintKey, MemoryParts};
 use summitctl::config::{Config, Environment, Locate, Presence, substitute};
+use summitctl::event::Events;
 use summitctl::pid::Process;
 use summitctl::providers;
 use summitctl::sandbox::faults::LOCK_HOLDER;
@@ -14,8 +17,9 @@ use summitctl::sandbox::platform::{self, QUEUE, ask};
 use summitctl::sandbox::servers::Record;
 use summitctl::sandbox::stack::Seen;
 use summitctl::sandbox::{Changed, Fault, Part};
+use summitctl::secret::Secret;
 use summitctl::sign::SigningKey;
-use summitctl::time::Span;
+use summitctl::time::{Instant, Span};
 use summitctl::wait::{Cancel, Deadline, Look, poll};
 
 mod harness;
@@ -67,6 +71,7 @@ async fn one_stack_from_nothing_to_nothing() {
     health_of_a_healthy_platform(&stack, &up.ui).await;
     notes_land_in_all_three_stores(&stack).await;
     the_context_says_where_everything_is(&stack).await;
+    the_first_data_can_be_backed_up(&stack).await;
     servers_break_and_mend(&stack).await;
     leftovers_break_and_mend(&stack).await;
     killed_servers_come_back(&stack).await;
@@ -296,6 +301,116 @@ async fn the_context_says_where_everything_is(stack: &Stack) {
     let rendered = delete.render("planted", None).unwrap();
     stack.post(&rendered.body.unwrap()).await;
     assert_eq!(count().await, (0, 0, 0));
+}
+
+/// The context's role is no superuser, and still captures, restores aside, compares, swaps and undoes.
+async fn the_first_data_can_be_backed_up(stack: &Stack) {
+    use providers::postgres as pg;
+    let (key, work_dir) = (FingerprintKey::new([5; 32]), stack.root.join("state"));
+    std::fs::create_dir_all(&work_dir).unwrap();
+    let secret = std::fs::read_to_string(stack.root.join("secrets/operator/password")).unwrap();
+    let url = format!(
+        "postgres://127.0.0.1:{}/app?sslmode=disable",
+        stack.record(Part::Postgres).port
+    );
+    let target = pg::Target::parse(&url, Some("operator"), Some(Secret::new(secret.trim())));
+    let target = target.unwrap();
+    let options = pg::CaptureOptions {
+        key: key.clone(),
+        jobs: 2,
+        events: Events::silent(),
+        cancel: Cancel::new(),
+    };
+    let parts = MemoryParts::default();
+    let captured = pg::capture(&target, &parts, &options).await.unwrap();
+    println!(
+        "{} Postgres parts, {:?}",
+        captured.parts.len(),
+        captured.not_carried
+    );
+    let measured = pg::fingerprints(&target, &options).await.unwrap();
+    let written = captured.parts.iter();
+    let written = written.filter_map(|p| Some((p.name.clone(), p.fingerprint?)));
+    assert_eq!(measured, written.collect());
+
+    let aside = pg::made_name("app", "restored", Instant::now());
+    pg::create_database(&target, &aside, &parts, "app", pg::MissingRoles::LeaveOut)
+        .await
+        .unwrap();
+    let restore = pg::RestoreOptions {
+        key: key.clone(),
+        jobs: 2,
+        events: Events::silent(),
+        cancel: Cancel::new(),
+        roles: pg::MissingRoles::LeaveOut,
+        work_dir,
+    };
+    let there = target.with_database(&aside);
+    let restored = pg::restore(&there, &parts, "app", &restore).await.unwrap();
+    println!("restored in {:?}, {:?}", restored.phases, restored.notes);
+    let found = pg::fingerprints(&there, &options).await.unwrap();
+    let renamed = |(name, sum): (String, _)| (name.replace(&aside, "app"), sum);
+    assert_eq!(
+        found.into_iter().map(renamed).collect::<BTreeMap<_, _>>(),
+        measured
+    );
+    let retired = pg::made_name("app", "retired", Instant::now());
+    pg::swap_in(&target, "app", &aside, &retired).await.unwrap();
+    assert_eq!(pg::fingerprints(&target, &options).await.unwrap(), measured);
+    // The platform is on the restored database, as its own role.
+    stack.becomes("/health/ready", 200).await;
+    let (_, body) = stack.graphql(CREATE, json!({"m": "after the swap"})).await;
+    assert_eq!(body["data"]["made"]["marker"], "after the swap", "{body}");
+    pg::undo_swap(&target, "app", &aside, &retired)
+        .await
+        .unwrap();
+    pg::drop_database(&target, &aside).await.unwrap();
+    assert_eq!(stack.rows(IN_POSTGRES, "after the swap").await, 0);
+    stack.becomes("/health/ready", 200).await;
+    stack
+        .graphql(
+            "mutation { deleteNote(marker: \"after the swap\") }",
+            json!({}),
+        )
+        .await;
+
+    let secret = std::fs::read_to_string(stack.root.join("redis/password")).unwrap();
+    let port = stack.record(Part::Redis).port;
+    let target = providers::redis::Target::new("127.0.0.1", port, Some(Secret::new(secret.trim())));
+    let options = providers::redis::CaptureOptions::quiet(key.clone());
+    let parts = MemoryParts::default();
+    let captured = providers::redis::capture(&target, &parts, &options)
+        .await
+        .unwrap();
+    let names: Vec<&str> = captured.parts.iter().map(|p| p.name.as_str()).collect();
+    println!("{names:?} {:?}", captured.not_carried);
+    assert!(names.contains(&"redis/0/keys") && names.contains(&"redis/1/keys"));
+
+    let secret = std::fs::read_to_string(stack.root.join("neo4j/password")).unwrap();
+    let uri = format!("bolt://127.0.0.1:{}", stack.record(Part::Neo4j).port);
+    let target =
+        providers::neo4j::Target::parse(&uri, Some("neo4j"), Some(Secret::new(secret.trim())));
+    let target = target.unwrap();
+    let options = providers::neo4j::CaptureOptions {
+        key: key.clone(),
+        jobs: 1,
+        events: Events::silent(),
+        cancel: Cancel::new(),
+    };
+    let captured = providers::neo4j::capture(&target, &parts, &options)
+        .await
+        .unwrap();
+    println!(
+        "{} Neo4j parts, {:?}",
+        captured.parts.len(),
+        captured.not_carried
+    );
+    let measured = providers::neo4j::fingerprints(&target, &key, None)
+        .await
+        .unwrap();
+    let written = captured.parts.iter();
+    let written = written.filter_map(|p| Some((p.name.clone(), p.fingerprint?)));
+    assert_eq!(measured, written.collect());
 }
 
 async fn servers_break_and_mend(stack: &Stack) {
