@@ -93,6 +93,8 @@ pub(super) async fn restore_section(
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     target.lend_to(&mut command);
+    // Settings of the restored database that would stop its own restore.
+    command.env("PGOPTIONS", "-c default_transaction_read_only=off");
     let mut child = spawn(command, tool)?;
     let Some(err) = child.stderr.take() else {
         return Err(Error::bug("a piped stream is missing"));

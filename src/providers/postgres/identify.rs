@@ -57,6 +57,8 @@ pub async fn plant_marker(target: &Target, marker: &str) -> Result<()> {
         "BEGIN; SET LOCAL client_min_messages = error;
          CREATE SCHEMA IF NOT EXISTS {schema};
          CREATE TABLE IF NOT EXISTS {schema}.marker (id text PRIMARY KEY);
+         -- Whoever may connect may see which database this is.
+         GRANT USAGE ON SCHEMA {schema} TO PUBLIC; GRANT SELECT ON {schema}.marker TO PUBLIC;
          DELETE FROM {schema}.marker"
     );
     run(target, &mut session, &prepare).await?;
@@ -77,26 +79,41 @@ pub async fn refuse_pooler(target: &Target) -> Result<()> {
         open(target, Access::Write).await?,
         open(target, Access::Write).await?,
     ];
-    let mut first_seen = [None, None];
+    let mut seen = Vec::new();
     for _ in 0..3 {
-        for (session, seen) in sessions.iter_mut().zip(first_seen.iter_mut()) {
+        for session in &mut sessions {
             let row = sqlx::query("SELECT pg_backend_pid() AS pid")
                 .fetch_one(session)
                 .await
                 .map_err(|e| failed(target, "ask for the server process", e))?;
-            let pid: i32 = row.get("pid");
-            if *seen.get_or_insert(pid) != pid {
-                return Err(pooled(target, "one session was served by two processes"));
-            }
-        }
-        if first_seen[0] == first_seen[1] {
-            return Err(pooled(target, "two sessions were served by one process"));
+            seen.push(row.get("pid"));
         }
     }
     for session in sessions {
         close(session).await;
     }
-    Ok(())
+    match handed_round(&seen) {
+        Some(why) => Err(pooled(target, why)),
+        None => Ok(()),
+    }
+}
+
+/// Why these process ids, seen in turn from two sessions, are not those of two sessions with a process each.
+fn handed_round(seen: &[i32]) -> Option<&'static str> {
+    let (first, second): (Vec<i32>, Vec<i32>) = (
+        seen.iter().step_by(2).copied().collect(),
+        seen.iter().skip(1).step_by(2).copied().collect(),
+    );
+    if [&first, &second]
+        .iter()
+        .any(|pids| pids.windows(2).any(|p| p[0] != p[1]))
+    {
+        Some("one session was served by two processes")
+    } else if first.iter().any(|pid| second.contains(pid)) {
+        Some("two sessions were served by one process")
+    } else {
+        None
+    }
 }
 
 fn pooled(target: &Target, why: &str) -> Error {
@@ -105,4 +122,17 @@ fn pooled(target: &Target, why: &str) -> Error {
         format!("`{}` is a transaction pooler: {why}", target.endpoint()),
     )
     .hint("Give the address of the Postgres server itself, usually port 5432, instead of the pooler's.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_and_changing_processes_give_a_pooler_away() {
+        assert_eq!(handed_round(&[7, 8, 7, 8, 7, 8]), None);
+        assert!(handed_round(&[7, 7, 7, 7, 7, 7]).is_some());
+        assert!(handed_round(&[7, 8, 7, 9, 7, 8]).is_some());
+        assert!(handed_round(&[7, 8, 8, 7, 7, 8]).is_some());
+    }
 }

@@ -19,7 +19,7 @@ mod swap;
 pub mod target;
 pub mod tools;
 
-pub use capture::{CaptureOptions, capture, fingerprints};
+pub use capture::{CaptureOptions, capture, fingerprints, fingerprints_as};
 pub use catalogue::{catalogue, catalogue_differences, schema_fingerprint};
 pub use decode::decode;
 pub use identify::{identify, plant_marker, read_marker, refuse_pooler};

@@ -1,6 +1,8 @@
 //! Cheap looks: how big a database is before it is restored over, who uses it, whether a migration tool's lock is held,
 //! and rows of a query that somebody configured.
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::Value;
 use sqlx::Row as _;
 
@@ -12,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::wait::Deadline;
 
 /// One table, as the server's statistics show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub struct TablePreview {
     /// Its schema.
     pub schema: String,
@@ -25,7 +28,8 @@ pub struct TablePreview {
 }
 
 /// What a restore plan shows of a database. All of it is for people; none of it decides.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub struct Preview {
     /// The whole database on disk, in bytes.
     pub bytes: i64,
@@ -89,7 +93,8 @@ pub async fn preview(target: &Target) -> Result<Preview> {
 }
 
 /// The lock table of a migration tool, and what it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub struct MigrationLock {
     /// `liquibase` or `knex`.
     pub tool: &'static str,

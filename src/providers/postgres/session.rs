@@ -237,14 +237,15 @@ pub(super) fn failed(target: &Target, what: &str, e: sqlx::Error) -> Error {
                 format!("cannot {what} in {place}: {}", db.message()),
             ),
         },
-        sqlx::Error::Tls(cause) => Error::new(
-            &TLS_FAILED,
-            format!(
-                "cannot agree on TLS with Postgres {place} (`sslmode={}`)",
-                target.tls.name()
-            ),
-        )
-        .caused_by(cause),
+        sqlx::Error::Tls(cause) => tls_failed(target, cause),
+        // What rustls refuses, such as a certificate, comes as an error of the stream.
+        sqlx::Error::Io(cause)
+            if cause
+                .get_ref()
+                .is_some_and(|inner| inner.is::<rustls::Error>()) =>
+        {
+            tls_failed(target, cause)
+        }
         sqlx::Error::Io(cause) if what == "connect" => {
             Error::new(&UNREACHABLE, format!("cannot reach Postgres {place}")).caused_by(cause)
         }
@@ -258,6 +259,21 @@ pub(super) fn failed(target: &Target, what: &str, e: sqlx::Error) -> Error {
         }
         other => Error::new(&QUERY_FAILED, format!("cannot {what} in {place}")).caused_by(other),
     }
+}
+
+fn tls_failed(
+    target: &Target,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    Error::new(
+        &TLS_FAILED,
+        format!(
+            "cannot agree on TLS with Postgres {} (`sslmode={}`)",
+            target.place(),
+            target.tls.name()
+        ),
+    )
+    .caused_by(cause)
 }
 
 /// SQLSTATE codes: PostgreSQL documentation, appendix A.
@@ -310,10 +326,23 @@ fn server_said(target: &Target, what: &str, pg: &PgDatabaseError) -> Error {
             "Use a role with BYPASSRLS: `ALTER ROLE {} BYPASSRLS`, or the owner of the table.",
             super::sql::ident(&target.user)
         )),
-        "42501" => Error::new(
-            &PERMISSION_DENIED,
-            format!("`{}` may not {what} in {place}: {said}", target.user),
-        ),
+        "42501" => {
+            let error = Error::new(
+                &PERMISSION_DENIED,
+                format!("`{}` may not {what} in {place}: {said}", target.user),
+            );
+            let user = super::sql::ident(&target.user);
+            if pg.message().contains("large object") {
+                // Not even pg_read_all_data reads them.
+                error.hint(format!(
+                    "Run `GRANT SELECT ON LARGE OBJECT` for each of them, or `ALTER ROLE {user} SET lo_compat_privileges = on` as a superuser."
+                ))
+            } else {
+                error.hint(format!(
+                    "For reading, `GRANT pg_read_all_data TO {user}` is enough."
+                ))
+            }
+        }
         _ => Error::new(&QUERY_FAILED, format!("cannot {what} in {place}: {said}")),
     }
 }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
@@ -25,7 +27,8 @@ const LONGEST_NAME: usize = 63;
 const MADE: &str = "_summitctl_";
 
 /// How far a swap is, as the server's catalogue says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum SwapState {
     /// The live database has its name, the restored one stands aside.
     NotSwapped,
@@ -254,7 +257,9 @@ impl<'a> Names<'a> {
                 let left: Vec<String> = sqlx::query_scalar(
                     "SELECT format('pid %s (%s, %s)%s', pid, usename, application_name,
                                    CASE WHEN pg_terminate_backend(pid) THEN '' ELSE ' cannot be ended' END)
-                     FROM pg_stat_activity WHERE datname = ANY($1) AND pid <> pg_backend_pid()",
+                     FROM pg_stat_activity WHERE datname = ANY($1) AND pid <> pg_backend_pid()
+                       -- Workers of the server's own have no user; a rename ends them by itself.
+                       AND usename IS NOT NULL",
                 )
                 .bind(names.clone())
                 .fetch_all(&mut **session.lock().await)

@@ -8,8 +8,8 @@ use summitctl::error::Result;
 use summitctl::event::Events;
 use summitctl::providers::postgres::{
     CaptureOptions, MissingRoles, RestoreOptions, Restored, Target, capture, captured_databases,
-    catalogue, catalogue_differences, create_database, decode, fingerprints, identify,
-    plant_marker, preview, read_marker, restore,
+    catalogue, catalogue_differences, create_database, decode, fingerprints, fingerprints_as,
+    identify, plant_marker, preview, read_marker, restore,
 };
 use summitctl::sandbox::servers::postgres::Running;
 use summitctl::wait::Cancel;
@@ -61,22 +61,8 @@ pub async fn restore_to(
     restore(&admin.with_database(name), parts, "rich", &options).await
 }
 
-/// The parts' fingerprints, with the database's name taken out of the parts' names.
-fn by_part(
-    database: &str,
-    all: impl IntoIterator<Item = (String, Fingerprint)>,
-) -> BTreeMap<String, Fingerprint> {
-    let prefix = format!("postgres/{database}/");
-    all.into_iter()
-        .map(|(name, f)| {
-            (
-                name.strip_prefix(&prefix)
-                    .expect("has the prefix")
-                    .to_owned(),
-                f,
-            )
-        })
-        .collect()
+fn by_part(all: impl IntoIterator<Item = (String, Fingerprint)>) -> BTreeMap<String, Fingerprint> {
+    all.into_iter().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,22 +136,21 @@ async fn everything_comes_back_on_another_server_as_it_was() {
     .await
     .expect("restores");
     let copy = other.target().with_database("copy");
-    let live = fingerprints(&copy, &capture_options(2))
+    let live = fingerprints_as(&copy, "rich", &capture_options(2))
         .await
         .expect("measures");
     let written = by_part(
-        "rich",
         captured
             .parts
             .iter()
             .filter_map(|p| Some((p.name.clone(), p.fingerprint?))),
     );
-    let seen = by_part("copy", live);
+    let seen = by_part(live);
     let expected = catalogue(&target).await.expect("lists");
     let differences = catalogue_differences(&expected, &catalogue(&copy).await.expect("lists"));
     assert!(differences.is_empty(), "{differences:#?}");
     assert_eq!(seen, written);
-    let loaded = by_part("rich", restored.parts);
+    let loaded = by_part(restored.parts);
     for (name, fingerprint) in &loaded {
         assert_eq!(fingerprint, &written[name], "{name}");
     }
@@ -220,13 +205,11 @@ async fn a_changed_value_and_a_changed_schema_are_found_and_named() {
         .expect("restores");
     let copy = server.target().with_database("copy");
     let before = by_part(
-        "copy",
-        fingerprints(&copy, &capture_options(2))
+        fingerprints_as(&copy, "rich", &capture_options(2))
             .await
             .expect("measures"),
     );
     let written = by_part(
-        "rich",
         parts
             .parts("")
             .into_iter()
@@ -245,8 +228,7 @@ async fn a_changed_value_and_a_changed_schema_are_found_and_named() {
     )
     .await;
     let after = by_part(
-        "copy",
-        fingerprints(&copy, &capture_options(2))
+        fingerprints_as(&copy, "rich", &capture_options(2))
             .await
             .expect("measures"),
     );
@@ -258,6 +240,7 @@ async fn a_changed_value_and_a_changed_schema_are_found_and_named() {
     assert_eq!(
         changed,
         ["catalogue", "ownership", "sequences", "table/app.kinds"]
+            .map(|p| format!("postgres/rich/{p}"))
     );
     let differences = catalogue_differences(&schema, &catalogue(&copy).await.expect("lists"));
     assert_eq!(
@@ -471,4 +454,103 @@ async fn identity_marker_and_preview() {
     let look = preview(&target).await.expect("looks");
     assert_eq!(look.tables[0].name, "kinds");
     assert!(look.bytes > 1_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn awkward_databases_come_back_too() {
+    let (folder, server) = scratch().await;
+    let admin = server.target();
+    sql(&admin, "CREATE DATABASE rich").await;
+    let target = admin.with_database("rich");
+    sql(
+        &target,
+        "CREATE TABLE t (n int); INSERT INTO t VALUES (7);
+                  CREATE SCHEMA s; CREATE TABLE s.u (n int);
+                  ALTER TABLE t SET SCHEMA s; DROP SCHEMA public CASCADE",
+    )
+    .await;
+    sql(
+        &admin,
+        "ALTER DATABASE rich SET default_transaction_read_only = on",
+    )
+    .await;
+    let parts = MemoryParts::default();
+    capture(&target, &parts, &capture_options(1))
+        .await
+        .expect("captures");
+    let odd = "host=x 'y' \\ \"z\"";
+    let restored = restore_to(&server, &folder, odd, &parts, MissingRoles::LeaveOut)
+        .await
+        .expect("restores");
+    let copy = admin.with_database(odd);
+    assert_eq!(
+        value(&copy, "SELECT n::text FROM s.t").await.as_deref(),
+        Some("7")
+    );
+    assert_eq!(
+        value(
+            &copy,
+            "SELECT count(*)::text FROM pg_namespace WHERE nspname = 'public'"
+        )
+        .await
+        .as_deref(),
+        Some("0")
+    );
+    assert_eq!(
+        value(&copy, "SHOW default_transaction_read_only")
+            .await
+            .as_deref(),
+        Some("on")
+    );
+    assert!(
+        restored.incomparable.is_empty(),
+        "{:?}",
+        restored.incomparable
+    );
+    let live = fingerprints_as(&copy, "rich", &capture_options(1))
+        .await
+        .expect("measures");
+    for part in parts.parts("postgres/rich/") {
+        assert_eq!(
+            live.get(&part.name).copied(),
+            part.fingerprint,
+            "{}",
+            part.name
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_of_an_emptied_view_is_said_to_be_empty() {
+    let (folder, server) = scratch().await;
+    let admin = server.target();
+    sql(&admin, "CREATE DATABASE rich").await;
+    let target = admin.with_database("rich");
+    sql(
+        &target,
+        "CREATE MATERIALIZED VIEW base AS SELECT 1 AS n;
+                  CREATE MATERIALIZED VIEW stale AS SELECT n FROM base;
+                  REFRESH MATERIALIZED VIEW base WITH NO DATA",
+    )
+    .await;
+    let parts = MemoryParts::default();
+    capture(&target, &parts, &capture_options(1))
+        .await
+        .expect("captures");
+    let restored = restore_to(&server, &folder, "copy", &parts, MissingRoles::LeaveOut)
+        .await
+        .expect("restores");
+    assert!(
+        restored
+            .notes
+            .iter()
+            .any(|n| n.contains("`public.stale` is empty")),
+        "{:?}",
+        restored.notes
+    );
+    assert!(
+        restored
+            .incomparable
+            .contains_key("postgres/rich/catalogue")
+    );
 }

@@ -1,14 +1,15 @@
 //! The throw-away server itself: started, adopted, restarted, stopped, and refused.
 
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
-use summitctl::providers::postgres::ping;
+use summitctl::providers::postgres::{TlsMode, ping};
 use summitctl::sandbox::servers::postgres::{Options, start, stop};
 use summitctl::sandbox::servers::{Record, log_tail};
 use summitctl::secret::Secret;
-use summitctl::wait::Deadline;
+use summitctl::wait::{Deadline, Look, poll};
 
-use super::{Folder, scratch};
+use super::{Folder, scratch, sql};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn starts_once_survives_a_lost_record_and_restarts_with_its_data() {
@@ -115,7 +116,7 @@ async fn logins_and_addresses_fail_with_their_own_reasons() {
     assert_eq!(error.reason().code, "postgres.unreachable");
 
     let mut tls = good.clone();
-    tls.tls = summitctl::providers::postgres::TlsMode::Require;
+    tls.tls = TlsMode::Require;
     let error = ping(&tls, soon()).await.expect_err("no TLS there");
     assert_eq!(error.reason().code, "postgres.tls");
 
@@ -123,4 +124,64 @@ async fn logins_and_addresses_fail_with_their_own_reasons() {
     let mut local = good.clone();
     local.host = socket.display().to_string();
     ping(&local, soon()).await.expect("answers on its socket");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_verified_as_far_as_asked_by_us_and_by_pg_dump() {
+    let (folder, running) = scratch().await;
+    let signed =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let data = folder.path().join("data");
+    let owner = std::fs::metadata(&data).expect("is there");
+    for (name, text) in [
+        ("server.crt", signed.cert.pem()),
+        ("server.key", signed.signing_key.serialize_pem()),
+    ] {
+        let path = data.join(name);
+        std::fs::write(&path, text).expect("writes");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("sets");
+        std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid())).expect("gives");
+    }
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, signed.cert.pem()).expect("writes");
+    sql(&running.target(), "ALTER SYSTEM SET ssl = on").await;
+    sql(&running.target(), "SELECT pg_reload_conf()").await;
+
+    let soon = || Deadline::after(Duration::from_secs(5));
+    let mut target = running.target();
+    target.tls = TlsMode::Require;
+    poll(
+        "TLS",
+        Deadline::after(Duration::from_secs(10)),
+        Duration::from_millis(50),
+        async || {
+            Ok(match ping(&target, soon()).await {
+                Ok(health) if health.facts["tls"] == true => Look::Ready(()),
+                other => Look::NotYet(format!("{other:?}")),
+            })
+        },
+    )
+    .await
+    .expect("speaks TLS");
+
+    target.tls = TlsMode::VerifyFull;
+    let error = ping(&target, soon())
+        .await
+        .expect_err("nobody vouches for it");
+    assert_eq!(error.reason().code, "postgres.tls", "{error:?}");
+    target.root_cert = Some(authority);
+    let error = ping(&target, soon())
+        .await
+        .expect_err("the certificate has another name");
+    assert_eq!(error.reason().code, "postgres.tls", "{error:?}");
+    target.host = "localhost".to_owned();
+    ping(&target, soon())
+        .await
+        .expect("trusted, and the right name");
+    sql(&target, "CREATE TABLE t (n int)").await;
+    let parts = summitctl::capture::MemoryParts::default();
+    let options = super::round_trip::capture_options(1);
+    summitctl::providers::postgres::capture(&target, &parts, &options)
+        .await
+        .expect("pg_dump verifies the same");
 }

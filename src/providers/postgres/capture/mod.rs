@@ -105,11 +105,21 @@ pub async fn fingerprints(
     target: &Target,
     options: &CaptureOptions,
 ) -> Result<BTreeMap<String, Fingerprint>> {
+    fingerprints_as(target, &target.database, options).await
+}
+
+/// [`fingerprints`] of a database that was restored under another name: the parts are named as they were captured.
+pub async fn fingerprints_as(
+    target: &Target,
+    captured: &str,
+    options: &CaptureOptions,
+) -> Result<BTreeMap<String, Fingerprint>> {
     options
         .cancel
         .guard(async {
             refuse_pooler(target).await?;
-            let work = Work::begin(target, &Nowhere, options).await?;
+            let mut work = Work::begin(target, &Nowhere, options).await?;
+            work.prefix = prefix(captured);
             let (_, parts) = work.measure().await?;
             Ok(parts
                 .into_iter()
@@ -168,6 +178,9 @@ impl<'a> Work<'a> {
             writer.as_mut(),
         )
         .await?;
+        for warning in &warnings {
+            self.options.events.note(warning.clone());
+        }
         let facts = &self.snapshot.facts;
         let meta = BTreeMap::from([
             ("database".to_owned(), facts.to_json()?),

@@ -4,7 +4,7 @@
 mod create;
 mod place;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -63,6 +63,9 @@ pub struct Restored {
     pub bytes: u64,
     /// How long each phase took, in order: `schema`, `rows`, `indexes and constraints`, `refresh and analyze`.
     pub phases: Vec<(&'static str, Duration)>,
+    /// Parts whose fingerprints of the live database need not equal the captured ones, by name, and why: what was
+    /// left out, or is spelled differently by another major version.
+    pub incomparable: BTreeMap<String, String>,
     /// What is not as it was, or deserves a word; one line each.
     pub notes: Vec<String>,
 }
@@ -172,11 +175,21 @@ impl<'a> Work<'a> {
         )
         .await?;
         close(session).await;
+        let mut incomparable = BTreeMap::new();
+        if !ownership {
+            incomparable.insert(
+                format!("{}ownership", prefix(captured)),
+                "owners and grants were left out".to_owned(),
+            );
+        }
         if major != schema.database.major {
-            notes.push(format!(
-                "captured from Postgres {}, restored into {major}: definitions may be spelled differently in the catalogue",
-                schema.database.major
-            ));
+            incomparable.insert(
+                format!("{}catalogue", prefix(captured)),
+                format!(
+                    "captured from Postgres {}, restored into {major}, which may spell definitions differently",
+                    schema.database.major
+                ),
+            );
         }
         Ok(Work {
             tool: tools::pg_restore(major, schema.dump_major)?,
@@ -191,6 +204,7 @@ impl<'a> Work<'a> {
                 parts: Vec::new(),
                 bytes: 0,
                 phases: Vec::new(),
+                incomparable,
                 notes,
             },
         })
@@ -258,7 +272,7 @@ impl<'a> Work<'a> {
         })
         .await?;
         if !had_public {
-            let mut session = open(self.target, Access::Write).await?;
+            let mut session = open_loader(self.target).await?;
             run(self.target, &mut session, "DROP SCHEMA IF EXISTS public").await?;
             close(session).await;
         }
@@ -286,7 +300,7 @@ impl<'a> Work<'a> {
         total: u64,
     ) -> Result<Vec<(PartInfo, Fingerprint)>> {
         let mut loaded = Vec::new();
-        let mut session = open(self.target, Access::Write).await?;
+        let mut session = open_loader(self.target).await?;
         loop {
             let next = lock(queue).0.pop_front();
             let Some(part) = next else {
@@ -345,7 +359,7 @@ impl<'a> Work<'a> {
         }
         rows.end()?;
         statements.push("COMMIT".to_owned());
-        let mut session = open(self.target, Access::Write).await?;
+        let mut session = open_loader(self.target).await?;
         run(self.target, &mut session, &statements.join("; ")).await?;
         close(session).await;
         let fingerprint = agree(&name, part.fingerprint, fingerprinter.finish())?;
@@ -359,7 +373,7 @@ impl<'a> Work<'a> {
             return Ok(());
         };
         let mut reader = self.source.open(&name).await?;
-        let mut session = open(self.target, Access::Write).await?;
+        let mut session = open_loader(self.target).await?;
         let loaded = large_objects::write_all(
             self.target,
             &mut session,
@@ -378,15 +392,25 @@ impl<'a> Work<'a> {
     }
 
     async fn refresh_and_analyze(&mut self) -> Result<()> {
-        let mut session = open(self.target, Access::Write).await?;
+        let mut session = open_loader(self.target).await?;
         for view in self.schema.matviews.iter().filter(|view| view.populated) {
             let name = qualified(&view.schema, &view.name);
             let refresh = format!("REFRESH MATERIALIZED VIEW {name}");
-            run(self.target, &mut session, &refresh).await?;
-            self.done.notes.push(format!(
-                "materialised view `{}.{}` was refreshed from the restored tables",
-                view.schema, view.name
-            ));
+            let shown = format!("{}.{}", view.schema, view.name);
+            let note = match run(self.target, &mut session, &refresh).await {
+                Ok(()) => {
+                    format!("materialised view `{shown}` was refreshed from the restored tables")
+                }
+                // Filled once, from a view that was emptied later: nobody could fill it again at the source either.
+                Err(e) if e.to_string().contains("has not been populated") => {
+                    let name = format!("{}catalogue", self.prefix);
+                    let why = format!("materialised view `{shown}` could not be filled");
+                    self.done.incomparable.insert(name, why);
+                    format!("materialised view `{shown}` is empty: {e}")
+                }
+                Err(e) => return Err(e),
+            };
+            self.done.notes.push(note);
         }
         run(self.target, &mut session, "ANALYZE").await?;
         close(session).await;
@@ -403,7 +427,7 @@ struct TableMeta {
     columns: Vec<String>,
     #[expect(dead_code, reason = "for people who read the backup's description")]
     unlogged: bool,
-    settings: std::collections::BTreeMap<String, String>,
+    settings: BTreeMap<String, String>,
     #[expect(dead_code, reason = "for people who read the backup's description")]
     bytes_on_disk: i64,
 }
@@ -465,6 +489,15 @@ impl TableJob {
         run(&self.target, &mut session, "COMMIT").await?;
         Ok((session, fingerprint))
     }
+}
+
+/// A session that loads: the restored database's or the role's own settings must not stop it. The database is new, so
+/// that no pooler can hand these settings to anybody.
+async fn open_loader(target: &Target) -> Result<PgConnection> {
+    let mut session = open(target, Access::Write).await?;
+    let settings = "SET default_transaction_read_only = off; SET statement_timeout = 0";
+    run(target, &mut session, settings).await?;
+    Ok(session)
 }
 
 fn agree(name: &str, captured: Option<Fingerprint>, loaded: Fingerprint) -> Result<Fingerprint> {
