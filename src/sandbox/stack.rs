@@ -197,10 +197,6 @@ impl Sandbox {
     pub async fn down(&self, purge: bool, events: &Events) -> Result<Down> {
         let nobody = Cancel::new();
         let Some(mut held) = Held::take(&self.root, events, &nobody).await? else {
-            if self.root.exists() && !purge {
-                // Says whose folder it is, if it is somebody's.
-                State::load(&self.root)?;
-            }
             return Ok(Down {
                 already: true,
                 stopped: Vec::new(),
