@@ -7,18 +7,22 @@
 use crate::reasons;
 
 mod build;
+pub mod compose;
 mod connection;
 mod context;
 mod document;
+pub mod dotenv;
 mod environment;
 mod excerpt;
 mod from_env;
 mod init;
+mod interpolate;
 mod load;
 pub mod pins;
 pub mod reference;
 mod show;
 mod source;
+mod values;
 
 pub use connection::{ConnectionUrl, Endpoint, Resolved, split_password};
 pub use context::{
@@ -33,6 +37,7 @@ pub use load::{Config, FILE_NAME, Locate};
 pub use reference::{Presence, SecretRef};
 pub use show::{Shown, Value, show};
 pub use source::{Provenance, Sourced};
+pub use values::{Text as ValueText, Values};
 
 reasons! {
     /// A key that does not exist.

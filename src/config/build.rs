@@ -25,7 +25,7 @@ pub(super) struct Built {
 
 /// Reads the text of a `summitctl.toml` that lies at `path`.
 pub(super) fn build(path: &Path, text: &str) -> Result<Built> {
-    let text = Text { path, text };
+    let text = Text::new(path, text);
     let document = written::parse(text)?;
     let file = File {
         text,

@@ -272,7 +272,7 @@ fn backticked(names: &[&str]) -> String {
 }
 
 /// serde says `invalid type: string "the value", expected …`: the value is left out, the line shows what may be shown.
-fn without_values(message: &str) -> String {
+pub(super) fn without_values(message: &str) -> String {
     for prefix in ["invalid type: ", "invalid value: "] {
         if let Some(rest) = message.strip_prefix(prefix) {
             let kind: &str = rest

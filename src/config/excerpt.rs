@@ -15,6 +15,8 @@ pub struct Text<'a> {
     pub path: &'a Path,
     /// All of it.
     pub text: &'a str,
+    /// Whether excerpts show names only, because every value may be a secret.
+    pub names_only: bool,
 }
 
 /// A place in a text, counted from 1; columns count characters.
@@ -26,7 +28,25 @@ pub struct Position {
     pub column: usize,
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    /// A text whose values may be shown, unless their names or forms say that they are secrets.
+    pub fn new(path: &'a Path, text: &'a str) -> Self {
+        Text {
+            path,
+            text,
+            names_only: false,
+        }
+    }
+
+    /// A text of which excerpts show names only.
+    pub fn names_only(path: &'a Path, text: &'a str) -> Self {
+        Text {
+            path,
+            text,
+            names_only: true,
+        }
+    }
+
     /// The place of a byte offset.
     pub fn position(&self, offset: usize) -> Position {
         let offset = floor(self.text, offset);
@@ -76,12 +96,16 @@ impl Text<'_> {
             at.line,
             at.column
         );
-        if inside_multi_line(&self.text[..start]) {
+        if !self.names_only && inside_multi_line(&self.text[..start]) {
             return format!(
                 "{head}\n{number} | (inside a value of several lines, which is not shown)"
             );
         }
-        let shown = redact(line);
+        let shown = if self.names_only {
+            name_of(line)
+        } else {
+            redact(line)
+        };
         // The caret stays under what it points at only as far as the line is shown unchanged.
         let same = line
             .chars()
@@ -238,6 +262,35 @@ fn redact_urls(line: &str) -> String {
     out
 }
 
+/// The name at the beginning of `NAME=value` or `name: value`, with everything behind it hidden; of any other line, nothing.
+fn name_of(line: &str) -> String {
+    let mut start = line.len() - line.trim_start().len();
+    for prefix in ["- ", "export ", "\"", "'"] {
+        if line[start..].starts_with(prefix) {
+            start += prefix.len();
+        }
+    }
+    let good = |c: char| c.is_ascii_alphanumeric() || "_.-\"'".contains(c);
+    let name = line[start..]
+        .find(|c| !good(c))
+        .map_or(line.len(), |n| start + n);
+    let blank = line[name..].len() - line[name..].trim_start_matches([' ', '\t']).len();
+    match line[name + blank..].chars().next() {
+        Some('=' | ':') if name > start => {
+            let end = name + blank + 1;
+            let value = line[end..].trim();
+            let hidden = if value.is_empty() { "" } else { HIDDEN };
+            let space = if line[end..].starts_with(' ') {
+                " "
+            } else {
+                ""
+            };
+            format!("{}{space}{hidden}", &line[..end])
+        }
+        _ => HIDDEN.to_owned(),
+    }
+}
+
 /// Whether a TOML multi-line string is open at the end of `before`.
 fn inside_multi_line(before: &str) -> bool {
     before.matches("\"\"\"").count() % 2 == 1 || before.matches("'''").count() % 2 == 1
@@ -260,10 +313,10 @@ mod tests {
 
     #[test]
     fn the_line_is_shown_with_a_caret() {
-        let text = Text {
-            path: Path::new("summitctl.toml"),
-            text: "version = 1\n[contexts.a]\ntiers = \"staging\"\n",
-        };
+        let text = Text::new(
+            Path::new("summitctl.toml"),
+            "version = 1\n[contexts.a]\ntiers = \"staging\"\n",
+        );
         let at = text.text.find("tiers").unwrap();
         assert_eq!(
             text.excerpt(at..at + 5),
@@ -300,6 +353,20 @@ mod tests {
     }
 
     #[test]
+    fn where_every_value_may_be_a_secret_only_names_are_shown() {
+        for (line, shown) in [
+            ("JWT_SECRET='canary' canary", "JWT_SECRET=***"),
+            ("export A = canary", "export A = ***"),
+            ("      - A=canary", "      - A=***"),
+            ("  environment:", "  environment:"),
+            ("  A: canary", "  A: ***"),
+            ("canary continued", "***"),
+        ] {
+            assert_eq!(name_of(line), shown);
+        }
+    }
+
+    #[test]
     fn near_keys_are_suggested_and_far_ones_are_not() {
         let keys = ["tier", "platform", "postgres", "data-plane"];
         assert_eq!(nearest("tiers", keys), Some("tier"));
@@ -311,7 +378,7 @@ mod tests {
     proptest! {
         #[test]
         fn excerpts_never_panic(text in "(?s).{0,200}", start in 0_usize..220, len in 0_usize..50) {
-            let place = Text { path: Path::new("f"), text: &text };
+            let place = Text { path: Path::new("f"), text: &text, names_only: len % 2 == 0 };
             let _ = place.excerpt(start..start + len);
             let _ = place.position(start);
         }
