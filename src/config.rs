@@ -7,6 +7,7 @@
 use crate::reasons;
 
 mod build;
+pub mod check;
 pub mod compose;
 mod connection;
 mod context;
@@ -23,6 +24,7 @@ pub mod reference;
 mod show;
 mod source;
 mod values;
+pub mod variables;
 
 pub use connection::{ConnectionUrl, Endpoint, Resolved, split_password};
 pub use context::{
