@@ -515,5 +515,23 @@ fn references(context: &Context) -> Vec<Sourced<SecretRef>> {
     found
 }
 
+/// Every check that [`variables`] and [`context`] can give, for `summitctl explain`. Their findings mean nothing: look at
+/// ids, titles, categories, impacts and hints only.
+pub fn catalog() -> Vec<Check<'static>> {
+    // All TLS checks exist only where both files are named.
+    let environment: Environment = [("TLS_KEY_PATH", "key.pem"), ("TLS_CERT_PATH", "cert.pem")]
+        .into_iter()
+        .collect();
+    let Ok(nothing) = super::from_environment(&Environment::empty()) else {
+        return Vec::new();
+    };
+    let values = Values::of_process(&environment);
+    let mut checks = variables(Input::of(&nothing, values, &environment, Path::new("")));
+    let without = Input::of(&nothing, Values::default(), &environment, Path::new(""));
+    checks.extend(variables(without));
+    checks.extend(context(&nothing, &Environment::empty()));
+    checks
+}
+
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,10 @@ use super::*;
 use crate::check::{Evaluated, Options, Report, Severity, run};
 use crate::wait::Deadline;
 
-struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let dir =
             std::env::temp_dir().join(format!("summitctl-check-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
@@ -20,7 +20,7 @@ impl Folder {
         Folder(dir)
     }
 
-    fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
+    pub(super) fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
         let path = self.0.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -86,7 +86,7 @@ const GOOD: &[(&str, &str)] = &[
     ("MAESTRO_PIPELINES_ENABLED", "true"),
 ];
 
-fn input(tier: Tier, changes: &[(&str, &str)]) -> Input {
+pub(super) fn input(tier: Tier, changes: &[(&str, &str)]) -> Input {
     let mut environment: Environment = GOOD.iter().copied().collect();
     for (name, value) in changes {
         environment.set(*name, *value);
@@ -104,7 +104,7 @@ fn input(tier: Tier, changes: &[(&str, &str)]) -> Input {
     }
 }
 
-async fn report(input: Input) -> Report {
+pub(super) async fn report(input: Input) -> Report {
     let options = Options::once(Deadline::after(Duration::from_secs(60)));
     let report = run("config", &variables(input), &options).await.unwrap();
     let json = serde_json::to_string(&report).unwrap();
@@ -112,7 +112,7 @@ async fn report(input: Input) -> Report {
     report
 }
 
-async fn evaluated(id: &str, tier: Tier, changes: &[(&str, &str)]) -> Evaluated {
+pub(super) async fn evaluated(id: &str, tier: Tier, changes: &[(&str, &str)]) -> Evaluated {
     let report = report(input(tier, changes)).await;
     let found = report.check(id);
     found.unwrap_or_else(|| panic!("no check {id}")).clone()
@@ -534,213 +534,6 @@ async fn where_nothing_is_set_nothing_is_judged() {
     assert_eq!(report.outcome, Outcome::NotEvaluated);
 }
 
-struct Pair {
-    cert: String,
-    key: String,
-}
-
-fn certificate(key: &rcgen::KeyPair, days: std::ops::Range<i64>) -> Pair {
-    let mut params =
-        rcgen::CertificateParams::new(vec!["api.acme.test".to_owned(), "*.acme.test".to_owned()])
-            .unwrap();
-    let base = rcgen::date_time_ymd(2026, 11, 21);
-    params.not_before = shift(base, days.start);
-    params.not_after = shift(base, days.end);
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, "leaf");
-    let ca_key = rcgen::KeyPair::generate().unwrap();
-    let mut ca = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
-    ca.distinguished_name
-        .push(rcgen::DnType::CommonName, "authority");
-    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    ca.not_before = shift(base, -400);
-    ca.not_after = shift(base, 4_000);
-    let ca_cert = ca.self_signed(&ca_key).unwrap();
-    let issuer = rcgen::Issuer::new(ca, ca_key);
-    let leaf = params.signed_by(key, &issuer).unwrap();
-    Pair {
-        cert: format!("{}{}", leaf.pem(), ca_cert.pem()),
-        key: key.serialize_pem(),
-    }
-}
-
-fn shift<T: std::ops::Add<Duration, Output = T> + std::ops::Sub<Duration, Output = T>>(
-    base: T,
-    days: i64,
-) -> T {
-    let by = Duration::from_secs(days.unsigned_abs() * 86_400);
-    if days < 0 { base - by } else { base + by }
-}
-
-async fn tls_report(folder: &Folder) -> Report {
-    let mut input = input(
-        Tier::Production,
-        &[("TLS_KEY_PATH", "key.pem"), ("TLS_CERT_PATH", "cert.pem")],
-    );
-    input.base = folder.0.clone();
-    report(input).await
-}
-
-fn outcomes(report: &Report) -> Vec<(&str, Outcome)> {
-    report
-        .checks()
-        .filter(|c| c.id.starts_with("tls."))
-        .map(|c| (c.id.as_str(), c.outcome))
-        .collect()
-}
-
-#[tokio::test]
-async fn a_key_fits_its_certificate_whatever_its_kind() {
-    let folder = Folder::new("tls-kinds");
-    let rsa = include_str!("../../../tests/fixtures/tls/rsa.pem");
-    let keys = [
-        rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap(),
-        rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap(),
-        rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap(),
-        rcgen::KeyPair::from_pem(rsa).unwrap(),
-    ];
-    let other = rcgen::KeyPair::generate().unwrap();
-    for key in &keys {
-        let pair = certificate(key, -1..100);
-        folder.write("cert.pem", &pair.cert, 0o644);
-        folder.write("key.pem", &pair.key, 0o600);
-        let report = tls_report(&folder).await;
-        let expected = ["tls.files", "tls.pair", "tls.expiry", "tls.hosts"];
-        assert_eq!(
-            outcomes(&report),
-            expected.map(|id| (id, Outcome::Passed)),
-            "{report:#?}"
-        );
-        assert_eq!(report.check("tls.expiry").unwrap().facts["days-left"], 100);
-        folder.write("key.pem", &other.serialize_pem(), 0o600);
-        let report = tls_report(&folder).await;
-        let pair = report.check("tls.pair").unwrap();
-        assert_eq!(pair.outcome, Outcome::Failed, "{}", pair.detail);
-    }
-}
-
-#[tokio::test]
-async fn wrong_tls_files_are_told_apart() {
-    let folder = Folder::new("tls-wrong");
-    let key = rcgen::KeyPair::generate().unwrap();
-    let pair = |days| certificate(&key, days);
-    let good = pair(-1..100);
-    let reset = || {
-        folder.write("cert.pem", &good.cert, 0o644);
-        folder.write("key.pem", &good.key, 0o600);
-    };
-    for (days, outcome, said) in [
-        (-30..-1, Outcome::Failed, "expired on 2026-11-20"),
-        (-30..10, Outcome::Degraded, "expires in 10 days"),
-        (2..100, Outcome::Failed, "valid only from 2026-11-23"),
-    ] {
-        reset();
-        folder.write("cert.pem", &pair(days).cert, 0o644);
-        let report = tls_report(&folder).await;
-        let check = report.check("tls.expiry").unwrap();
-        assert_eq!(check.outcome, outcome, "{}", check.detail);
-        assert!(check.detail.contains(said), "{}", check.detail);
-    }
-    reset();
-    folder.write("key.pem", &good.key, 0o640);
-    let report = tls_report(&folder).await;
-    assert_eq!(
-        report.check("tls.files").unwrap().outcome,
-        Outcome::Degraded
-    );
-    assert_eq!(report.check("tls.pair").unwrap().outcome, Outcome::Passed);
-    for (file, text, said) in [
-        ("cert.pem", "not a certificate", "no PEM certificate"),
-        (
-            "key.pem",
-            "-----BEGIN ENCRYPTED PRIVATE KEY-----\n",
-            "passphrase",
-        ),
-        ("key.pem", &good.cert, "no PEM private key"),
-    ] {
-        reset();
-        folder.write(file, text, 0o600);
-        let report = tls_report(&folder).await;
-        let files = report.check("tls.files").unwrap();
-        assert_eq!(files.outcome, Outcome::Failed);
-        assert!(files.detail.contains(said), "{}", files.detail);
-        assert_eq!(report.consequences("tls.files").len(), 3, "{report:#?}");
-    }
-    reset();
-    let (leaf, authority) = good.cert.split_at(good.cert.rfind("-----BEGIN").unwrap());
-    folder.write("cert.pem", &format!("{authority}{leaf}"), 0o644);
-    let report = tls_report(&folder).await;
-    let hosts = report.check("tls.hosts").unwrap();
-    assert!(hosts.detail.contains("out of order"), "{}", hosts.detail);
-    std::fs::remove_file(folder.0.join("key.pem")).unwrap();
-    let report = tls_report(&folder).await;
-    assert_eq!(report.check("tls.files").unwrap().outcome, Outcome::Failed);
-}
-
-fn git_environment(folder: &Folder) -> Environment {
-    let path = std::env::var("PATH").unwrap();
-    [
-        ("PATH", path.as_str()),
-        ("HOME", folder.0.to_str().unwrap()),
-        ("GIT_CONFIG_GLOBAL", "/dev/null"),
-        ("GIT_CONFIG_NOSYSTEM", "1"),
-    ]
-    .into_iter()
-    .collect()
-}
-
-fn git(folder: &Folder, args: &[&str]) {
-    let done = std::process::Command::new("git")
-        .args(args)
-        .current_dir(&folder.0)
-        .env_clear()
-        .envs(git_environment(folder).iter())
-        .output()
-        .expect("git is installed");
-    assert!(done.status.success(), "{args:?}: {done:?}");
-}
-
-async fn tracked_finding(folder: &Folder) -> Evaluated {
-    let mut input = input(Tier::Production, &[]);
-    input.repository = Some(folder.0.clone());
-    input.environment = git_environment(folder);
-    let report = report(input).await;
-    report.check("secrets.tracked-files").unwrap().clone()
-}
-
-#[tokio::test]
-async fn secrets_in_tracked_files_are_found_by_value_and_by_name() {
-    let folder = Folder::new("tracked");
-    let outside = tracked_finding(&folder).await;
-    assert_eq!(outside.outcome, Outcome::NotEvaluated, "{}", outside.detail);
-    git(&folder, &["init", "-q"]);
-    folder.write("README.md", "nothing here\n", 0o644);
-    folder.write(".env.example", "JWT_SECRET=changeme\n", 0o644);
-    folder.write("untracked.txt", "canaryD-q7w2e9r4t1y8u3i6o5p0zxcvbn", 0o644);
-    git(&folder, &["add", "README.md", ".env.example"]);
-    let clean = tracked_finding(&folder).await;
-    assert_eq!(clean.outcome, Outcome::Passed, "{}", clean.detail);
-    assert_eq!(clean.facts["files"], 2);
-    folder.write(
-        "deploy/values.yaml",
-        "a: 1\nurl: postgres://app:canaryA1-kq83hTz0@h/d\n",
-        0o644,
-    );
-    folder.write("deploy/.env", "PORT=1\nSMTP_PASSWORD=hunter2\n", 0o644);
-    git(&folder, &["add", "deploy"]);
-    let found = tracked_finding(&folder).await;
-    assert_eq!(found.outcome, Outcome::Failed);
-    for place in [
-        "`DATABASE_URL` in deploy/values.yaml:2",
-        "`SMTP_PASSWORD` in deploy/.env:2",
-    ] {
-        assert!(found.detail.contains(place), "{}", found.detail);
-    }
-    assert!(!found.detail.contains("hunter2"), "{}", found.detail);
-    assert!(found.hints.iter().any(|h| h.contains("git rm --cached")));
-}
-
 #[tokio::test]
 async fn a_contexts_own_references_are_checked_without_fetching_them() {
     let folder = Folder::new("context");
@@ -806,6 +599,19 @@ fn only_what_the_handbook_leaves_to_defaults_does_not_decide() {
             "{}",
             variable.name
         );
+    }
+}
+
+#[test]
+fn the_catalog_names_every_check_once() {
+    let mut ids: Vec<String> = catalog().into_iter().map(|c| c.id).collect();
+    assert!(ids.len() > VARIABLES.len() + 15, "{ids:?}");
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+    for check in variables(input(Tier::Production, &[])) {
+        assert!(ids.contains(&check.id), "{}", check.id);
     }
 }
 

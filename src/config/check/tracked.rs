@@ -188,16 +188,4 @@ fn facts(finding: Finding, found: &Found, needles: usize) -> Finding {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn env_files_are_told_from_their_examples() {
-        for name in [".env", "a/.env.production", "deploy/prod.env"] {
-            assert!(is_env_file(name), "{name}");
-        }
-        for name in [".env.example", "a/.env.sample", "environment.ts", "env"] {
-            assert!(!is_env_file(name), "{name}");
-        }
-    }
-}
+mod tests;
