@@ -182,7 +182,7 @@ pub trait PartSink: Send + Sync {
 
 /// One part being written. Dropping it unfinished leaves nothing behind that counts.
 #[async_trait]
-pub trait PartWriter: Send {
+pub trait PartWriter: Send + Sync {
     /// Appends bytes. Writers batch small rows themselves: 64 KiB to 1 MiB a call is right.
     async fn write(&mut self, chunk: Bytes) -> Result<()>;
     /// Says that the source's own layout repeats here, so that a segment may end here (between rows, at a page).

@@ -195,6 +195,43 @@ pub fn obtain(request: &Request<'_>, flags: &Flags, ask: &mut dyn Ask) -> Result
     })
 }
 
+/// Brings back a consent that a journal holds, to go on with exactly the plan it was given to. The journal's hash chain
+/// and the plan's digest stand for it; nothing else can be consented to this way.
+pub fn recall(recorded: &serde_json::Value, plan_digest: &str) -> Result<Consent> {
+    let recalled: Recorded = serde_json::from_value(recorded.clone())
+        .map_err(|e| Error::input("the journal's consent cannot be read").caused_by(e))?;
+    if recalled.plan_digest != plan_digest {
+        return Err(Error::new(
+            &PLAN_CHANGED,
+            "the journal's consent is to another plan than the one it holds",
+        ));
+    }
+    let Recorded {
+        effect,
+        how,
+        context,
+        plan_digest,
+        at,
+    } = recalled;
+    Ok(Consent {
+        effect,
+        how,
+        context,
+        plan_digest,
+        at,
+    })
+}
+
+/// A consent as it is journalled.
+#[derive(Deserialize)]
+struct Recorded {
+    effect: Effect,
+    how: How,
+    context: String,
+    plan_digest: String,
+    at: Instant,
+}
+
 fn consent_to_change(request: &Request<'_>, flags: &Flags, ask: &mut dyn Ask) -> Result<How> {
     if flags.yes {
         return Ok(How::Yes);

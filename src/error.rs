@@ -71,6 +71,8 @@ struct Inner {
     /// Where the reader finds the offending text: the excerpt with a caret, ready to print.
     excerpt: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// What was measured on the way to the failure, for reports.
+    details: Option<serde_json::Value>,
 }
 
 impl Error {
@@ -82,6 +84,7 @@ impl Error {
             hints: Vec::new(),
             excerpt: None,
             source: None,
+            details: None,
         }))
     }
 
@@ -127,6 +130,32 @@ impl Error {
     pub fn excerpt(mut self, excerpt: impl Into<String>) -> Self {
         self.0.excerpt = Some(secret::mask(&excerpt.into()).into_owned());
         self
+    }
+
+    /// Adds what was measured on the way to the failure: a report that must not be lost with the error.
+    pub fn with_details(mut self, details: impl serde::Serialize) -> Self {
+        let mut details = serde_json::to_value(details).ok();
+        details.iter_mut().for_each(secret::mask_json);
+        self.0.details = details;
+        self
+    }
+
+    /// What was measured, from the outermost layer that says so.
+    pub fn details(&self) -> Option<&serde_json::Value> {
+        if self.0.details.is_some() {
+            return self.0.details.as_ref();
+        }
+        let mut next = self.source_ref();
+        while let Some(error) = next {
+            if let Some(details) = error
+                .downcast_ref::<Error>()
+                .and_then(|e| e.0.details.as_ref())
+            {
+                return Some(details);
+            }
+            next = error.source();
+        }
+        None
     }
 
     /// Wraps this error in an outer layer that keeps its reason.
@@ -255,6 +284,9 @@ pub struct Report {
     pub causes: Vec<String>,
     /// What to do next.
     pub hints: Vec<String>,
+    /// What was measured on the way to the failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<serde_json::Value>,
 }
 
 impl From<&Error> for Report {
@@ -265,6 +297,7 @@ impl From<&Error> for Report {
             message: error.to_string(),
             causes: error.causes(),
             hints: error.hints().into_iter().map(str::to_owned).collect(),
+            details: error.details().cloned(),
         }
     }
 }

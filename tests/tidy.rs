@@ -15,7 +15,8 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["providers", "runbook", "check"],
     &["config", "engine", "repository", "sandbox"],
-    &["steps", "evidence"],
+    &["evidence"],
+    &["steps"],
     &["ops"],
     &["cli"],
 ];

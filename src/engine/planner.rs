@@ -67,8 +67,7 @@ impl<W: Send + Sync + 'static> Planner<'_, W> {
             // Arguments that are not known yet may hide the strongest effect the kind has.
             let effect = match kind.effect(shown_args) {
                 Ok(effect) => effect,
-                Err(_) if kind.may_change() => Effect::Destroy,
-                Err(_) => Effect::Read,
+                Err(_) => kind.most(),
             };
             steps.push(PlannedStep {
                 spec: step,

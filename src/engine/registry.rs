@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::consent::Effect;
 use crate::error::{Error, Result};
+use crate::runbook::{KindInfo, StepCatalog};
 
 use super::step::{ApplyCx, Decision, Foresight, Grant, Look, Observed, ReadCx, Step, Undo};
 
@@ -23,7 +24,11 @@ pub trait ErasedStep<W: Send + Sync>: Send + Sync {
     /// Whether the arguments fit, without looking at the world.
     fn check_args(&self, args: &Value) -> Result<()>;
     /// The strongest effect it may have, whatever its arguments.
-    fn may_change(&self) -> bool;
+    fn most(&self) -> Effect;
+    /// Whether it may change anything.
+    fn may_change(&self) -> bool {
+        self.most() > Effect::Read
+    }
     /// See [`Step::effect`].
     fn effect(&self, args: &Value) -> Result<Effect>;
     /// See [`Step::title`].
@@ -81,8 +86,8 @@ impl<W: Send + Sync + 'static, S: Step<W>> ErasedStep<W> for Typed<S> {
     fn check_args(&self, args: &Value) -> Result<()> {
         args_of::<S::Args>(S::KIND, args).map(drop)
     }
-    fn may_change(&self) -> bool {
-        true
+    fn most(&self) -> Effect {
+        S::MOST
     }
     fn effect(&self, args: &Value) -> Result<Effect> {
         Ok(self.0.effect(&args_of(S::KIND, args)?))
@@ -146,8 +151,8 @@ impl<W: Send + Sync + 'static, L: Look<W>> ErasedStep<W> for Looking<L> {
     fn check_args(&self, args: &Value) -> Result<()> {
         args_of::<L::Args>(L::KIND, args).map(drop)
     }
-    fn may_change(&self) -> bool {
-        false
+    fn most(&self) -> Effect {
+        Effect::Read
     }
     fn effect(&self, _: &Value) -> Result<Effect> {
         Ok(Effect::Read)
@@ -176,6 +181,19 @@ impl<W: Send + Sync + 'static, L: Look<W>> ErasedStep<W> for Looking<L> {
     }
     async fn undo(&self, _: &ApplyCx<'_, W>, _: &Value, _: Grant<'_>) -> Result<Undo> {
         Ok(Undo::Nothing)
+    }
+}
+
+impl<W: Send + Sync + 'static> StepCatalog for Registry<W> {
+    fn kinds(&self) -> Vec<KindInfo> {
+        self.all()
+            .map(|step| KindInfo {
+                kind: step.kind().to_owned(),
+                title: step.summary().to_owned(),
+                effect: step.most(),
+                args_schema: step.args_schema(),
+            })
+            .collect()
     }
 }
 

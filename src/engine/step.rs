@@ -140,6 +140,8 @@ pub trait Step<W: Send + Sync>: Send + Sync + 'static {
     const KIND: &'static str;
     /// What it does, in one line, for `explain` and the runbook reference.
     const SUMMARY: &'static str;
+    /// The strongest effect it may have, whatever its arguments.
+    const MOST: Effect = Effect::Change;
     /// What a runbook writes under `with:`.
     type Args: DeserializeOwned + Serialize + JsonSchema + Send + Sync;
     /// What `plan` decided; survives a crash in the journal.

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -110,11 +111,12 @@ impl Repository {
     /// Every backup, oldest first. Fast: manifests and verification records are read, segments are not.
     pub async fn list(&self) -> Result<Vec<Backup>> {
         let ids = self.ids().await?;
-        let backups: Vec<Result<Backup>> = stream::iter(ids)
-            .map(|id| async move { self.look_at(&id).await })
-            .buffered(READS)
-            .collect()
-            .await;
+        // Boxed here: a stream of borrowing closures hides from the compiler that the whole is `Send`.
+        let looks: Vec<BoxFuture<'_, Result<Backup>>> = ids
+            .into_iter()
+            .map(|id| async move { self.look_at(&id).await }.boxed())
+            .collect();
+        let backups: Vec<Result<Backup>> = stream::iter(looks).buffered(READS).collect().await;
         backups.into_iter().collect()
     }
 

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use super::catalog::Backup;
 use super::format::{
@@ -266,18 +267,11 @@ impl Repository {
 
     /// A manifest must not list what is not there: hours may lie between a capture and its commit.
     async fn look_for(&self, segments: &[SegmentDoc]) -> Result<()> {
-        stream::iter(segments)
-            .map(|doc| async move {
-                let name = names::segment(&doc.id);
-                match self.store.head(&name).await? {
-                    Some(size) if size == doc.size => Ok(()),
-                    Some(size) => Err(Error::new(
-                        &DAMAGED,
-                        format!("`{name}` has {size} bytes and had {}", doc.size),
-                    )),
-                    None => Err(missing(&name)),
-                }
-            })
+        let looks: Vec<BoxFuture<'_, Result<()>>> = segments
+            .iter()
+            .map(|doc| self.look_for_one(doc).boxed())
+            .collect();
+        stream::iter(looks)
             .buffer_unordered(LOOKS)
             .try_collect::<()>()
             .await
@@ -285,6 +279,18 @@ impl Repository {
                 e.context("a segment of the staged captures changed since it was stored")
                     .hint("Abort the run with `summitctl run abort` and back up again.")
             })
+    }
+
+    async fn look_for_one(&self, doc: &SegmentDoc) -> Result<()> {
+        let name = names::segment(&doc.id);
+        match self.store.head(&name).await? {
+            Some(size) if size == doc.size => Ok(()),
+            Some(size) => Err(Error::new(
+                &DAMAGED,
+                format!("`{name}` has {size} bytes and had {}", doc.size),
+            )),
+            None => Err(missing(&name)),
+        }
     }
 
     /// Signature first, manifest last: the backup exists when its manifest does.

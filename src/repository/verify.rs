@@ -10,7 +10,8 @@ use std::time::{Duration, Instant as Moment};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -118,8 +119,11 @@ impl Repository {
         let segments = read.map(|r| r.doc.segments).unwrap_or_default();
         let total = segments.iter().map(|s| s.size).sum();
         look.total.store(total, Ordering::Relaxed);
-        stream::iter(segments)
-            .map(|doc| self.verify_segment(doc, &look))
+        let looks: Vec<BoxFuture<'_, Result<()>>> = segments
+            .into_iter()
+            .map(|doc| self.verify_segment(doc, &look).boxed())
+            .collect();
+        stream::iter(looks)
             .buffer_unordered(options.jobs.max(1))
             .collect::<Vec<Result<()>>>()
             .await
@@ -146,8 +150,11 @@ impl Repository {
             look.total
                 .store(parts.iter().map(|p| p.bytes).sum(), Ordering::Relaxed);
             measured.insert("parts".to_owned(), parts.len() as u64);
-            let rows: Vec<Result<u64>> = stream::iter(&parts)
-                .map(|part| verify_part(&source, part, decode, &key, &look))
+            let looks: Vec<BoxFuture<'_, Result<u64>>> = parts
+                .iter()
+                .map(|part| verify_part(&source, part, decode, &key, &look).boxed())
+                .collect();
+            let rows: Vec<Result<u64>> = stream::iter(looks)
                 .buffer_unordered(options.jobs.max(1))
                 .collect()
                 .await;

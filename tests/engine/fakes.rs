@@ -67,6 +67,7 @@ pub struct Put;
 impl Step<World> for Put {
     const KIND: &'static str = "cell.put";
     const SUMMARY: &'static str = "Writes a cell";
+    const MOST: Effect = Effect::Destroy;
     type Args = PutArgs;
     type Change = PutChange;
 

@@ -109,7 +109,11 @@ pub fn report_step(step: &PlannedStep, state: Option<&StepState>) -> StepReport 
         }
         Some(StepState::Failed { error, .. }) => {
             report.end = Some(StepEnd::Failed);
-            report.error = Some(error.clone());
+            let mut error = error.clone();
+            if let Some(details) = error.details.take() {
+                report.observed = details;
+            }
+            report.error = Some(error);
         }
         Some(StepState::InDoubt { .. }) => report.end = Some(StepEnd::Interrupted),
         Some(StepState::Undone { clean, detail }) => {

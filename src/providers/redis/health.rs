@@ -246,6 +246,13 @@ impl Info {
     }
 }
 
+/// Whether a key exists, in the target's own database.
+pub async fn exists(target: &Target, key: &str, deadline: Deadline) -> Result<bool> {
+    let mut conn = Conn::login(target, deadline).await?;
+    let count: i64 = conn.query(::redis::cmd("EXISTS").arg(key)).await?;
+    Ok(count > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,7 +25,9 @@ pub use capture::{
     CaptureOptions, Compared, Measured, capture, compare, decode, fingerprints, measure,
     measure_source,
 };
-pub use health::{Health, MARKER_KEY, RESTORE_KEY, identify, ping, plant_marker, read_marker};
+pub use health::{
+    Health, MARKER_KEY, RESTORE_KEY, exists, identify, ping, plant_marker, read_marker,
+};
 pub use restore::{Replace, RestoreOptions, Restored, restore};
 pub use swap::{Staged, SwapState, discard, stage, swap_back, swap_in, swap_state};
 pub use target::{DEFAULT_PORT, Target, Tls};
