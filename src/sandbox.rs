@@ -9,7 +9,8 @@ pub mod platform;
 pub mod seed;
 pub mod servers;
 pub mod stack;
+pub mod variables;
 
 pub use faults::{Changed, Fault};
 pub use folder::{Keys, Layout, Part};
-pub use stack::{Sandbox, Status};
+pub use stack::{Down, PartStatus, PartUp, Sandbox, Seen, Status, Up};

@@ -150,6 +150,10 @@ impl File<'_> {
                 .as_ref()
                 .map(|d| self.data_plane(d, context.gateway.as_ref()))
                 .transpose()?,
+            variables: context
+                .variables
+                .as_ref()
+                .map(|v| self.path(&v.value.env_file)),
             prometheus: context
                 .prometheus
                 .as_ref()

@@ -37,6 +37,8 @@ pub struct Context {
     pub data_plane: Option<DataPlane>,
     /// Where metrics are asked for.
     pub prometheus: Option<Sourced<String>>,
+    /// The `.env` file with the platform's variables, which `config check` and the gate look at.
+    pub variables: Option<Sourced<PathBuf>>,
     /// Where backups go.
     pub repository: Option<Repository>,
     /// Where evidence goes.

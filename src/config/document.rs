@@ -67,6 +67,7 @@ pub(super) struct Context {
     pub gateway: Option<At<Gateway>>,
     pub data_plane: Option<At<DataPlane>>,
     pub prometheus: Option<At<Prometheus>>,
+    pub variables: Option<At<Variables>>,
     pub repository: Option<At<Repository>>,
     pub evidence: Option<Evidence>,
     pub policy: Option<Policy>,
@@ -175,6 +176,13 @@ pub(super) struct Cypher {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RedisKey {
     pub key: At<String>,
+}
+
+/// Where the platform's variables stand.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Variables {
+    pub env_file: At<String>,
 }
 
 #[derive(Deserialize)]

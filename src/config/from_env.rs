@@ -116,6 +116,7 @@ pub fn from_environment(environment: &Environment) -> Result<Context> {
         gateway: read.gateway()?,
         data_plane: None,
         prometheus: read.http_url("SUMMITCTL_PROMETHEUS_URL")?,
+        variables: None,
         repository: read.repository(),
         evidence: Evidence {
             dir: read.path("SUMMITCTL_EVIDENCE_DIR"),

@@ -88,6 +88,11 @@ pub fn show(context: &Context, environment: &Environment) -> Vec<Shown> {
         list.optional("data-plane.redis.key", plane.redis.as_ref());
     }
     list.optional("prometheus.url", context.prometheus.as_ref());
+    let variables = context
+        .variables
+        .as_ref()
+        .map(|v| v.clone().map(|p| p.display().to_string()));
+    list.optional("variables.env-file", variables.as_ref());
     if let Some(repository) = &context.repository {
         list.repository(repository);
     }

@@ -16,6 +16,7 @@ pub(super) fn write(
     keys: Option<&Keys>,
     stale: bool,
 ) -> Result<bool> {
+    super::variables::write(layout, platform)?;
     let text = render(layout, platform, keys, stale)?;
     let path = layout.config();
     match fs::read_to_string(&path) {
@@ -46,6 +47,7 @@ fn render(
     );
     let freshness = if stale { "1s" } else { "24h" };
     let (gateway, ui) = (platform.gateway_port, platform.ui_port);
+    let variables = super::variables::FILE;
     let (repository, evidence) = keys.map_or_else(
         || (String::new(), String::new()),
         |keys| {
@@ -114,6 +116,9 @@ key = "{JOB}:${{marker}}"
 {repository}[contexts.sandbox.evidence]
 dir = "evidence"
 {evidence}
+[contexts.sandbox.variables]
+env-file = "{variables}"
+
 [contexts.sandbox.policy]
 rpo = "24h"
 rto = "15m"

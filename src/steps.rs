@@ -1,0 +1,33 @@
+//! The step kinds: one file each, and one line in [`registry`].
+
+use crate::engine::registry::Registry;
+
+pub mod capture;
+pub mod drill;
+pub mod evidence;
+pub mod gate;
+pub mod pin;
+pub mod restore;
+pub mod smoke;
+pub mod stores;
+pub mod variables;
+pub mod verify;
+pub mod world;
+
+use world::World;
+
+/// Every step kind of this version.
+pub fn registry() -> Registry<World> {
+    Registry::default()
+        .with(pin::Pin)
+        .with_look(smoke::Smoke)
+        .with(smoke::data_plane::DataPlaneProbe)
+        .with(capture::Capture)
+        .with(capture::Commit)
+        .with(verify::Verify)
+        .with(restore::Load)
+        .with(restore::Swap)
+        .with(drill::Drill)
+        .with_look(gate::Gate)
+        .with_look(evidence::VerifyEvidence)
+}

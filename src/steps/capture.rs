@@ -1,0 +1,362 @@
+//! `backup.capture`: one store into the repository, staged under the backup's id.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::stores;
+use super::world::World;
+use crate::capture::Captured;
+use crate::consent::Effect;
+use crate::engine::step::{
+    ApplyCx, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
+};
+use crate::error::{Error, Result};
+use crate::identity::Store;
+use crate::repository::{BackupId, INCOMPLETE, Repository, State};
+
+/// Arguments of `backup.capture`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CaptureArgs {
+    /// The store.
+    pub store: Store,
+    /// The backup's id; the run's id if absent.
+    #[serde(default)]
+    pub backup: Option<BackupId>,
+}
+
+/// What will be captured.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CaptureChange {
+    store: Store,
+    backup: BackupId,
+}
+
+/// The step kind `backup.capture`.
+pub struct Capture;
+
+/// The backup that a run makes: the run's own id, unless a step names another.
+pub fn backup_of(cx: &ReadCx<'_, World>, named: Option<&BackupId>) -> Result<BackupId> {
+    named.map_or_else(|| cx.run.parse(), |id| Ok(id.clone()))
+}
+
+#[async_trait]
+impl Step<World> for Capture {
+    const KIND: &'static str = "backup.capture";
+    const SUMMARY: &'static str = "Captures one store into the repository, encrypted and fingerprinted; counts once `backup.commit` has published it";
+    type Args = CaptureArgs;
+    type Change = CaptureChange;
+
+    fn effect(&self, _: &CaptureArgs) -> Effect {
+        Effect::Change
+    }
+
+    fn title(&self, args: &CaptureArgs) -> String {
+        format!("capture {}", args.store)
+    }
+
+    async fn plan(
+        &self,
+        cx: &ReadCx<'_, World>,
+        args: &CaptureArgs,
+    ) -> Result<Decision<CaptureChange>> {
+        let backup = backup_of(cx, args.backup.as_ref())?;
+        let repository = cx.world.repository().await?;
+        if let Some(captured) = staged(&repository, &backup, args.store).await? {
+            return Ok(Decision::Done(observed(&captured)));
+        }
+        repository.check_signer(cx.world.signing_key()?)?;
+        let identity = cx.world.identify(args.store).await?;
+        let mut facts = identity.facts;
+        // The marker may be planted by an earlier step of the same plan.
+        facts.remove("marker");
+        let decisive = Facts::from_iter([
+            ("source".to_owned(), json!(facts)),
+            ("repository".to_owned(), json!(repository.id())),
+        ]);
+        let shown = Facts::from_iter([("repository".to_owned(), json!(repository.place()))]);
+        Ok(Decision::Change {
+            change: CaptureChange {
+                store: args.store,
+                backup,
+            },
+            decisive,
+            shown,
+        })
+    }
+
+    async fn foresee(&self, cx: &ReadCx<'_, World>, args: &CaptureArgs) -> Result<Foresight> {
+        let repository = cx.world.repository().await?;
+        let mut facts = cx.world.identify(args.store).await?.facts;
+        facts.remove("marker");
+        let decisive = Facts::from_iter([
+            ("source".to_owned(), json!(facts)),
+            ("repository".to_owned(), json!(repository.id())),
+        ]);
+        Ok(Foresight {
+            decisive,
+            shown: Facts::from_iter([("repository".to_owned(), json!(repository.place()))]),
+        })
+    }
+
+    async fn apply(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &CaptureChange,
+        grant: Grant<'_>,
+    ) -> Result<()> {
+        grant.still_held().await?;
+        let began = Instant::now();
+        let repository = cx.world.repository().await?;
+        let writer = repository.begin(&change.backup, &cx.events).await?;
+        let captured =
+            stores::capture(cx, change.store, &writer, repository.fingerprint_key()?).await?;
+        for line in &captured.not_carried {
+            cx.events.note(format!("not carried: {line}"));
+        }
+        writer.seal_store(captured).await?;
+        let written = writer.close().await?;
+        let seconds = began.elapsed().as_secs_f64();
+        let rate = if seconds > 0.0 {
+            (written.bytes as f64 / seconds) as u64
+        } else {
+            written.bytes
+        };
+        cx.events.note(format!(
+            "{} read at {}/s; {} new and {} reused in the repository",
+            crate::time::human_bytes(written.bytes),
+            crate::time::human_bytes(rate),
+            crate::time::human_bytes(written.new_bytes),
+            crate::time::human_bytes(written.reused_bytes),
+        ));
+        Ok(())
+    }
+
+    async fn verify(&self, cx: &ReadCx<'_, World>, change: &CaptureChange) -> Result<Observed> {
+        let repository = cx.world.repository().await?;
+        let captured = staged(&repository, &change.backup, change.store).await?;
+        captured.as_ref().map(observed).ok_or_else(|| {
+            Error::new(
+                &INCOMPLETE,
+                format!(
+                    "{} is not staged in backup `{}`",
+                    change.store, change.backup
+                ),
+            )
+        })
+    }
+
+    async fn undo(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &CaptureChange,
+        _: Grant<'_>,
+    ) -> Result<Undo> {
+        let repository = cx.world.repository().await?;
+        match repository.state(&change.backup).await? {
+            State::Staged(_) => {
+                repository.discard(&change.backup).await?;
+                Ok(Undo::Done(Observed::of(
+                    json!({"discarded": change.backup}),
+                )))
+            }
+            State::Absent => Ok(Undo::Nothing),
+            State::Complete => Ok(Undo::Impossible(format!(
+                "backup `{}` is complete, and a complete backup stays",
+                change.backup
+            ))),
+        }
+    }
+}
+
+/// The capture of a store, if it is staged or published.
+async fn staged(
+    repository: &Repository,
+    backup: &BackupId,
+    store: Store,
+) -> Result<Option<Captured>> {
+    match repository.state(backup).await? {
+        State::Absent => Ok(None),
+        State::Staged(_) => {
+            let staged = repository.staged(backup).await?;
+            Ok(staged.into_iter().find(|c| c.store == store))
+        }
+        State::Complete => {
+            let contents = repository.show(backup).await?.contents;
+            Ok(contents.and_then(|c| c.store(store).cloned()))
+        }
+    }
+}
+
+fn observed(captured: &Captured) -> Observed {
+    let bytes: u64 = captured.parts.iter().map(|p| p.bytes).sum();
+    let rows: u64 = captured
+        .parts
+        .iter()
+        .filter_map(|p| p.fingerprint)
+        .map(|f| f.rows)
+        .sum();
+    Observed::of(json!({
+        "store": captured.store,
+        "bytes": bytes,
+        "rows": rows,
+        "parts": captured.parts.len(),
+        "consistency": captured.consistency,
+        "method": captured.method,
+        "from": captured.from,
+        "to": captured.to,
+        "not-carried": captured.not_carried,
+    }))
+}
+
+/// Arguments of `backup.commit`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CommitArgs {
+    /// The backup's id; the run's id if absent.
+    #[serde(default)]
+    pub backup: Option<BackupId>,
+    /// The stores it must hold; all that the context has if empty.
+    #[serde(default)]
+    pub stores: BTreeSet<Store>,
+    /// Free words to find it by.
+    #[serde(default)]
+    pub labels: Vec<String>,
+}
+
+/// What will be published.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CommitChange {
+    backup: BackupId,
+    labels: Vec<String>,
+}
+
+/// The step kind `backup.commit`.
+pub struct Commit;
+
+#[async_trait]
+impl Step<World> for Commit {
+    const KIND: &'static str = "backup.commit";
+    const SUMMARY: &'static str =
+        "Publishes a backup: signs and writes its manifest, last and once";
+    type Args = CommitArgs;
+    type Change = CommitChange;
+
+    fn effect(&self, _: &CommitArgs) -> Effect {
+        Effect::Change
+    }
+
+    fn title(&self, _: &CommitArgs) -> String {
+        "sign and publish the backup".to_owned()
+    }
+
+    async fn plan(
+        &self,
+        cx: &ReadCx<'_, World>,
+        args: &CommitArgs,
+    ) -> Result<Decision<CommitChange>> {
+        let backup = backup_of(cx, args.backup.as_ref())?;
+        let repository = cx.world.repository().await?;
+        let wanted: Vec<Store> = args.stores.iter().copied().collect();
+        let wanted: BTreeSet<Store> = cx.world.stores(&wanted)?.into_iter().collect();
+        let missing = |have: &BTreeSet<Store>| {
+            wanted
+                .difference(have)
+                .map(|s| s.name())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        match repository.state(&backup).await? {
+            State::Complete => Ok(Decision::Done(published(&repository, &backup).await?)),
+            State::Staged(have) if wanted.is_subset(&have) => Ok(Decision::Change {
+                change: CommitChange {
+                    backup,
+                    labels: args.labels.clone(),
+                },
+                decisive: Facts::new(),
+                shown: Facts::new(),
+            }),
+            State::Staged(have) => Err(Error::new(
+                &INCOMPLETE,
+                format!("backup `{backup}` lacks {}", missing(&have)),
+            )),
+            State::Absent => Err(Error::new(
+                &INCOMPLETE,
+                format!("backup `{backup}` lacks {}", missing(&BTreeSet::new())),
+            )),
+        }
+    }
+
+    async fn apply(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &CommitChange,
+        grant: Grant<'_>,
+    ) -> Result<()> {
+        grant.still_held().await?;
+        let repository = cx.world.repository().await?;
+        let meta = crate::repository::Meta {
+            context: cx.world.context.clone(),
+            labels: change.labels.clone(),
+        };
+        repository
+            .commit(&change.backup, &meta, cx.world.signing_key()?)
+            .await
+            .map(drop)
+    }
+
+    async fn verify(&self, cx: &ReadCx<'_, World>, change: &CommitChange) -> Result<Observed> {
+        let repository = cx.world.repository().await?;
+        match repository.state(&change.backup).await? {
+            State::Complete => published(&repository, &change.backup).await,
+            _ => Err(Error::new(
+                &INCOMPLETE,
+                format!("backup `{}` is not published", change.backup),
+            )),
+        }
+    }
+
+    async fn undo(
+        &self,
+        _: &ApplyCx<'_, World>,
+        change: &CommitChange,
+        _: Grant<'_>,
+    ) -> Result<Undo> {
+        Ok(Undo::Impossible(format!(
+            "backup `{}` is published, and a published backup stays",
+            change.backup
+        )))
+    }
+}
+
+async fn published(repository: &Repository, backup: &BackupId) -> Result<Observed> {
+    let seen = repository.show(backup).await?;
+    let signed = seen.signed.ok_or_else(|| {
+        Error::new(
+            &INCOMPLETE,
+            format!("the manifest of `{backup}` cannot be read"),
+        )
+    })?;
+    let contents = seen.contents.ok_or_else(|| {
+        Error::new(
+            &INCOMPLETE,
+            format!("the contents of `{backup}` cannot be read"),
+        )
+    })?;
+    Ok(Observed::of(json!({
+        "backup": backup,
+        "created": signed.created,
+        "manifest-sha256": signed.manifest_sha256,
+        "stores": contents.stores.iter().map(|s| s.captured.store).collect::<Vec<_>>(),
+        "plain-bytes": contents.bytes(),
+        "stored-bytes": signed.stored_bytes,
+        "segments": signed.segments,
+        "skew-seconds": contents.skew().as_secs_f64(),
+        "window": contents.window(),
+    })))
+}

@@ -1,0 +1,561 @@
+//! `restore.load` and `restore.swap`: a backup into the context's own servers.
+//!
+//! Postgres is loaded into a new database beside the live one, compared, and swapped in by two renames in one transaction; the old
+//! database stays. Redis and Neo4j Community have no place beside, so `restore.swap` replaces their contents, and the safety
+//! backup taken before is the way back.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::stores::{captured, differences, expected};
+use super::world::World;
+use crate::capture::Fingerprint;
+use crate::consent::Effect;
+use crate::engine::step::{
+    ApplyCx, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
+};
+use crate::error::{Error, Result};
+use crate::identity::Store;
+use crate::providers::{neo4j, postgres, redis};
+use crate::reasons;
+use crate::repository::{BackupId, BackupParts};
+use crate::time::Instant;
+
+reasons! {
+    /// What came back is not what was captured.
+    DIFFERENT = "restore.different", Failed,
+        "What was loaded is not what was captured; the message names the parts. The live data were not touched by `restore.load`; a failed \
+         `restore.swap` of Redis or Neo4j is taken back by restoring the safety backup.";
+}
+
+/// Arguments of `restore.load`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LoadArgs {
+    /// The backup.
+    pub backup: BackupId,
+}
+
+/// What will be loaded beside the live database.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LoadChange {
+    backup: BackupId,
+    captured: String,
+    aside: String,
+}
+
+/// The step kind `restore.load`.
+pub struct Load;
+
+#[async_trait]
+impl Step<World> for Load {
+    const KIND: &'static str = "restore.load";
+    const SUMMARY: &'static str =
+        "Loads a backup's Postgres database beside the live one and compares every table";
+    type Args = LoadArgs;
+    type Change = LoadChange;
+
+    fn effect(&self, _: &LoadArgs) -> Effect {
+        Effect::Change
+    }
+
+    fn title(&self, args: &LoadArgs) -> String {
+        format!(
+            "load Postgres of backup {} beside the live database",
+            args.backup
+        )
+    }
+
+    async fn plan(&self, cx: &ReadCx<'_, World>, args: &LoadArgs) -> Result<Decision<LoadChange>> {
+        let target = cx.world.postgres()?;
+        let source = source(cx.world, &args.backup).await?;
+        let database = the_database(&source)?;
+        let aside = postgres::made_name(&target.database, "restore", moment(cx.run));
+        let decisive = facts(cx.world, Store::Postgres, &args.backup).await?;
+        let shown = Facts::from_iter([
+            ("aside".to_owned(), json!(aside)),
+            (
+                "bytes".to_owned(),
+                json!(
+                    captured(&source, Store::Postgres)?
+                        .parts
+                        .iter()
+                        .map(|p| p.bytes)
+                        .sum::<u64>()
+                ),
+            ),
+        ]);
+        let change = LoadChange {
+            backup: args.backup.clone(),
+            captured: database,
+            aside,
+        };
+        Ok(Decision::Change {
+            change,
+            decisive,
+            shown,
+        })
+    }
+
+    async fn foresee(&self, cx: &ReadCx<'_, World>, args: &LoadArgs) -> Result<Foresight> {
+        Ok(Foresight {
+            decisive: facts(cx.world, Store::Postgres, &args.backup).await?,
+            shown: Facts::new(),
+        })
+    }
+
+    async fn apply(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &LoadChange,
+        grant: Grant<'_>,
+    ) -> Result<()> {
+        let target = cx.world.postgres()?;
+        cx.world.require_pinned(Store::Postgres).await?;
+        grant.still_held().await?;
+        let source = source(cx.world, &change.backup).await?;
+        // What an interrupted attempt left is ours and incomplete.
+        postgres::drop_database(target, &change.aside).await?;
+        let roles = postgres::MissingRoles::LeaveOut;
+        let mut notes =
+            postgres::create_database(target, &change.aside, &source, &change.captured, roles)
+                .await?;
+        let work_dir = work_dir(cx.world, cx.run)?;
+        let options = postgres::RestoreOptions {
+            key: source.fingerprint_key(),
+            jobs: cx.world.jobs,
+            events: cx.events.clone(),
+            cancel: cx.cancel.clone(),
+            roles,
+            work_dir,
+        };
+        let aside = target.with_database(&change.aside);
+        notes.extend(
+            postgres::restore(&aside, &source, &change.captured, &options)
+                .await?
+                .notes,
+        );
+        for note in notes {
+            cx.events.note(note);
+        }
+        Ok(())
+    }
+
+    async fn verify(&self, cx: &ReadCx<'_, World>, change: &LoadChange) -> Result<Observed> {
+        let target = cx.world.postgres()?.with_database(&change.aside);
+        let source = source(cx.world, &change.backup).await?;
+        compare_postgres(cx, &source, &target, &change.captured).await?;
+        let rows: u64 = expected(&source, Store::Postgres)
+            .values()
+            .map(|f| f.rows)
+            .sum();
+        Ok(Observed::of(
+            json!({"aside": change.aside, "rows": rows, "compared": "every part equal"}),
+        ))
+    }
+
+    async fn undo(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &LoadChange,
+        _: Grant<'_>,
+    ) -> Result<Undo> {
+        let target = cx.world.postgres()?;
+        postgres::drop_database(target, &change.aside).await?;
+        Ok(Undo::Done(Observed::of(json!({"dropped": change.aside}))))
+    }
+}
+
+/// Compares a restored database with what was captured, whatever it is called now.
+async fn compare_postgres(
+    cx: &ReadCx<'_, World>,
+    source: &BackupParts,
+    target: &postgres::Target,
+    captured: &str,
+) -> Result<()> {
+    let options = postgres::CaptureOptions {
+        key: source.fingerprint_key(),
+        jobs: cx.world.jobs,
+        events: cx.events.clone(),
+        cancel: cx.cancel.clone(),
+    };
+    let wanted = format!("postgres/{captured}/");
+    let measured = postgres::fingerprints(target, &options).await?;
+    let renamed = measured.into_iter().map(|(name, print)| {
+        let tail = name.splitn(3, '/').nth(2).unwrap_or_default().to_owned();
+        (format!("{wanted}{tail}"), print)
+    });
+    let mut expected = expected(source, Store::Postgres);
+    expected.retain(|name, _| name.starts_with(&wanted));
+    equal(
+        &differences(&expected, &renamed.collect()),
+        "the restored database",
+    )
+}
+
+fn equal(differences: &[String], what: &str) -> Result<()> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<&str> = differences.iter().take(5).map(String::as_str).collect();
+    Err(Error::new(
+        &DIFFERENT,
+        format!(
+            "{what} is not what was captured: {} parts differ",
+            differences.len()
+        ),
+    )
+    .caused_by(shown.join("; ")))
+}
+
+/// Arguments of `restore.swap`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SwapArgs {
+    /// The store.
+    pub store: Store,
+    /// The backup.
+    pub backup: BackupId,
+    /// Postgres: the database that `restore.load` made.
+    #[serde(default)]
+    pub aside: Option<String>,
+}
+
+/// What will take the place of the live data.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "store", rename_all = "kebab-case")]
+pub enum SwapChange {
+    /// Two renames.
+    Postgres {
+        /// The live database's name.
+        live: String,
+        /// The restored database's name.
+        aside: String,
+        /// The name under which the old one stays.
+        retired: String,
+    },
+    /// Everything is replaced.
+    Redis {
+        /// The backup.
+        backup: BackupId,
+    },
+    /// Everything is replaced.
+    Neo4j {
+        /// The backup.
+        backup: BackupId,
+        /// Where the restore keeps which old node is which new one.
+        map: PathBuf,
+    },
+}
+
+/// The step kind `restore.swap`.
+pub struct Swap;
+
+#[async_trait]
+impl Step<World> for Swap {
+    const KIND: &'static str = "restore.swap";
+    const SUMMARY: &'static str = "Puts restored data in the place of the live data: Postgres by rename, Redis and Neo4j by replacing their contents";
+    const MOST: Effect = Effect::Destroy;
+    type Args = SwapArgs;
+    type Change = SwapChange;
+
+    fn effect(&self, _: &SwapArgs) -> Effect {
+        Effect::Destroy
+    }
+
+    fn title(&self, args: &SwapArgs) -> String {
+        match args.store {
+            Store::Postgres => {
+                "swap the restored Postgres database in; the old one stays beside it".to_owned()
+            }
+            store => format!("replace everything in {store} with backup {}", args.backup),
+        }
+    }
+
+    async fn plan(&self, cx: &ReadCx<'_, World>, args: &SwapArgs) -> Result<Decision<SwapChange>> {
+        let decisive = facts(cx.world, args.store, &args.backup).await?;
+        let change = match args.store {
+            Store::Postgres => {
+                let aside = args.aside.clone().ok_or_else(|| {
+                    Error::input("`restore.swap` of Postgres needs `aside`, the database that `restore.load` made")
+                })?;
+                let live = cx.world.postgres()?.database.clone();
+                let retired = postgres::made_name(&live, "retired", moment(cx.run));
+                SwapChange::Postgres {
+                    live,
+                    aside,
+                    retired,
+                }
+            }
+            Store::Redis => SwapChange::Redis {
+                backup: args.backup.clone(),
+            },
+            Store::Neo4j => {
+                let map = work_dir(cx.world, cx.run)?.join(format!("{}-nodes.json", cx.step));
+                SwapChange::Neo4j {
+                    backup: args.backup.clone(),
+                    map,
+                }
+            }
+        };
+        Ok(Decision::Change {
+            change,
+            decisive,
+            shown: Facts::new(),
+        })
+    }
+
+    async fn foresee(&self, cx: &ReadCx<'_, World>, args: &SwapArgs) -> Result<Foresight> {
+        Ok(Foresight {
+            decisive: facts(cx.world, args.store, &args.backup).await?,
+            shown: Facts::new(),
+        })
+    }
+
+    async fn apply(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &SwapChange,
+        grant: Grant<'_>,
+    ) -> Result<()> {
+        grant.still_held().await?;
+        match change {
+            SwapChange::Postgres {
+                live,
+                aside,
+                retired,
+            } => {
+                let target = cx.world.postgres()?;
+                // After half a swap the live name leads elsewhere; the swap itself checks all three names.
+                if postgres::swap_state(target, live, aside, retired).await?
+                    == postgres::SwapState::NotSwapped
+                {
+                    cx.world.require_pinned(Store::Postgres).await?;
+                }
+                postgres::swap_in(target, live, aside, retired).await
+            }
+            SwapChange::Redis { backup } => {
+                let source = source(cx.world, backup).await?;
+                replace_redis(cx, &source).await
+            }
+            SwapChange::Neo4j { backup, map } => {
+                let source = source(cx.world, backup).await?;
+                let target = cx.world.neo4j()?;
+                neo4j::wipe(target, &cx.events, &cx.cancel).await?;
+                let options = neo4j::RestoreOptions {
+                    key: source.fingerprint_key(),
+                    events: cx.events.clone(),
+                    cancel: cx.cancel.clone(),
+                };
+                let restored = neo4j::restore(target, &source, &options).await?;
+                restored
+                    .notes
+                    .into_iter()
+                    .for_each(|note| cx.events.note(note));
+                let text = serde_json::to_vec(&restored.id_map)
+                    .map_err(|e| Error::bug("an id map does not serialise").caused_by(e))?;
+                crate::sandbox::servers::write_private(map, &text)
+            }
+        }
+    }
+
+    async fn verify(&self, cx: &ReadCx<'_, World>, change: &SwapChange) -> Result<Observed> {
+        match change {
+            SwapChange::Postgres {
+                live,
+                aside,
+                retired,
+            } => {
+                let state =
+                    postgres::swap_state(cx.world.postgres()?, live, aside, retired).await?;
+                if state != postgres::SwapState::Swapped {
+                    return Err(Error::new(
+                        &DIFFERENT,
+                        format!("`{aside}` has not taken the place of `{live}`: {state:?}"),
+                    ));
+                }
+                Ok(Observed::of(json!({
+                    "live": live, "retired": retired, "was": aside,
+                    "reconnect": "Pools, replicas and workers that were connected must reconnect; their old sessions were ended.",
+                })))
+            }
+            SwapChange::Redis { backup } => {
+                let source = source(cx.world, backup).await?;
+                let compared =
+                    redis::compare(cx.world.redis()?, &source, &redis_options(cx, &source)).await?;
+                let live = |all: &BTreeMap<String, Fingerprint>| -> BTreeMap<String, Fingerprint> {
+                    // After an exchange the old data stand in the spare database, which the backup did not hold.
+                    all.iter()
+                        .filter(|(name, _)| compared.expected.contains_key(*name))
+                        .map(|(n, f)| (n.clone(), *f))
+                        .collect()
+                };
+                equal(
+                    &differences(&compared.expected, &live(&compared.measured)),
+                    "Redis",
+                )?;
+                let keys: u64 = compared.expected.values().map(|f| f.rows).sum();
+                Ok(Observed::of(
+                    json!({"store": "redis", "keys": keys, "expired": compared.expired}),
+                ))
+            }
+            SwapChange::Neo4j { backup, map } => {
+                let source = source(cx.world, backup).await?;
+                let text = std::fs::read(map).map_err(|e| Error::io("read", map, e))?;
+                let map: neo4j::IdMap = serde_json::from_slice(&text).map_err(|e| {
+                    Error::input("the map of restored nodes cannot be read").caused_by(e)
+                })?;
+                let key = source.fingerprint_key();
+                let measured = neo4j::fingerprints(cx.world.neo4j()?, &key, Some(&map)).await?;
+                equal(
+                    &differences(&expected(&source, Store::Neo4j), &measured),
+                    "Neo4j",
+                )?;
+                Ok(Observed::of(
+                    json!({"store": "neo4j", "entities": measured.values().map(|f| f.rows).sum::<u64>()}),
+                ))
+            }
+        }
+    }
+
+    async fn undo(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &SwapChange,
+        _: Grant<'_>,
+    ) -> Result<Undo> {
+        match change {
+            SwapChange::Postgres {
+                live,
+                aside,
+                retired,
+            } => {
+                let target = cx.world.postgres()?;
+                postgres::undo_swap(target, live, aside, retired).await?;
+                Ok(Undo::Done(Observed::of(
+                    json!({"live": live, "aside": aside}),
+                )))
+            }
+            _ => Ok(Undo::Impossible(format!(
+                "its contents were replaced; bring the safety backup of this run back with `summitctl restore {} --context {}`",
+                cx.run, cx.world.context
+            ))),
+        }
+    }
+}
+
+fn redis_options(cx: &ReadCx<'_, World>, source: &BackupParts) -> redis::CaptureOptions {
+    redis::CaptureOptions {
+        key: source.fingerprint_key(),
+        jobs: cx.world.jobs,
+        events: cx.events.clone(),
+        cancel: cx.cancel.clone(),
+    }
+}
+
+/// Beside and exchanged where the server allows it; else everything is dropped and loaded.
+async fn replace_redis(cx: &ReadCx<'_, World>, source: &BackupParts) -> Result<()> {
+    let target = cx.world.redis()?;
+    let mut options = redis::RestoreOptions {
+        common: redis_options(cx, source),
+        replace: redis::Replace::Refuse,
+        token: cx.run.to_owned(),
+    };
+    match redis::stage(target, source, &options).await {
+        Ok(staged) => {
+            equal(&staged.restored.differences(), "the spare Redis database")?;
+            staged
+                .restored
+                .notes
+                .into_iter()
+                .for_each(|note| cx.events.note(note));
+            redis::swap_in(target, &options.token).await?;
+            cx.events
+                .note(format!("the old data stay in database {}", staged.database));
+            Ok(())
+        }
+        Err(error) if [&redis::ONLY_ZERO, &redis::NO_SPARE].contains(&error.reason()) => {
+            cx.events
+                .note(format!("{error}; everything is replaced in place"));
+            options.replace = redis::Replace::Flush;
+            let restored = redis::restore(target, source, &options).await?;
+            equal(&restored.differences(), "Redis")?;
+            restored
+                .notes
+                .into_iter()
+                .for_each(|note| cx.events.note(note));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What a restore's consent rests on: which target, which backup.
+async fn facts(world: &World, store: Store, backup: &BackupId) -> Result<Facts> {
+    let mut identity = world.identify(store).await?.facts;
+    // The marker and the database's inner name change with the swap itself; the pin is checked before each effect.
+    identity.remove("marker");
+    Ok(Facts::from_iter([
+        ("target".to_owned(), json!(identity)),
+        ("backup".to_owned(), json!(backup)),
+    ]))
+}
+
+async fn source(world: &World, backup: &BackupId) -> Result<BackupParts> {
+    world.readable_repository().await?.source(backup).await
+}
+
+fn the_database(source: &BackupParts) -> Result<String> {
+    let mut databases = postgres::captured_databases(source);
+    match databases.len() {
+        1 => Ok(databases.remove(0)),
+        0 => Err(Error::input(format!(
+            "backup `{}` holds no Postgres database",
+            source.contents().backup
+        ))),
+        n => Err(Error::input(format!(
+            "backup `{}` holds {n} Postgres databases; this version restores one",
+            source.contents().backup
+        ))),
+    }
+}
+
+fn work_dir(world: &World, run: &str) -> Result<PathBuf> {
+    let dir = world.state.runs().folder(run);
+    std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
+    Ok(dir)
+}
+
+/// The moment a run's id names, so that names made in a run are the same after a crash.
+fn moment(run: &str) -> Instant {
+    let part = |range: std::ops::Range<usize>| run.get(range).unwrap_or("00");
+    let text = format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        part(0..4),
+        part(4..6),
+        part(6..8),
+        part(9..11),
+        part(11..13),
+        part(13..15)
+    );
+    text.parse().unwrap_or_else(|_| Instant::from_millis(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runs_id_names_its_moment() {
+        assert_eq!(
+            moment("20261121T030405Z-9f3a").to_string(),
+            "2026-11-21T03:04:05.000Z"
+        );
+        assert_eq!(moment("plan").millis(), 0);
+    }
+}

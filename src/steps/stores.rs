@@ -1,0 +1,434 @@
+//! One face for the three datastores: capture, decode, and proof on a scratch server. A new datastore is one arm in each.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::world::World;
+use crate::capture::{
+    Captured, Fingerprint, FingerprintKey, PartInfo, PartReader, PartSink, PartSource,
+};
+use crate::engine::step::ReadCx;
+use crate::error::{Error, Result};
+use crate::identity::Store;
+use crate::providers::{neo4j, postgres, redis};
+use crate::repository::{BackupParts, DecodePart};
+use crate::sandbox::servers;
+
+/// Captures a store into a sink.
+pub async fn capture(
+    cx: &ReadCx<'_, World>,
+    store: Store,
+    sink: &dyn PartSink,
+    key: FingerprintKey,
+) -> Result<Captured> {
+    let world = cx.world;
+    let (jobs, events, cancel) = (world.jobs, cx.events.clone(), cx.cancel.clone());
+    match store {
+        Store::Postgres => {
+            postgres::capture(
+                world.postgres()?,
+                sink,
+                &postgres::CaptureOptions {
+                    key,
+                    jobs,
+                    events,
+                    cancel,
+                },
+            )
+            .await
+        }
+        Store::Neo4j => {
+            neo4j::capture(
+                world.neo4j()?,
+                sink,
+                &neo4j::CaptureOptions {
+                    key,
+                    jobs,
+                    events,
+                    cancel,
+                },
+            )
+            .await
+        }
+        Store::Redis => {
+            redis::capture(
+                world.redis()?,
+                sink,
+                &redis::CaptureOptions {
+                    key,
+                    jobs,
+                    events,
+                    cancel,
+                },
+            )
+            .await
+        }
+    }
+}
+
+/// The decoders of all stores, by part name.
+pub struct Decoders;
+
+#[async_trait]
+impl DecodePart for Decoders {
+    async fn decode(
+        &self,
+        info: &PartInfo,
+        reader: &mut dyn PartReader,
+        key: &FingerprintKey,
+    ) -> Result<Option<Fingerprint>> {
+        match info.name.split('/').next() {
+            Some("postgres") => postgres::decode(info, reader, key).await,
+            Some("neo4j") => neo4j::decode(info, reader, key).await,
+            Some("redis") => redis::decode(info, reader, key).await,
+            _ => Err(Error::input(format!(
+                "no datastore of this version decodes part `{}`",
+                info.name
+            ))),
+        }
+    }
+}
+
+/// What a restore to a scratch server showed.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Proof {
+    /// The store.
+    pub store: Store,
+    /// The scratch server's version, as it says.
+    pub server_version: String,
+    /// Parts that were compared.
+    pub parts: usize,
+    /// Rows that were compared.
+    pub rows: u64,
+    /// Seconds by phase: `start`, `load`, `compare`, `stop`.
+    pub phases: BTreeMap<String, f64>,
+    /// Parts that are not what was captured; empty if everything is.
+    pub differences: Vec<String>,
+    /// What deserves a word.
+    pub notes: Vec<String>,
+}
+
+impl Proof {
+    /// Seconds until the data could be used again: everything but the comparison and the tidying up.
+    pub fn recovery_seconds(&self) -> f64 {
+        ["start", "load"]
+            .iter()
+            .filter_map(|p| self.phases.get(*p))
+            .sum()
+    }
+}
+
+/// What a scratch restore is compared on.
+struct Scratch {
+    version: String,
+    expected: BTreeMap<String, Fingerprint>,
+    measured: BTreeMap<String, Fingerprint>,
+    notes: Vec<String>,
+}
+
+/// Restores a store from a backup to a scratch server in `dir`, compares every part that has a fingerprint, and removes
+/// the server and its data whatever happened.
+pub async fn prove(
+    cx: &ReadCx<'_, World>,
+    source: &BackupParts,
+    store: Store,
+    dir: &Path,
+) -> Result<Proof> {
+    let mut phases = BTreeMap::new();
+    wipe(store, dir).await?;
+    let worked = cx
+        .cancel
+        .guard(restore_and_measure(cx, source, store, dir, &mut phases))
+        .await;
+    let began = Instant::now();
+    let stopped = wipe(store, dir).await;
+    let scratch = worked?;
+    stopped?;
+    phases.insert("stop".to_owned(), began.elapsed().as_secs_f64());
+    let differences = differences(&scratch.expected, &scratch.measured);
+    Ok(Proof {
+        store,
+        server_version: scratch.version,
+        parts: scratch.expected.len(),
+        rows: scratch.expected.values().map(|f| f.rows).sum(),
+        phases,
+        differences,
+        notes: scratch.notes,
+    })
+}
+
+/// Stops the scratch server of `dir`, if one is ours, and removes its data.
+pub async fn wipe(store: Store, dir: &Path) -> Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    match store {
+        Store::Postgres => servers::postgres::stop(dir).await?,
+        Store::Neo4j => servers::neo4j::stop(dir).await?,
+        Store::Redis => servers::redis::stop(dir).await?,
+    }
+    std::fs::remove_dir_all(dir).map_err(|e| Error::io("remove", dir, e))
+}
+
+async fn restore_and_measure(
+    cx: &ReadCx<'_, World>,
+    source: &BackupParts,
+    store: Store,
+    dir: &Path,
+    phases: &mut BTreeMap<String, f64>,
+) -> Result<Scratch> {
+    match store {
+        Store::Postgres => prove_postgres(cx, source, dir, phases).await,
+        Store::Neo4j => prove_neo4j(cx, source, dir, phases).await,
+        Store::Redis => prove_redis(cx, source, dir, phases).await,
+    }
+}
+
+/// Measures one phase.
+async fn phase<T>(
+    phases: &mut BTreeMap<String, f64>,
+    name: &str,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let began = Instant::now();
+    let done = work.await;
+    phases.insert(name.to_owned(), began.elapsed().as_secs_f64());
+    done
+}
+
+async fn prove_postgres(
+    cx: &ReadCx<'_, World>,
+    source: &BackupParts,
+    dir: &Path,
+    phases: &mut BTreeMap<String, f64>,
+) -> Result<Scratch> {
+    let captured = captured(source, Store::Postgres)?;
+    let major = captured
+        .server_version
+        .split('.')
+        .next()
+        .and_then(|m| m.trim().parse().ok());
+    let options = servers::postgres::Options::scratch(major);
+    let running = phase(phases, "start", servers::postgres::start(dir, &options)).await?;
+    let key = source.fingerprint_key();
+    let (jobs, events, cancel) = (cx.world.jobs, cx.events.clone(), cx.cancel.clone());
+    let server = running.target();
+    let mut notes = Vec::new();
+    let mut measured = BTreeMap::new();
+    for database in postgres::captured_databases(source) {
+        let target = server.with_database(&database);
+        let restore = postgres::RestoreOptions {
+            key: key.clone(),
+            jobs,
+            events: events.clone(),
+            cancel: cancel.clone(),
+            roles: postgres::MissingRoles::Create,
+            work_dir: dir.to_owned(),
+        };
+        let loaded = phase(phases, "load", async {
+            if database != "postgres" {
+                notes.extend(
+                    postgres::create_database(
+                        &server,
+                        &database,
+                        source,
+                        &database,
+                        postgres::MissingRoles::Create,
+                    )
+                    .await?,
+                );
+            }
+            postgres::restore(&target, source, &database, &restore).await
+        })
+        .await?;
+        notes.extend(loaded.notes);
+        let options = postgres::CaptureOptions {
+            key: key.clone(),
+            jobs,
+            events: events.clone(),
+            cancel: cancel.clone(),
+        };
+        measured.extend(phase(phases, "compare", postgres::fingerprints(&target, &options)).await?);
+    }
+    Ok(Scratch {
+        version: running.version,
+        expected: expected(source, Store::Postgres),
+        measured,
+        notes,
+    })
+}
+
+async fn prove_neo4j(
+    cx: &ReadCx<'_, World>,
+    source: &BackupParts,
+    dir: &Path,
+    phases: &mut BTreeMap<String, f64>,
+) -> Result<Scratch> {
+    let options = servers::neo4j::Options::default();
+    let running = phase(phases, "start", servers::neo4j::start(dir, &options)).await?;
+    let target = neo4j::Target::parse(
+        &running.uri(),
+        Some(&running.user),
+        Some(running.password.clone()),
+    )?;
+    let key = source.fingerprint_key();
+    let options = neo4j::RestoreOptions {
+        key: key.clone(),
+        events: cx.events.clone(),
+        cancel: cx.cancel.clone(),
+    };
+    let restored = phase(phases, "load", neo4j::restore(&target, source, &options)).await?;
+    let measured = phase(
+        phases,
+        "compare",
+        neo4j::fingerprints(&target, &key, Some(&restored.id_map)),
+    )
+    .await?;
+    let version = neo4j::ping(
+        &target,
+        crate::wait::Deadline::after(std::time::Duration::from_secs(15)),
+    )
+    .await?
+    .version;
+    Ok(Scratch {
+        version,
+        expected: expected(source, Store::Neo4j),
+        measured,
+        notes: restored.notes,
+    })
+}
+
+async fn prove_redis(
+    cx: &ReadCx<'_, World>,
+    source: &BackupParts,
+    dir: &Path,
+    phases: &mut BTreeMap<String, f64>,
+) -> Result<Scratch> {
+    let running = phase(
+        phases,
+        "start",
+        servers::redis::start(dir, &servers::redis::Options::scratch()),
+    )
+    .await?;
+    let target = running.target();
+    let key = source.fingerprint_key();
+    let (jobs, events, cancel) = (cx.world.jobs, cx.events.clone(), cx.cancel.clone());
+    let common = redis::CaptureOptions {
+        key,
+        jobs,
+        events,
+        cancel,
+    };
+    let options = redis::RestoreOptions {
+        common: common.clone(),
+        replace: redis::Replace::Refuse,
+        token: format!("{}-{}", cx.run, cx.step),
+    };
+    let mut restored = phase(phases, "load", redis::restore(&target, source, &options)).await?;
+    // Keys go on expiring: both sides are taken as of one moment, measured anew.
+    let compared = phase(phases, "compare", redis::compare(&target, source, &common)).await?;
+    if compared.expired > 0 {
+        restored.notes.push(format!(
+            "{} keys had expired by the time of the comparison",
+            compared.expired
+        ));
+    }
+    let version = redis::ping(
+        &target,
+        crate::wait::Deadline::after(std::time::Duration::from_secs(15)),
+    )
+    .await?
+    .version;
+    Ok(Scratch {
+        version,
+        expected: compared.expected,
+        measured: compared.measured,
+        notes: restored.notes,
+    })
+}
+
+/// What a backup says of a store.
+pub fn captured(source: &BackupParts, store: Store) -> Result<&Captured> {
+    source.contents().store(store).ok_or_else(|| {
+        Error::input(format!(
+            "backup `{}` holds no {store}",
+            source.contents().backup
+        ))
+    })
+}
+
+/// The fingerprints that a store's parts must have.
+pub fn expected(source: &BackupParts, store: Store) -> BTreeMap<String, Fingerprint> {
+    let parts = source.parts(&format!("{}/", store.name()));
+    parts
+        .into_iter()
+        .filter_map(|p| Some((p.name, p.fingerprint?)))
+        .collect()
+}
+
+/// The parts in which what was measured is not what was expected, by name.
+pub fn differences(
+    expected: &BTreeMap<String, Fingerprint>,
+    measured: &BTreeMap<String, Fingerprint>,
+) -> Vec<String> {
+    let names: std::collections::BTreeSet<&String> =
+        expected.keys().chain(measured.keys()).collect();
+    names
+        .into_iter()
+        .filter_map(|name| match (expected.get(name), measured.get(name)) {
+            (Some(e), Some(m)) if e == m => None,
+            (Some(e), Some(m)) if e.rows != m.rows => Some(format!(
+                "`{name}`: {} rows captured, {} restored",
+                e.rows, m.rows
+            )),
+            (Some(_), Some(m)) => Some(format!(
+                "`{name}`: {} rows, but their contents differ",
+                m.rows
+            )),
+            // An empty part may be left out on either side.
+            (Some(e), None) if e.rows == 0 => None,
+            (None, Some(m)) if m.rows == 0 => None,
+            (Some(_), None) => Some(format!("`{name}` is missing from the restored server")),
+            (None, Some(_)) => Some(format!(
+                "`{name}` is on the restored server and not in the backup"
+            )),
+            (None, None) => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_difference_is_named() {
+        let of = |rows, sum| Fingerprint { rows, sum };
+        let expected = BTreeMap::from([
+            ("same".to_owned(), of(1, 1)),
+            ("fewer".to_owned(), of(2, 2)),
+            ("changed".to_owned(), of(3, 3)),
+            ("gone".to_owned(), of(4, 4)),
+            ("empty".to_owned(), of(0, 0)),
+        ]);
+        let measured = BTreeMap::from([
+            ("same".to_owned(), of(1, 1)),
+            ("fewer".to_owned(), of(1, 2)),
+            ("changed".to_owned(), of(3, 4)),
+            ("new".to_owned(), of(1, 9)),
+        ]);
+        let found = differences(&expected, &measured);
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert!(
+            found[0].contains("contents differ") && found[0].contains("`changed`"),
+            "{found:?}"
+        );
+        assert!(differences(&expected, &expected).is_empty());
+    }
+}

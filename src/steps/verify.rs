@@ -1,0 +1,315 @@
+//! `backup.verify`: proves a backup to a level and keeps the signed result in the repository's ledger.
+//!
+//! Level 1 looks at every object, level 2 decodes every row, level 3 restores each store to a scratch server on this machine
+//! and compares. A failed verification is recorded too: it takes an earlier claim away.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::stores::{self, Decoders, Proof};
+use super::world::World;
+use crate::consent::Effect;
+use crate::engine::step::{ApplyCx, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
+use crate::error::{Error, NOT_FOUND, Result};
+use crate::event::Outcome;
+use crate::reasons;
+use crate::repository::{
+    Backup, BackupId, Finding, Level, Repository, Show, Verification, VerifyOptions,
+};
+use crate::time::Instant;
+
+reasons! {
+    /// The backup is not what was captured.
+    NOT_VERIFIED = "backup.not-verified", Failed,
+        "The verification ran and found something wrong; the message names it. Do not rely on this backup: make another one, and keep this one for examination.";
+}
+
+/// Arguments of `backup.verify`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct VerifyArgs {
+    /// The backup: an id, a beginning of one, a label, or `newest`.
+    #[serde(default = "newest")]
+    pub backup: String,
+    /// 1 objects, 2 rows, 3 restored.
+    #[serde(default = "three")]
+    pub level: u8,
+}
+
+fn newest() -> String {
+    "newest".to_owned()
+}
+
+fn three() -> u8 {
+    3
+}
+
+/// What will be verified.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct VerifyChange {
+    backup: BackupId,
+    level: u8,
+    /// Records made before this moment are not ours.
+    since: Instant,
+}
+
+/// The step kind `backup.verify`.
+pub struct Verify;
+
+#[async_trait]
+impl Step<World> for Verify {
+    const KIND: &'static str = "backup.verify";
+    const SUMMARY: &'static str = "Proves a backup to a level and records the signed result: 1 objects, 2 rows, 3 restored to scratch servers and compared";
+    type Args = VerifyArgs;
+    type Change = VerifyChange;
+
+    fn effect(&self, _: &VerifyArgs) -> Effect {
+        Effect::Change
+    }
+
+    fn title(&self, args: &VerifyArgs) -> String {
+        format!("verify backup {} to level {}", args.backup, args.level)
+    }
+
+    async fn plan(
+        &self,
+        cx: &ReadCx<'_, World>,
+        args: &VerifyArgs,
+    ) -> Result<Decision<VerifyChange>> {
+        let level = Level::try_from(args.level)?;
+        let repository = cx.world.repository().await?;
+        let backup = find(cx.world, &repository, &args.backup).await?;
+        let change = VerifyChange {
+            backup: backup.id.clone(),
+            level: level.number(),
+            since: Instant::now(),
+        };
+        let shown = Facts::from_iter([("backup".to_owned(), json!(backup.id))]);
+        Ok(Decision::Change {
+            change,
+            decisive: Facts::new(),
+            shown,
+        })
+    }
+
+    async fn apply(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &VerifyChange,
+        _: Grant<'_>,
+    ) -> Result<()> {
+        let repository = cx.world.repository().await?;
+        for level in Level::ALL
+            .into_iter()
+            .filter(|l| l.number() <= change.level)
+        {
+            // A level is proved on the one below it: there is no use in restoring what is not complete.
+            let done = verify_to(cx, &repository, &change.backup, level).await?;
+            repository.record(&done, cx.world.signing_key()?).await?;
+            if done.outcome() != Outcome::Passed {
+                return Err(not_verified(&change.backup, level, &done.findings));
+            }
+        }
+        Ok(())
+    }
+
+    async fn verify(&self, cx: &ReadCx<'_, World>, change: &VerifyChange) -> Result<Observed> {
+        let repository = cx.world.repository().await?;
+        let backup = repository.show(&change.backup).await?;
+        let reached = backup
+            .verified_level()
+            .filter(|r| r.level.number() >= change.level && r.to >= change.since);
+        let record = reached.ok_or_else(|| {
+            Error::new(
+                &NOT_VERIFIED,
+                format!(
+                    "the ledger holds no level {} for backup `{}`",
+                    change.level, change.backup
+                ),
+            )
+        })?;
+        let measured = record
+            .details
+            .as_ref()
+            .map(|d| d.measured.clone())
+            .unwrap_or_default();
+        Ok(Observed::of(json!({
+            "backup": change.backup, "level": record.level, "from": record.from, "to": record.to, "measured": measured,
+        })))
+    }
+
+    /// Only records were written, and records are never taken back.
+    async fn undo(&self, _: &ApplyCx<'_, World>, _: &VerifyChange, _: Grant<'_>) -> Result<Undo> {
+        Ok(Undo::Nothing)
+    }
+}
+
+fn not_verified(backup: &BackupId, level: Level, findings: &[Finding]) -> Error {
+    let shown: Vec<String> = findings
+        .iter()
+        .take(5)
+        .map(|f| format!("{}: {}", f.object, f.problem))
+        .collect();
+    let more = findings.len().saturating_sub(shown.len());
+    let more = if more > 0 {
+        format!(" (and {more} more)")
+    } else {
+        String::new()
+    };
+    Error::new(
+        &NOT_VERIFIED,
+        format!("backup `{backup}` does not pass level {}", level.number()),
+    )
+    .caused_by(format!("{}{more}", shown.join("; ")))
+    .hint("Make a new backup with `summitctl backup create`, and keep this one for examination.")
+}
+
+/// Verifies to exactly one level.
+pub async fn verify_to(
+    cx: &ReadCx<'_, World>,
+    repository: &Repository,
+    backup: &BackupId,
+    level: Level,
+) -> Result<Verification> {
+    let options = VerifyOptions {
+        jobs: cx.world.jobs,
+        events: cx.events.clone(),
+        cancel: cx.cancel.clone(),
+    };
+    match level {
+        Level::Objects => repository.verify_objects(backup, &options).await,
+        Level::Rows => {
+            cx.world
+                .readable_repository()
+                .await?
+                .verify_rows(backup, &Decoders, &options)
+                .await
+        }
+        Level::Restored => Ok(restored(cx, backup).await?.verification),
+        Level::Asserted => Err(Error::input(
+            "level 4 needs assertions, which this version does not have",
+        )),
+    }
+}
+
+/// What restoring every store of a backup showed.
+pub struct Recovery {
+    /// The verification to be recorded.
+    pub verification: Verification,
+    /// Store by store.
+    pub proofs: Vec<Proof>,
+    /// The moment of the oldest data, as the stores' captures say.
+    pub oldest: Option<Instant>,
+}
+
+/// Level 3: every store of the backup on a scratch server, one after the other, so that two cores are not shared by three
+/// starting servers and the times mean something.
+pub async fn restored(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Recovery> {
+    let repository = cx.world.readable_repository().await?;
+    let from = Instant::now();
+    let source = repository.source(backup).await?;
+    let seen = repository.show(backup).await?;
+    let signed = seen
+        .signed
+        .ok_or_else(|| Error::input(format!("the manifest of `{backup}` cannot be read")))?;
+    let stores: Vec<_> = source
+        .contents()
+        .stores
+        .iter()
+        .map(|s| s.captured.store)
+        .collect();
+    let mut proofs = Vec::new();
+    let mut findings = Vec::new();
+    let mut measured = BTreeMap::new();
+    for store in stores {
+        let dir = cx
+            .world
+            .state
+            .scratch()
+            .join(format!("{}-{}", cx.run, store.name()));
+        let proof = stores::prove(cx, &source, store, &dir).await?;
+        cx.events.note(format!(
+            "{store}: {} rows in {} parts restored to a scratch server in {:.1} s and compared: {}",
+            proof.rows,
+            proof.parts,
+            proof.recovery_seconds(),
+            if proof.differences.is_empty() {
+                "all equal"
+            } else {
+                "different"
+            }
+        ));
+        for difference in &proof.differences {
+            findings.push(Finding {
+                object: store.name().to_owned(),
+                problem: difference.clone(),
+            });
+        }
+        measured.insert(format!("{}-rows", store.name()), proof.rows);
+        measured.insert(format!("{}-parts", store.name()), proof.parts as u64);
+        measured.insert(
+            format!("{}-recovery-ms", store.name()),
+            (proof.recovery_seconds() * 1000.0) as u64,
+        );
+        proofs.push(proof);
+    }
+    let verification = Verification {
+        backup: backup.clone(),
+        manifest_sha256: signed.manifest_sha256,
+        level: Level::Restored,
+        from,
+        to: Instant::now(),
+        findings,
+        measured,
+    };
+    let oldest = source.contents().window().map(|(from, _)| from);
+    Ok(Recovery {
+        verification,
+        proofs,
+        oldest,
+    })
+}
+
+/// Finds a backup of the context by id, a beginning of one, a label, or `newest`.
+pub async fn find(world: &World, repository: &Repository, wanted: &str) -> Result<Backup> {
+    let none = |what: String| {
+        Error::new(&NOT_FOUND, what).hint(format!(
+            "See the backups with `summitctl backup list --context {}`.",
+            world.context
+        ))
+    };
+    if wanted == "newest" {
+        let show = Show {
+            context: Some(world.context.clone()),
+            ..Show::default()
+        };
+        let newest = repository.newest(&show).await?;
+        return newest.ok_or_else(|| {
+            none(format!(
+                "context `{}` has no usable backup in `{}`",
+                world.context,
+                repository.place()
+            ))
+        });
+    }
+    if let Ok(id) = wanted.parse::<BackupId>() {
+        return repository.show(&id).await;
+    }
+    let mut fitting: Vec<Backup> = repository.list().await?;
+    fitting.retain(|b| {
+        let label = b
+            .contents
+            .as_ref()
+            .is_some_and(|c| c.labels.iter().any(|l| l == wanted));
+        label || (wanted.len() >= 4 && b.id.as_str().starts_with(wanted))
+    });
+    match fitting.len() {
+        0 => Err(none(format!("no backup is called `{wanted}`"))),
+        1 => Ok(fitting.remove(0)),
+        n => Err(none(format!("`{wanted}` could be any of {n} backups"))),
+    }
+}

@@ -1,0 +1,527 @@
+//! The world that steps work on: one context, its targets with their secrets resolved, and where state lies.
+//!
+//! A world is made once per command from a [`config::Context`]; steps read it and hold nothing of their own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::config::pins::{PinState, PinStore};
+use crate::config::{self, Environment};
+use crate::consent::Tier;
+use crate::engine::runs::Runs;
+use crate::error::{Context as _, Error, Result};
+use crate::identity::{Identity, Store};
+use crate::providers::{neo4j, postgres, redis};
+use crate::reasons;
+use crate::repository::{LocalStore, Repository};
+use crate::secret::Secret;
+use crate::sign::{PublicKey, SigningKey};
+use crate::wait::Deadline;
+
+reasons! {
+    /// The context does not say.
+    NOT_CONFIGURED = "context.not-configured", Usage,
+        "The context has no such target or setting. The message names the section; `docs/CONFIG.md` shows what goes into it.";
+    /// Another target than the pinned one.
+    WRONG_TARGET = "context.wrong-target", Refused,
+        "The target that answers is not the one that was pinned: its name leads somewhere else, it was restored or cloned, or ports were \
+         swapped. Nothing was changed. If it is right, `summitctl context pin --replace` records it anew.";
+}
+
+/// How long a look at an identity may take.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Where journals, leases and pins lie.
+#[derive(Debug, Clone)]
+pub struct StateDir(pub PathBuf);
+
+impl StateDir {
+    /// The runs.
+    pub fn runs(&self) -> Runs {
+        Runs::at(self.0.join("runs"))
+    }
+    /// The folder of the file leases.
+    pub fn leases(&self) -> PathBuf {
+        self.0.join("leases")
+    }
+    /// Scratch servers and other plaintext, wiped at the next start.
+    pub fn scratch(&self) -> PathBuf {
+        self.0.join("scratch")
+    }
+}
+
+/// The gateway, ready to be probed.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// Its address.
+    pub url: String,
+    /// The UI's address.
+    pub ui_url: Option<String>,
+    /// Paths of its endpoints.
+    pub paths: Paths,
+    /// The path of `/graphql`.
+    pub graphql: String,
+    /// The path of the queues' health, if it is served.
+    pub queues: Option<String>,
+    /// A bearer token.
+    pub token: Option<Secret>,
+    /// PEM certificates to trust besides the system's.
+    pub ca: Option<Vec<u8>>,
+}
+
+/// Paths of the health contract.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// Liveness.
+    pub live: String,
+    /// Liveness under its other name.
+    pub live_alias: String,
+    /// The dependencies.
+    pub detailed: String,
+    /// Readiness.
+    pub ready: String,
+}
+
+impl Gateway {
+    /// The address of a path.
+    pub fn at(&self, path: &str) -> String {
+        format!(
+            "{}/{}",
+            self.url.trim_end_matches('/'),
+            path.trim_start_matches('/')
+        )
+    }
+}
+
+/// The repository and its keys.
+#[derive(Clone)]
+pub struct RepositorySettings {
+    /// Its folder.
+    pub path: PathBuf,
+    /// The repository secret: needed to write and to show names.
+    pub secret: Option<Secret>,
+    /// An operator's age identity: needed to read.
+    pub identity: Option<Secret>,
+    /// This host's signing key.
+    pub signing_key: Option<SigningKey>,
+    /// Public keys to trust, as files or PEM.
+    pub trusted: Vec<PublicKey>,
+}
+
+/// Where evidence goes and who signs it.
+#[derive(Clone)]
+pub struct EvidenceSettings {
+    /// The folder of the logs.
+    pub dir: PathBuf,
+    /// The signer.
+    pub key: SigningKey,
+}
+
+/// What one look at a store saw.
+pub struct Seen {
+    /// The server's version.
+    pub version: String,
+    /// How long the query took.
+    pub latency: Duration,
+    /// More facts.
+    pub facts: Map<String, Value>,
+}
+
+/// One context, resolved.
+pub struct World {
+    /// The context's name.
+    pub context: String,
+    /// Its tier.
+    pub tier: Tier,
+    /// Its platform.
+    pub platform: Option<String>,
+    /// The Postgres target.
+    pub postgres: Option<postgres::Target>,
+    /// The database from which databases are renamed and created.
+    pub maintenance_database: String,
+    /// The Neo4j target.
+    pub neo4j: Option<neo4j::Target>,
+    /// The Redis target.
+    pub redis: Option<redis::Target>,
+    /// The gateway.
+    pub gateway: Option<Gateway>,
+    /// The data-plane probe.
+    pub data_plane: Option<config::DataPlane>,
+    /// Prometheus's address.
+    pub prometheus: Option<String>,
+    /// The context as it is configured.
+    pub settings: config::Context,
+    /// The repository.
+    pub repository: Option<RepositorySettings>,
+    /// Evidence; absent without a signing key.
+    pub evidence: Option<EvidenceSettings>,
+    /// The policy.
+    pub policy: config::Policy,
+    /// The environment and `.env` checks of the configuration use it.
+    pub environment: Environment,
+    /// Where state lies.
+    pub state: StateDir,
+    /// How many streams may run side by side.
+    pub jobs: usize,
+}
+
+impl World {
+    /// Resolves a context: connection strings, secrets, keys. Nothing is connected to.
+    pub async fn resolve(
+        context: &config::Context,
+        environment: &Environment,
+        state: StateDir,
+        evidence_dir: Option<PathBuf>,
+        jobs: usize,
+    ) -> Result<World> {
+        let postgres = match &context.postgres {
+            Some(settings) => {
+                let at = settings.endpoint.resolve("postgres", environment).await?;
+                Some(postgres::Target::parse(
+                    &at.url,
+                    at.user.as_deref(),
+                    at.password,
+                )?)
+            }
+            None => None,
+        };
+        let neo4j = match &context.neo4j {
+            Some(settings) => {
+                let at = settings.endpoint.resolve("neo4j", environment).await?;
+                let mut target = neo4j::Target::parse(&at.url, at.user.as_deref(), at.password)?;
+                if let Some(database) = &settings.database {
+                    target.database = Some(database.value.clone());
+                }
+                Some(target)
+            }
+            None => None,
+        };
+        let redis = match &context.redis {
+            Some(settings) => {
+                let at = settings.endpoint.resolve("redis", environment).await?;
+                Some(redis::Target::parse(
+                    &at.url,
+                    at.user.as_deref(),
+                    at.password,
+                )?)
+            }
+            None => None,
+        };
+        let maintenance_database = context
+            .postgres
+            .as_ref()
+            .map_or("postgres".to_owned(), |p| {
+                p.maintenance_database.value.clone()
+            });
+        Ok(World {
+            context: context.name.clone(),
+            tier: context.tier.value,
+            platform: Some(context.platform.value.clone()),
+            postgres,
+            maintenance_database,
+            neo4j,
+            redis,
+            gateway: gateway(context, environment).await?,
+            data_plane: context.data_plane.clone(),
+            prometheus: context.prometheus.as_ref().map(|p| p.value.clone()),
+            settings: context.clone(),
+            repository: repository(context, environment).await?,
+            evidence: evidence(context, environment, evidence_dir, &state).await?,
+            policy: context.policy.clone(),
+            environment: environment.clone(),
+            state,
+            jobs,
+        })
+    }
+
+    /// Whether the context has this store.
+    pub fn has(&self, store: Store) -> bool {
+        match store {
+            Store::Postgres => self.postgres.is_some(),
+            Store::Neo4j => self.neo4j.is_some(),
+            Store::Redis => self.redis.is_some(),
+        }
+    }
+
+    /// The stores the context has, or those asked for; one that is asked for and missing is an error.
+    pub fn stores(&self, wanted: &[Store]) -> Result<Vec<Store>> {
+        if wanted.is_empty() {
+            return Ok(Store::ALL.into_iter().filter(|s| self.has(*s)).collect());
+        }
+        if let Some(missing) = wanted.iter().find(|s| !self.has(**s)) {
+            return Err(self.lacks(missing.name()));
+        }
+        Ok(Store::ALL
+            .into_iter()
+            .filter(|s| wanted.contains(s))
+            .collect())
+    }
+
+    /// The error for a section that the context does not have.
+    pub fn lacks(&self, section: &str) -> Error {
+        Error::new(&NOT_CONFIGURED, format!("context `{}` has no `{section}` section", self.context))
+            .hint(format!("Add `[contexts.{}.{section}]` to summitctl.toml; `summitctl context show` shows what there is.", self.context))
+    }
+
+    /// The Postgres target, or an error that says it is missing.
+    pub fn postgres(&self) -> Result<&postgres::Target> {
+        self.postgres.as_ref().ok_or_else(|| self.lacks("postgres"))
+    }
+
+    /// The Neo4j target, or an error that says it is missing.
+    pub fn neo4j(&self) -> Result<&neo4j::Target> {
+        self.neo4j.as_ref().ok_or_else(|| self.lacks("neo4j"))
+    }
+
+    /// The Redis target, or an error that says it is missing.
+    pub fn redis(&self) -> Result<&redis::Target> {
+        self.redis.as_ref().ok_or_else(|| self.lacks("redis"))
+    }
+
+    /// Asks a store directly.
+    pub async fn ping(&self, store: Store, deadline: Deadline) -> Result<Seen> {
+        match store {
+            Store::Postgres => postgres::ping(self.postgres()?, deadline)
+                .await
+                .map(|h| seen(h.version, h.latency, h.facts)),
+            Store::Neo4j => neo4j::ping(self.neo4j()?, deadline)
+                .await
+                .map(|h| seen(h.version, h.latency, h.facts)),
+            Store::Redis => redis::ping(self.redis()?, deadline)
+                .await
+                .map(|h| seen(h.version, h.latency, h.facts)),
+        }
+    }
+
+    /// What a store is, as it says now.
+    pub async fn identify(&self, store: Store) -> Result<Identity> {
+        let work = async {
+            match store {
+                Store::Postgres => postgres::identify(self.postgres()?).await,
+                Store::Neo4j => neo4j::identify(self.neo4j()?).await,
+                Store::Redis => redis::identify(self.redis()?).await,
+            }
+        };
+        Deadline::after(LOOK)
+            .run(&format!("looking at {store}"), work)
+            .await
+    }
+
+    /// What the stores are, side by side.
+    pub async fn identities(&self, stores: &[Store]) -> Result<Vec<Identity>> {
+        let looks = stores.iter().map(|store| self.identify(*store));
+        futures_util::future::join_all(looks)
+            .await
+            .into_iter()
+            .collect()
+    }
+
+    /// Plants the marker that tells a target from its empty twin.
+    pub async fn plant_marker(&self, store: Store, marker: &str) -> Result<()> {
+        match store {
+            Store::Postgres => postgres::plant_marker(self.postgres()?, marker).await,
+            Store::Neo4j => neo4j::plant_marker(self.neo4j()?, marker).await,
+            Store::Redis => redis::plant_marker(self.redis()?, marker).await,
+        }
+    }
+
+    /// The pins of the context.
+    pub fn pins(&self) -> Result<PinStore> {
+        PinStore::load(&self.state.0, &self.context)
+    }
+
+    /// Compares a target with its pin; an unpinned one is an error here.
+    pub async fn require_pinned(&self, store: Store) -> Result<Identity> {
+        let seen = self.identify(store).await?;
+        match self.pins()?.compare(&seen) {
+            PinState::Same => Ok(seen),
+            PinState::Unpinned => Err(Error::new(
+                &WRONG_TARGET,
+                format!(
+                    "the {store} target of context `{}` is not pinned",
+                    self.context
+                ),
+            )
+            .hint(format!(
+                "Pin it with `summitctl context pin --context {}`.",
+                self.context
+            ))),
+            PinState::Different(differences) => Err(self.wrong_target(store, &differences)),
+        }
+    }
+
+    /// The error for a target that is not the pinned one.
+    pub fn wrong_target(&self, store: Store, differences: &[crate::identity::Difference]) -> Error {
+        let shown: Vec<String> = differences
+            .iter()
+            .map(|d| {
+                let word = |v: &Option<String>| {
+                    v.as_ref().map_or("absent".to_owned(), |v| format!("`{v}`"))
+                };
+                format!(
+                    "{} was {} and is {}",
+                    d.fact,
+                    word(&d.pinned),
+                    word(&d.seen)
+                )
+            })
+            .collect();
+        Error::new(&WRONG_TARGET, format!("the {store} target of context `{}` is not the pinned one", self.context))
+            .caused_by(shown.join("; "))
+            .hint(format!(
+                "Find out why. If it is right after all, record it with `summitctl context pin --replace --context {}`.",
+                self.context
+            ))
+    }
+
+    /// Opens the repository for writing and showing; for reading, see [`World::readable_repository`].
+    pub async fn repository(&self) -> Result<Repository> {
+        let settings = self
+            .repository
+            .as_ref()
+            .ok_or_else(|| self.lacks("repository"))?;
+        let store = Arc::new(LocalStore::new(&settings.path));
+        let repository = Repository::open(store, settings.secret.as_ref()).await?;
+        Ok(repository.trusting(&settings.trusted))
+    }
+
+    /// Opens the repository with an operator's identity.
+    pub async fn readable_repository(&self) -> Result<Repository> {
+        let settings = self
+            .repository
+            .as_ref()
+            .ok_or_else(|| self.lacks("repository"))?;
+        let identity = settings.identity.as_ref().ok_or_else(|| {
+            Error::new(&NOT_CONFIGURED, format!("context `{}` has no `repository.identity`", self.context))
+                .hint("Reading a backup needs an operator's age identity: set `identity = \"file:…\"` in the repository section.")
+        })?;
+        self.repository().await?.unlock(identity).await
+    }
+
+    /// This host's key for manifests and verification records.
+    pub fn signing_key(&self) -> Result<&SigningKey> {
+        let settings = self
+            .repository
+            .as_ref()
+            .ok_or_else(|| self.lacks("repository"))?;
+        settings.signing_key.as_ref().ok_or_else(|| {
+            Error::new(&NOT_CONFIGURED, format!("context `{}` has no `repository.signing-key`", self.context))
+                .hint("Make one with `summitctl evidence keygen KEYFILE` and set `signing-key = \"file:KEYFILE\"` in the repository section.")
+        })
+    }
+}
+
+fn seen(
+    version: String,
+    latency: Duration,
+    facts: impl IntoIterator<Item = (String, Value)>,
+) -> Seen {
+    Seen {
+        version,
+        latency,
+        facts: facts.into_iter().collect(),
+    }
+}
+
+async fn gateway(context: &config::Context, environment: &Environment) -> Result<Option<Gateway>> {
+    let Some(settings) = &context.gateway else {
+        return Ok(None);
+    };
+    let token = match &settings.token {
+        Some(token) => Some(token.value.resolve(environment).await?),
+        None => None,
+    };
+    let ca = match &settings.tls_ca {
+        Some(path) => Some(read(&path.value)?),
+        None => None,
+    };
+    Ok(Some(Gateway {
+        url: settings.url.value.clone(),
+        ui_url: settings.ui_url.as_ref().map(|u| u.value.clone()),
+        paths: Paths {
+            live: settings.live.value.clone(),
+            live_alias: settings.live_alias.value.clone(),
+            detailed: settings.detailed.value.clone(),
+            ready: settings.ready.value.clone(),
+        },
+        graphql: settings.graphql.value.clone(),
+        queues: settings.queues.as_ref().map(|q| q.value.clone()),
+        token,
+        ca,
+    }))
+}
+
+async fn repository(
+    context: &config::Context,
+    environment: &Environment,
+) -> Result<Option<RepositorySettings>> {
+    let Some(settings) = &context.repository else {
+        return Ok(None);
+    };
+    let mut resolved = RepositorySettings {
+        path: settings.path.value.clone(),
+        secret: None,
+        identity: None,
+        signing_key: None,
+        trusted: Vec::new(),
+    };
+    if let Some(secret) = &settings.secret {
+        resolved.secret = Some(
+            secret
+                .value
+                .resolve(environment)
+                .await
+                .context(|| "the repository secret is missing".into())?,
+        );
+    }
+    // A backup host has no identity; a reference that leads nowhere only matters to a command that reads.
+    if let Some(identity) = &settings.identity {
+        resolved.identity = identity.value.resolve(environment).await.ok();
+    }
+    if let Some(key) = &settings.signing_key {
+        let pem = key
+            .value
+            .resolve(environment)
+            .await
+            .context(|| "the repository's signing key is missing".into())?;
+        let key = SigningKey::from_pem(&pem)?;
+        resolved.trusted.push(key.public());
+        resolved.signing_key = Some(key);
+    }
+    for key in &settings.trusted_keys {
+        let text = String::from_utf8_lossy(&read(Path::new(&key.value))?).into_owned();
+        resolved.trusted.push(PublicKey::from_pem(&text)?);
+    }
+    Ok(Some(resolved))
+}
+
+async fn evidence(
+    context: &config::Context,
+    environment: &Environment,
+    dir: Option<PathBuf>,
+    state: &StateDir,
+) -> Result<Option<EvidenceSettings>> {
+    let Some(key) = &context.evidence.signing_key else {
+        return Ok(None);
+    };
+    let pem = key
+        .value
+        .resolve(environment)
+        .await
+        .context(|| "the evidence's signing key is missing".into())?;
+    let configured = context.evidence.dir.as_ref().map(|d| d.value.clone());
+    let dir = dir
+        .or(configured)
+        .unwrap_or_else(|| state.0.join("evidence"));
+    Ok(Some(EvidenceSettings {
+        dir,
+        key: SigningKey::from_pem(&pem)?,
+    }))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| Error::io("read", path, e))
+}
