@@ -3,6 +3,7 @@
 
 pub mod capture;
 pub mod check;
+pub mod cli;
 pub mod config;
 pub mod consent;
 pub mod engine;
@@ -20,5 +21,6 @@ pub mod runbook;
 pub mod sandbox;
 pub mod secret;
 pub mod sign;
+pub mod steps;
 pub mod time;
 pub mod wait;

@@ -1,3 +1,10 @@
-//! What the commands do, above the steps and below the terminal: one file per operation, no printing.
+//! The operations: what a command or a schedule asks for, as steps for the engine, and the one way they are executed.
 
+pub mod backup;
+pub mod doctor;
+pub mod execute;
 pub mod explain;
+pub mod findings;
+pub mod runbook_run;
+pub mod sandbox;
+pub mod status;

@@ -1,0 +1,169 @@
+//! The command line: the only layer that knows clap, the terminal, colour, prompts and the process environment.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::consent::Flags;
+use crate::error::Result;
+use crate::event::Events;
+use crate::evidence::Timeline;
+use crate::exit::Exit;
+use crate::wait::Cancel;
+
+pub mod args;
+mod commands;
+mod listen;
+mod output;
+mod prompt;
+mod signals;
+
+use args::{Cli, Command, Format, Globals};
+use output::{Answer, Output};
+use prompt::Terminal;
+
+/// Everything a command needs to know of the invocation.
+pub(crate) struct Session {
+    globals: Globals,
+    output: Output,
+    events: Events,
+    timeline: Timeline,
+    cancel: Cancel,
+}
+
+impl Session {
+    /// The folder of journals, leases and pins.
+    fn state_dir(&self) -> PathBuf {
+        if let Some(dir) = &self.globals.state_dir {
+            return dir.clone();
+        }
+        if rustix::process::geteuid().is_root() {
+            return PathBuf::from("/var/lib/summitctl");
+        }
+        let home = |name: &str| {
+            std::env::var_os(name)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
+        let state = home("XDG_STATE_HOME").or_else(|| home("HOME").map(|h| h.join(".local/state")));
+        state.unwrap_or_else(std::env::temp_dir).join("summitctl")
+    }
+
+    /// The sandbox's folder.
+    fn sandbox_dir(&self) -> PathBuf {
+        self.globals
+            .sandbox_dir
+            .clone()
+            .unwrap_or_else(|| self.state_dir().join("sandbox"))
+    }
+
+    /// The consent flags of this invocation.
+    fn flags(&self) -> Flags {
+        Flags {
+            yes: self.globals.yes,
+            confirm: self.globals.confirm.clone(),
+            plan: self.globals.plan.clone(),
+            standing: None,
+        }
+    }
+
+    fn terminal(&self) -> Terminal {
+        Terminal::new(self.globals.no_input)
+    }
+}
+
+/// Parses the command line, carries it out, and says how it ended.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => return usage(&e),
+    };
+    let command = cli.command.words();
+    let output = Output::new(cli.globals.output);
+    panic_hook();
+    match start(cli, command, output) {
+        Ok(exit) => exit.into(),
+        Err(error) => output.error(command, &error).into(),
+    }
+}
+
+fn start(cli: Cli, command: &'static str, output: Output) -> Result<Exit> {
+    let timeline = Timeline::default();
+    let events = listen::events(
+        cli.globals.events.as_deref(),
+        quiet(&cli.command),
+        cli.globals.verbose,
+        &timeline,
+    )?;
+    let session = Session {
+        globals: cli.globals,
+        output,
+        events,
+        timeline,
+        cancel: Cancel::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime =
+        runtime.map_err(|e| crate::error::Error::bug("the runtime does not start").caused_by(e))?;
+    let answer: Result<Answer> = runtime.block_on(async {
+        signals::watch(&session);
+        commands::dispatch(&session, cli.command).await
+    });
+    // Work that was abandoned by a second Ctrl-C must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    Ok(session.output.answer(command, &answer?))
+}
+
+/// Commands whose result is the only thing anybody wants to see.
+fn quiet(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Explain(_) | Command::Completions(_) | Command::Man(_) | Command::Schemas(_)
+    )
+}
+
+/// Help and version go to stdout with 0; a wrong command line is exit code 2, also as JSON if that was asked for.
+fn usage(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    let fine = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    if fine {
+        let _ = error.print();
+        return Exit::Ok.into();
+    }
+    let json = std::env::args().any(|a| a == "--output=json" || a == "-ojson")
+        || std::env::args()
+            .collect::<Vec<_>>()
+            .windows(2)
+            .any(|w| (w[0] == "--output" || w[0] == "-o") && w[1] == "json");
+    if json {
+        let text = error.render().to_string();
+        let message = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned();
+        return Output::new(Format::Json)
+            .error("", &crate::error::Error::input(message))
+            .into();
+    }
+    let _ = error.print();
+    Exit::Usage.into()
+}
+
+/// A panic is a bug: its message is masked, and the exit code says so.
+fn panic_hook() {
+    std::panic::set_hook(Box::new(|info| {
+        let text = format!(
+            "error: this is a bug in summitctl: {info}\n  hint: Please report it; the journal is kept."
+        );
+        Output::new(Format::Human).say(&text);
+        std::process::exit(i32::from(Exit::Bug.code()));
+    }));
+}

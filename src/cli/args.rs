@@ -1,0 +1,580 @@
+//! The command line: every command, flag and environment variable, in the order `--help` shows them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::identity::Store;
+use crate::time::Span;
+
+/// The operator's runbook and ops toolbox.
+///
+/// Smoke tests, verified backups and restores, DR drills and signed gate evidence. Nothing is reported that was not
+/// measured; nothing is changed that was not planned, shown and consented to.
+#[derive(Debug, Parser)]
+#[command(
+    name = "summitctl",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "New here? `summitctl golden-path` shows the whole of it on a throw-away sandbox."
+)]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How results are written to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables and sentences.
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+/// Flags that every command takes. The consent flags have no environment variables, on purpose.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// Context to work on; `env` is made of the process environment
+    #[arg(
+        long,
+        short = 'c',
+        global = true,
+        env = "SUMMITCTL_CONTEXT",
+        value_name = "NAME"
+    )]
+    pub context: Option<String>,
+    /// Configuration file [default: summitctl.toml here or above, then in the user's configuration folder]
+    #[arg(long, global = true, env = "SUMMITCTL_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How results are written to stdout
+    #[arg(
+        long,
+        short = 'o',
+        global = true,
+        env = "SUMMITCTL_OUTPUT",
+        value_enum,
+        default_value = "human"
+    )]
+    pub output: Format,
+    /// Write every event as a JSON line to a file, or to stderr with `-`
+    #[arg(long, global = true, env = "SUMMITCTL_EVENTS", value_name = "FILE")]
+    pub events: Option<String>,
+    /// Never ask; refuse what would need an answer
+    #[arg(long, global = true, env = "SUMMITCTL_NO_INPUT")]
+    pub no_input: bool,
+    /// Consent to a change without being asked
+    #[arg(long, short = 'y', global = true)]
+    pub yes: bool,
+    /// Consent to a destructive act by naming the context
+    #[arg(long, global = true, value_name = "CONTEXT")]
+    pub confirm: Option<String>,
+    /// Show the plan and its digest, and do nothing
+    #[arg(long, global = true)]
+    pub plan_only: bool,
+    /// Apply exactly the plan with this digest, or refuse
+    #[arg(long, global = true, value_name = "DIGEST")]
+    pub plan: Option<String>,
+    /// How many steps and streams may run side by side
+    #[arg(long, short = 'j', global = true, env = "SUMMITCTL_JOBS", value_name = "N", default_value_t = default_jobs())]
+    pub jobs: usize,
+    /// Give up after this long, as in `90s` or `15m`
+    #[arg(long, global = true, env = "SUMMITCTL_TIMEOUT", value_name = "SPAN")]
+    pub timeout: Option<Span>,
+    /// Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]
+    #[arg(long, global = true, env = "SUMMITCTL_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Folder of the sandbox [default: sandbox under the state folder]
+    #[arg(long, global = true, env = "SUMMITCTL_SANDBOX_DIR", value_name = "DIR")]
+    pub sandbox_dir: Option<PathBuf>,
+    /// Folder of signed evidence [default: the context's, else evidence under the state folder]
+    #[arg(
+        long,
+        global = true,
+        env = "SUMMITCTL_EVIDENCE_DIR",
+        value_name = "DIR"
+    )]
+    pub evidence_dir: Option<PathBuf>,
+    /// Say more; twice for every event
+    #[arg(long, short = 'v', global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 8))
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write summitctl.toml from the environment, asking nothing it can find out
+    Init(InitArgs),
+    /// Look at tools, versions, reachability, permissions, keys, disk and clock, and say what mends each finding
+    Doctor(DoctorArgs),
+    /// One screen: health, backup age vs RPO, last drill vs RTO, locks, leases, open runs
+    Status,
+    /// The handbook's variables: present, strong, consistent
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Named sets of targets
+    #[command(subcommand)]
+    Context(ContextCommand),
+    /// Parallel health and data-plane probes until a deadline
+    Smoke(SmokeArgs),
+    /// Verified backups of Postgres, Neo4j and Redis
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Bring a backup back: beside the live data, verified, then swapped in
+    Restore(RestoreArgs),
+    /// DR drills: the newest backup, the real key, scratch servers, every row compared
+    #[command(subcommand)]
+    Drill(DrillCommand),
+    /// Go or no-go, from measurements
+    #[command(subcommand)]
+    Gate(GateCommand),
+    /// Signed records of what was done and seen
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
+    /// Procedures that a person can read and the program can run
+    #[command(subcommand)]
+    Runbook(RunbookCommand),
+    /// Journalled runs of changing commands
+    #[command(subcommand)]
+    Run(RunCommand),
+    /// Who holds which target
+    #[command(subcommand)]
+    Lease(LeaseCommand),
+    /// The guided first day, on a throw-away sandbox
+    GoldenPath(GoldenPathArgs),
+    /// A throw-away stack of real servers to practise on
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
+    /// What an exit code, a reason, a step kind or a handbook script means here
+    Explain(ExplainArgs),
+    /// Shell completions on stdout
+    Completions(CompletionsArgs),
+    /// Manual pages into a folder
+    Man(ManArgs),
+    /// JSON schemas of every command's output, into a folder
+    Schemas(ManArgs),
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Where to write it; `-` for stdout
+    #[arg(value_name = "FILE", default_value = "summitctl.toml")]
+    pub file: String,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {}
+
+/// `config …`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check the handbook's variables; values are never shown
+    Check(ConfigCheckArgs),
+    /// Show every setting of the context and where it came from
+    Show,
+}
+
+/// Arguments of `config check`.
+#[derive(Debug, Args)]
+pub struct ConfigCheckArgs {
+    /// Read the variables from this .env file instead of the process environment
+    #[arg(long, value_name = "FILE", conflicts_with = "compose")]
+    pub env_file: Option<PathBuf>,
+    /// Read the variables of a service from this Compose file
+    #[arg(long, value_name = "FILE")]
+    pub compose: Option<PathBuf>,
+    /// The Compose service
+    #[arg(long, value_name = "NAME", requires = "compose")]
+    pub service: Option<String>,
+    /// Judge as for this tier [default: the context's]
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<String>,
+    /// The host clients reach the platform at, to compare origins and redirects with
+    #[arg(long, value_name = "HOST")]
+    pub ingress_host: Option<String>,
+}
+
+/// `context …`
+#[derive(Debug, Subcommand)]
+pub enum ContextCommand {
+    /// All contexts, and which one is used by default
+    List,
+    /// The context in full; secrets by reference only
+    Show,
+    /// Make a context the default of this machine
+    Use {
+        /// The context's name
+        name: String,
+    },
+    /// Record what the context's targets are, so that no other is ever changed
+    Pin {
+        /// Replace an earlier pin
+        #[arg(long)]
+        replace: bool,
+    },
+}
+
+/// Arguments of `smoke`.
+#[derive(Debug, Args)]
+pub struct SmokeArgs {
+    /// Keep trying until everything passes or this long has gone by
+    #[arg(long, value_name = "SPAN")]
+    pub wait: Option<Span>,
+    /// Also write through the platform, read back from the stores, and remove
+    #[arg(long)]
+    pub data_plane: bool,
+}
+
+/// `backup …`
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Capture the stores into the repository
+    Create(BackupCreateArgs),
+    /// Backups, newest first, with what was verified
+    List,
+    /// One backup in full
+    Show(BackupName),
+    /// Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared
+    Verify(BackupVerifyArgs),
+}
+
+/// Arguments of `backup create`.
+#[derive(Debug, Args)]
+pub struct BackupCreateArgs {
+    /// Only these stores
+    #[arg(long, value_delimiter = ',', value_name = "STORE")]
+    pub stores: Vec<Store>,
+    /// A label to find it by
+    #[arg(long, value_name = "TEXT")]
+    pub label: Vec<String>,
+}
+
+/// Names a backup.
+#[derive(Debug, Args)]
+pub struct BackupName {
+    /// Its id, a unique beginning of it, a label, or `newest`
+    #[arg(default_value = "newest", value_name = "BACKUP")]
+    pub backup: String,
+}
+
+/// Arguments of `backup verify`.
+#[derive(Debug, Args)]
+pub struct BackupVerifyArgs {
+    /// Which backup
+    #[command(flatten)]
+    pub name: BackupName,
+    /// How far to go
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub level: u8,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// Which backup
+    #[command(flatten)]
+    pub name: BackupName,
+    /// Only these stores
+    #[arg(long, value_delimiter = ',', value_name = "STORE")]
+    pub stores: Vec<Store>,
+    /// Restore without saving the present state first; says why
+    #[arg(long, value_name = "REASON")]
+    pub without_safety_backup: Option<String>,
+    /// Take the last in-place restore back
+    #[arg(long, conflicts_with_all = ["stores", "without_safety_backup"])]
+    pub undo: bool,
+}
+
+/// `drill …`
+#[derive(Debug, Subcommand)]
+pub enum DrillCommand {
+    /// Restore the newest backup to scratch servers and compare every row
+    Run(BackupName),
+    /// Earlier drills, from the evidence
+    History,
+}
+
+/// `gate …`
+#[derive(Debug, Subcommand)]
+pub enum GateCommand {
+    /// Evaluate every check of the gate
+    Run(GateArgs),
+}
+
+/// Arguments of `gate run`.
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    /// The commit that is to be released
+    #[arg(long, value_name = "SHA")]
+    pub commit: Option<String>,
+}
+
+/// `evidence …`
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// All records
+    List,
+    /// One run's record
+    Show(EvidenceShowArgs),
+    /// Check every signature and chain, offline
+    Verify(EvidenceVerifyArgs),
+    /// Copy one run's records to a folder that verifies on its own
+    Export(EvidenceExportArgs),
+    /// Make a signing key
+    Keygen {
+        /// Where the private key goes; the public one lies beside it with `.pub`
+        file: PathBuf,
+    },
+}
+
+/// How evidence is rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rendering {
+    /// Sentences for the terminal.
+    Text,
+    /// Markdown.
+    Markdown,
+    /// JUnit XML.
+    Junit,
+    /// One self-contained page.
+    Html,
+}
+
+/// Arguments of `evidence show`.
+#[derive(Debug, Args)]
+pub struct EvidenceShowArgs {
+    /// The run's id, a unique beginning of it, or `newest`
+    #[arg(default_value = "newest")]
+    pub run: String,
+    /// How to render it
+    #[arg(long, value_enum, default_value = "markdown")]
+    pub format: Rendering,
+    /// Write it to this file instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// Arguments of `evidence verify`.
+#[derive(Debug, Args)]
+pub struct EvidenceVerifyArgs {
+    /// The evidence folder, an exported folder or one envelope [default: the context's evidence]
+    pub path: Option<PathBuf>,
+    /// Public keys to trust: files or folders [default: the context's]
+    #[arg(long, value_name = "FILE")]
+    pub trusted_key: Vec<PathBuf>,
+    /// The head that somebody else kept, as SEQ:DIGEST
+    #[arg(long, value_name = "SEQ:DIGEST")]
+    pub expect_head: Option<String>,
+}
+
+/// Arguments of `evidence export`.
+#[derive(Debug, Args)]
+pub struct EvidenceExportArgs {
+    /// The run's id or a unique beginning of it
+    pub run: String,
+    /// The folder to write
+    pub folder: PathBuf,
+}
+
+/// `runbook …`
+#[derive(Debug, Subcommand)]
+pub enum RunbookCommand {
+    /// Built-in and local runbooks
+    List,
+    /// The runbook's text
+    Show(RunbookName),
+    /// Problems with their place in the file
+    Lint {
+        /// A file, or the name of a built-in runbook [default: all]
+        runbook: Option<String>,
+    },
+    /// What it would do
+    Plan(RunbookRunArgs),
+    /// Do it
+    Run(RunbookRunArgs),
+    /// A new runbook to start from, on stdout
+    New {
+        /// Its name
+        name: String,
+    },
+}
+
+/// Names a runbook.
+#[derive(Debug, Args)]
+pub struct RunbookName {
+    /// A file, or the name of a built-in runbook such as `summit/golden-path`
+    pub runbook: String,
+}
+
+/// Arguments of `runbook run` and `runbook plan`.
+#[derive(Debug, Args)]
+pub struct RunbookRunArgs {
+    /// Which one
+    #[command(flatten)]
+    pub name: RunbookName,
+    /// A parameter
+    #[arg(long, short = 'p', value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+}
+
+/// `run …`
+#[derive(Debug, Subcommand)]
+pub enum RunCommand {
+    /// Runs, newest first
+    List,
+    /// One run: its steps and what they saw
+    Show(RunName),
+    /// Go on where it stopped
+    Resume(RunName),
+    /// Take back what it did, and end it
+    Abort(RunName),
+}
+
+/// Names a run.
+#[derive(Debug, Args)]
+pub struct RunName {
+    /// The run's id [default: the newest that can be resumed]
+    pub run: Option<String>,
+}
+
+/// `lease …`
+#[derive(Debug, Subcommand)]
+pub enum LeaseCommand {
+    /// Every lease and its holder
+    Show,
+    /// Remove a lease whose holder is known to be dead
+    Break {
+        /// Its name
+        name: String,
+    },
+}
+
+/// Arguments of `golden-path`.
+#[derive(Debug, Args)]
+pub struct GoldenPathArgs {
+    /// Leave the sandbox running afterwards
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// `sandbox …`
+#[derive(Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// Start it, or what is missing of it
+    Up,
+    /// What runs where
+    Status,
+    /// Break something, to practise
+    Break {
+        /// What to break: postgres, redis, neo4j, migration-lock, stale-backup
+        fault: String,
+    },
+    /// Mend it again
+    Mend {
+        /// What to mend [default: everything]
+        fault: Option<String>,
+    },
+    /// Stop it
+    Down {
+        /// Also remove its data, backups and evidence
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Serve the stand-in platform in the foreground
+    #[command(hide = true)]
+    ServePlatform {
+        /// Its configuration
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// An exit code, a reason code, a step kind, a finding, or a handbook script
+    pub topic: String,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man` and `schemas`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The folder to write into
+    pub folder: PathBuf,
+}
+
+impl Command {
+    /// The command's words, as they appear in evidence, plans and JSON.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Command::Init(_) => "init",
+            Command::Doctor(_) => "doctor",
+            Command::Status => "status",
+            Command::Config(ConfigCommand::Check(_)) => "config check",
+            Command::Config(ConfigCommand::Show) => "config show",
+            Command::Context(ContextCommand::List) => "context list",
+            Command::Context(ContextCommand::Show) => "context show",
+            Command::Context(ContextCommand::Use { .. }) => "context use",
+            Command::Context(ContextCommand::Pin { .. }) => "context pin",
+            Command::Smoke(_) => "smoke",
+            Command::Backup(BackupCommand::Create(_)) => "backup create",
+            Command::Backup(BackupCommand::List) => "backup list",
+            Command::Backup(BackupCommand::Show(_)) => "backup show",
+            Command::Backup(BackupCommand::Verify(_)) => "backup verify",
+            Command::Restore(_) => "restore",
+            Command::Drill(DrillCommand::Run(_)) => "drill run",
+            Command::Drill(DrillCommand::History) => "drill history",
+            Command::Gate(GateCommand::Run(_)) => "gate run",
+            Command::Evidence(EvidenceCommand::List) => "evidence list",
+            Command::Evidence(EvidenceCommand::Show(_)) => "evidence show",
+            Command::Evidence(EvidenceCommand::Verify(_)) => "evidence verify",
+            Command::Evidence(EvidenceCommand::Export(_)) => "evidence export",
+            Command::Evidence(EvidenceCommand::Keygen { .. }) => "evidence keygen",
+            Command::Runbook(RunbookCommand::List) => "runbook list",
+            Command::Runbook(RunbookCommand::Show(_)) => "runbook show",
+            Command::Runbook(RunbookCommand::Lint { .. }) => "runbook lint",
+            Command::Runbook(RunbookCommand::Plan(_)) => "runbook plan",
+            Command::Runbook(RunbookCommand::Run(_)) => "runbook run",
+            Command::Runbook(RunbookCommand::New { .. }) => "runbook new",
+            Command::Run(RunCommand::List) => "run list",
+            Command::Run(RunCommand::Show(_)) => "run show",
+            Command::Run(RunCommand::Resume(_)) => "run resume",
+            Command::Run(RunCommand::Abort(_)) => "run abort",
+            Command::Lease(LeaseCommand::Show) => "lease show",
+            Command::Lease(LeaseCommand::Break { .. }) => "lease break",
+            Command::GoldenPath(_) => "golden-path",
+            Command::Sandbox(SandboxCommand::Up) => "sandbox up",
+            Command::Sandbox(SandboxCommand::Status) => "sandbox status",
+            Command::Sandbox(SandboxCommand::Break { .. }) => "sandbox break",
+            Command::Sandbox(SandboxCommand::Mend { .. }) => "sandbox mend",
+            Command::Sandbox(SandboxCommand::Down { .. }) => "sandbox down",
+            Command::Sandbox(SandboxCommand::ServePlatform { .. }) => "sandbox serve-platform",
+            Command::Explain(_) => "explain",
+            Command::Completions(_) => "completions",
+            Command::Man(_) => "man",
+            Command::Schemas(_) => "schemas",
+        }
+    }
+}

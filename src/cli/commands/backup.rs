@@ -1,0 +1,427 @@
+//! `backup …`, `restore` and `drill …`.
+
+use serde_json::{Value, json};
+
+use super::{show, world};
+use crate::cli::Session;
+use crate::cli::args::{
+    BackupCommand, BackupCreateArgs, BackupName, BackupVerifyArgs, DrillCommand, RestoreArgs,
+};
+use crate::cli::listen::rate;
+use crate::cli::output::{Answer, table};
+use crate::engine::executor::RunReport;
+use crate::engine::plan::Spec;
+use crate::error::{Error, Result};
+use crate::evidence::Archive;
+use crate::exit::Exit;
+use crate::identity::Store;
+use crate::ops::backup as plans;
+use crate::ops::execute::{Executed, execute};
+use crate::repository::Backup;
+use crate::steps::drill::OPERATION;
+use crate::steps::evidence::trusted_keys;
+use crate::steps::verify::find;
+use crate::steps::world::World;
+use crate::time::{Instant, Span, human_bytes};
+
+/// `backup …`
+pub async fn backup(session: &Session, command: BackupCommand) -> Result<Answer> {
+    match command {
+        BackupCommand::Create(args) => create(session, &args).await,
+        BackupCommand::List => list(session).await,
+        BackupCommand::Show(args) => show_backup(session, &args).await,
+        BackupCommand::Verify(args) => verify(session, &args).await,
+    }
+}
+
+/// Executes a request on a world and answers with its summary.
+pub async fn carry_out(
+    session: &Session,
+    world: &World,
+    spec: Spec,
+    command: String,
+    summary: impl Fn(&RunReport) -> String,
+) -> Result<Answer> {
+    let executed = run_spec(session, world, spec, command).await?;
+    Ok(show::executed(&executed, summary))
+}
+
+/// Executes a request on a world.
+pub async fn run_spec(
+    session: &Session,
+    world: &World,
+    spec: Spec,
+    command: String,
+) -> Result<Executed> {
+    let registry = crate::steps::registry();
+    let host = world::host(session, world, &registry, command)?;
+    let output = session.output;
+    let shown = move |plan: &crate::engine::plan::Plan| output.say(&show::plan(plan));
+    execute(&host, spec, &shown, &mut session.terminal()).await
+}
+
+async fn create(session: &Session, args: &BackupCreateArgs) -> Result<Answer> {
+    let world = world::world(session).await?;
+    let spec = plans::create(&world, &args.stores, &args.label).await?;
+    carry_out(
+        session,
+        &world,
+        spec,
+        "backup create".to_owned(),
+        |report| summary_of_backup(report, ""),
+    )
+    .await
+}
+
+/// What a run captured: bytes, rows and rates by store, and the published backup.
+pub fn summary_of_backup(report: &RunReport, prefix: &str) -> String {
+    let mut text = String::new();
+    for store in Store::ALL {
+        let id = format!("{prefix}{store}");
+        let Some(step) = report
+            .steps
+            .iter()
+            .find(|s| s.id == id && s.kind == "backup.capture")
+        else {
+            continue;
+        };
+        let (bytes, rows) = (
+            step.observed["bytes"].as_u64().unwrap_or(0),
+            step.observed["rows"].as_u64().unwrap_or(0),
+        );
+        let word = step.observed["consistency"].as_str().unwrap_or("?");
+        let method = step.observed["method"].as_str().unwrap_or("?");
+        text.push_str(&format!(
+            "{:<9} {}, {rows} rows, {word} ({method})\n",
+            store.name(),
+            rate(bytes, step.seconds.unwrap_or(0.0))
+        ));
+        for line in step.observed["not-carried"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            text.push_str(&format!(
+                "          not carried: {}\n",
+                line.as_str().unwrap_or_default()
+            ));
+        }
+    }
+    if let Some(seen) = report.observed(&format!("{prefix}commit")) {
+        text.push_str(&format!(
+            "backup    {}: {} stored in {} segments, stores {} apart\n",
+            seen["backup"].as_str().unwrap_or("?"),
+            human_bytes(seen["stored-bytes"].as_u64().unwrap_or(0)),
+            seen["segments"],
+            Span(std::time::Duration::from_secs_f64(
+                seen["skew-seconds"].as_f64().unwrap_or(0.0)
+            ))
+        ));
+    }
+    text
+}
+
+fn facts(backup: &Backup) -> Value {
+    let contents = backup.contents.as_ref();
+    json!({
+        "backup": backup.id,
+        "created": backup.signed.as_ref().map(|s| s.created),
+        "from": contents.and_then(|c| c.window()).map(|w| w.0),
+        "context": contents.map(|c| c.context.clone()),
+        "labels": contents.map(|c| c.labels.clone()),
+        "stores": contents.map(|c| c.stores.iter().map(|s| s.captured.store).collect::<Vec<_>>()),
+        "plain-bytes": contents.map(|c| c.bytes()),
+        "stored-bytes": backup.signed.as_ref().map(|s| s.stored_bytes),
+        "verified-level": backup.verified_level().map(|r| r.level),
+        "verified-at": backup.verified_level().map(|r| r.to),
+        "problem": backup.problem,
+    })
+}
+
+async fn list(session: &Session) -> Result<Answer> {
+    let world = world::world(session).await?;
+    let repository = world.repository().await?;
+    let mut backups = repository.list().await?;
+    backups.reverse();
+    let rows = backups.iter().map(|backup| {
+        let contents = backup.contents.as_ref();
+        let age = contents
+            .and_then(|c| c.window())
+            .map_or("?".to_owned(), |(from, _)| {
+                Span(Instant::now().since(from)).to_string()
+            });
+        let stores = contents.map_or(String::new(), |c| {
+            c.stores
+                .iter()
+                .map(|s| s.captured.store.name())
+                .collect::<Vec<_>>()
+                .join(",")
+        });
+        let size = backup
+            .signed
+            .as_ref()
+            .map_or(String::new(), |s| human_bytes(s.stored_bytes));
+        let level = match (&backup.problem, backup.verified_level()) {
+            (Some(problem), _) => format!("✗ {}", problem.reason),
+            (None, Some(record)) => format!("✓ level {}", record.level.number()),
+            (None, None) => "? never".to_owned(),
+        };
+        vec![
+            backup.id.to_string(),
+            age,
+            stores,
+            size,
+            level,
+            contents.map_or(String::new(), |c| c.labels.join(",")),
+        ]
+    });
+    let text = if backups.is_empty() {
+        format!(
+            "No backups in {}.\n\nnext      summitctl backup create --context {}",
+            repository.place(),
+            world.context
+        )
+    } else {
+        table(
+            &["backup", "age", "stores", "stored", "verified", "labels"],
+            rows,
+        )
+    };
+    let items: Vec<Value> = backups.iter().map(facts).collect();
+    Ok(Answer::new(
+        Exit::Ok,
+        text,
+        json!({"repository": repository.place(), "backups": items}),
+    ))
+}
+
+async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
+    let world = world::world(session).await?;
+    let repository = world.repository().await?;
+    let backup = find(&world, &repository, &args.backup).await?;
+    let mut text = format!("backup    {}\n", backup.id);
+    if let Some(signed) = &backup.signed {
+        text.push_str(&format!(
+            "created   {} by summitctl {}, signed by {}\n",
+            signed.created.human(),
+            signed.tool,
+            signed.signer
+        ));
+        text.push_str(&format!(
+            "stored    {} in {} segments\nmanifest  sha256:{}\n",
+            human_bytes(signed.stored_bytes),
+            signed.segments,
+            signed.manifest_sha256
+        ));
+    }
+    if let Some(problem) = &backup.problem {
+        text.push_str(&format!("PROBLEM   {}\n", problem.message));
+    }
+    for record in &backup.verified {
+        text.push_str(&format!(
+            "verified  level {} {} at {} by key {}\n",
+            record.level.number(),
+            record.outcome.word(),
+            record.to.human(),
+            record.key
+        ));
+    }
+    if let Some(contents) = &backup.contents {
+        text.push_str(&format!(
+            "context   {}\nlabels    {}\nskew      {}\n",
+            contents.context,
+            contents.labels.join(", "),
+            Span(contents.skew())
+        ));
+        for store in &contents.stores {
+            let captured = &store.captured;
+            text.push_str(&format!(
+                "\n{} {} at {}\n  {}, from {} to {}\n",
+                captured.store,
+                captured.server_version,
+                captured.identity.short(),
+                captured.method,
+                captured.from,
+                captured.to
+            ));
+            for line in &captured.not_carried {
+                text.push_str(&format!("  not carried: {line}\n"));
+            }
+            let rows = captured.parts.iter().map(|p| {
+                vec![
+                    format!("  {}", p.name),
+                    human_bytes(p.bytes),
+                    p.fingerprint.map_or(String::new(), |f| f.rows.to_string()),
+                ]
+            });
+            text.push_str(&table(&["  part", "bytes", "rows"], rows));
+            text.push('\n');
+        }
+    }
+    let json = json!({"summary": facts(&backup), "backup": backup});
+    Ok(Answer::new(Exit::Ok, text, json))
+}
+
+async fn verify(session: &Session, args: &BackupVerifyArgs) -> Result<Answer> {
+    let world = world::world(session).await?;
+    let backup = find(&world, &world.repository().await?, &args.name.backup).await?;
+    let spec = plans::verify(&world, &backup.id, args.level).await?;
+    let command = format!("backup verify {} --level {}", backup.id, args.level);
+    carry_out(session, &world, spec, command, |report| {
+        let seen = report.observed("verify").cloned().unwrap_or_default();
+        let measured = seen["measured"].as_object().cloned().unwrap_or_default();
+        let shown: Vec<String> = measured.iter().map(|(k, v)| format!("{k} {v}")).collect();
+        format!(
+            "verified  {} to level {}: {}\n",
+            backup.id,
+            seen["level"],
+            shown.join(", ")
+        )
+    })
+    .await
+}
+
+/// `restore`
+pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
+    let world = world::world(session).await?;
+    if args.undo {
+        return Err(Error::input("`restore --undo` is not in this version")
+            .hint("The old Postgres database stays under its retired name, and the safety backup holds the rest: `summitctl backup list` shows it with the label `safety`; restore that."));
+    }
+    let repository = world.repository().await?;
+    let backup = find(&world, &repository, &args.name.backup).await?;
+    let contents = backup.contents.as_ref().ok_or_else(|| {
+        Error::input(format!(
+            "the contents of backup `{}` cannot be read",
+            backup.id
+        ))
+    })?;
+    let held: Vec<Store> = contents.stores.iter().map(|s| s.captured.store).collect();
+    let spec = plans::restore(
+        &world,
+        &backup.id,
+        &held,
+        &args.stores,
+        args.without_safety_backup.as_deref(),
+    )
+    .await?;
+    let mut command = format!("restore {}", backup.id);
+    if !args.stores.is_empty() {
+        let names: Vec<&str> = args.stores.iter().map(|s| s.name()).collect();
+        command.push_str(&format!(" --stores {}", names.join(",")));
+    }
+    if let Some(reason) = &args.without_safety_backup {
+        command.push_str(&format!(" --without-safety-backup '{reason}'"));
+    }
+    carry_out(session, &world, spec, command, |report| {
+        let mut text = format!("restored  {} from backup {}\n", report.context, backup.id);
+        text.push_str(&summary_of_backup(report, "safety-").replace("backup    ", "safety    "));
+        if let Some(seen) = report.observed("swap-postgres") {
+            text.push_str(&format!("old data  Postgres database `{}` stays until you drop it\n", seen["retired"].as_str().unwrap_or("?")));
+        }
+        text.push_str("reconnect Pools, replicas and workers of what was replaced must reconnect; restart them if they do not.\n");
+        text.push_str(&format!("next      summitctl smoke --context {}\n", report.context));
+        text
+    })
+    .await
+}
+
+/// `drill …`
+pub async fn drill(session: &Session, command: DrillCommand) -> Result<Answer> {
+    let world = world::world(session).await?;
+    match command {
+        DrillCommand::Run(args) => {
+            let backup = find(&world, &world.repository().await?, &args.backup).await?;
+            let spec = plans::drill(&world, &backup.id).await?;
+            carry_out(
+                session,
+                &world,
+                spec,
+                format!("drill run {}", backup.id),
+                |report| summary_of_drill(&world, report, "drill"),
+            )
+            .await
+        }
+        DrillCommand::History => history(&world),
+    }
+}
+
+/// The drill's phases against the policy.
+pub fn summary_of_drill(world: &World, report: &RunReport, step: &str) -> String {
+    let Some(seen) = report.observed(step) else {
+        return String::new();
+    };
+    let span = |v: &Value| {
+        Span(std::time::Duration::from_secs_f64(
+            v.as_f64().unwrap_or(0.0).max(0.0),
+        ))
+        .to_string()
+    };
+    let seconds = seen["seconds"].as_object().cloned().unwrap_or_default();
+    let phases: Vec<String> = seconds
+        .iter()
+        .filter_map(|(k, v)| Some(format!("{} {}", k.strip_prefix("phase/")?, span(v))))
+        .collect();
+    format!(
+        "drill     backup {}, {} rows restored to scratch servers and compared\n  RTO     {} of {} ({})\n  RPO     {} of {}\n",
+        seen["backup"].as_str().unwrap_or("?"),
+        seen["rows"],
+        seconds.get("rto").map_or("?".to_owned(), span),
+        world.policy.rto.value,
+        phases.join(", "),
+        seconds.get("rpo").map_or("?".to_owned(), span),
+        world.policy.rpo.value,
+    )
+}
+
+fn history(world: &World) -> Result<Answer> {
+    let settings = world
+        .evidence
+        .as_ref()
+        .ok_or_else(|| world.lacks("evidence"))?;
+    let archive = Archive::open(&settings.dir, &trusted_keys(world))?;
+    let query = crate::evidence::Query {
+        operation: Some(OPERATION),
+        context: Some(&world.context),
+        ..Default::default()
+    };
+    let mut rows = Vec::new();
+    let mut items = Vec::new();
+    for run in archive.list(&query) {
+        let closing = run.closing();
+        let number = |name: &str| {
+            closing
+                .and_then(|c| {
+                    c.predicate
+                        .facts
+                        .measurements
+                        .iter()
+                        .find(|m| m.name.as_str() == name)
+                })
+                .map(|m| m.value.0)
+        };
+        let outcome = run.outcome().map_or("never ended", |o| o.word());
+        let span = |s: Option<f64>| {
+            s.map_or("?".to_owned(), |s| {
+                Span(std::time::Duration::from_secs_f64(s.max(0.0))).to_string()
+            })
+        };
+        rows.push(vec![
+            run.id().to_string(),
+            outcome.to_owned(),
+            span(number("rto")),
+            span(number("rpo")),
+            run.start.predicate.facts.started.human(),
+        ]);
+        items.push(json!({"record": run.id().to_string(), "outcome": run.outcome(), "rto-seconds": number("rto"), "rpo-seconds": number("rpo"), "started": run.start.predicate.facts.started}));
+    }
+    let text = if rows.is_empty() {
+        format!(
+            "No drills in the evidence.\n\nnext      summitctl drill run --context {}",
+            world.context
+        )
+    } else {
+        table(&["drill", "outcome", "rto", "rpo", "started"], rows)
+    };
+    Ok(Answer::new(Exit::Ok, text, json!({"drills": items})))
+}

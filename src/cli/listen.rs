@@ -1,0 +1,245 @@
+//! The listeners of the event stream: progress on a terminal, plain lines elsewhere, NDJSON for machines.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::consent::Effect;
+use crate::error::{Error, Result};
+use crate::event::{Event, Events, Listener, Stamped, StepEnd, Unit};
+use crate::evidence::Timeline;
+use crate::time::{Span, human_bytes};
+
+/// Makes the event stream that the command line wants.
+pub fn events(to: Option<&str>, quiet: bool, verbose: u8, timeline: &Timeline) -> Result<Events> {
+    let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(timeline.clone())];
+    match to {
+        None => {}
+        Some("-") => listeners.push(Box::new(Ndjson(Mutex::new(Box::new(std::io::stderr()))))),
+        Some(path) => {
+            let file = std::fs::File::options()
+                .create(true)
+                .append(true)
+                .open(path);
+            listeners.push(Box::new(Ndjson(Mutex::new(Box::new(
+                file.map_err(|e| Error::io("open", path, e))?,
+            )))));
+        }
+    }
+    if to != Some("-") && !quiet {
+        if std::io::stderr().is_terminal() {
+            listeners.push(Box::new(Bars::new(verbose)));
+        } else {
+            listeners.push(Box::new(Lines { verbose }));
+        }
+    }
+    Ok(Events::new(listeners))
+}
+
+struct Ndjson(Mutex<Box<dyn Write + Send>>);
+
+impl Listener for Ndjson {
+    fn hear(&self, event: &Stamped) {
+        if let Ok(line) = serde_json::to_string(event)
+            && let Ok(mut out) = self.0.lock()
+        {
+            // A listener must not fail the run; the journal is the record that counts.
+            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        }
+    }
+}
+
+/// One line when a step ends; for logs and schedulers.
+struct Lines {
+    verbose: u8,
+}
+
+impl Listener for Lines {
+    fn hear(&self, stamped: &Stamped) {
+        if let Some(line) = line_of(&stamped.event, self.verbose) {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+    }
+}
+
+fn line_of(event: &Event, verbose: u8) -> Option<String> {
+    match event {
+        Event::RunStarted {
+            run,
+            title,
+            steps,
+            resumed,
+            ..
+        } => {
+            let verb = if *resumed { "resuming" } else { "run" };
+            Some(format!("{verb} {run}: {title} ({steps} steps)"))
+        }
+        Event::StepFinished {
+            step,
+            end,
+            seconds,
+            observed,
+            ..
+        } => {
+            let took = Span(Duration::from_secs_f64(seconds.max(0.0)));
+            let mut line = format!("  {} {step} ({took})", end_mark(*end));
+            if let (StepEnd::Failed, Some(message)) =
+                (end, observed.get("message").and_then(|m| m.as_str()))
+            {
+                line.push_str(&format!(": {message}"));
+            }
+            Some(line)
+        }
+        Event::Note { step, message } if step.is_empty() => Some(format!("  {message}")),
+        Event::Note { step, message } => Some(format!("    {step}: {message}")),
+        Event::StepStarted { step, title, .. } if verbose > 0 => {
+            Some(format!("  … {step}: {title}"))
+        }
+        Event::CheckFinished {
+            check,
+            outcome,
+            detail,
+        } if verbose > 0 => Some(format!(
+            "    {} {check}: {detail}",
+            super::output::mark(*outcome)
+        )),
+        _ => None,
+    }
+}
+
+/// The sign and word of a step's end.
+pub fn end_mark(end: StepEnd) -> &'static str {
+    match end {
+        StepEnd::Changed => "✓ done",
+        StepEnd::AlreadySo => "= already so",
+        StepEnd::Observed => "✓ seen",
+        StepEnd::Skipped => "- skipped",
+        StepEnd::Failed => "✗ failed",
+        StepEnd::Interrupted => "! interrupted",
+        StepEnd::Undone => "↶ undone",
+    }
+}
+
+/// Progress bars with bytes, rate and ETA.
+struct Bars {
+    multi: MultiProgress,
+    bars: Mutex<BTreeMap<(String, String), ProgressBar>>,
+    verbose: u8,
+}
+
+impl Bars {
+    fn new(verbose: u8) -> Self {
+        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        Bars {
+            multi,
+            bars: Mutex::default(),
+            verbose,
+        }
+    }
+
+    fn bar(&self, total: Option<u64>, unit: Option<Unit>) -> ProgressBar {
+        let bar = match total {
+            Some(total) => ProgressBar::new(total),
+            None => ProgressBar::new_spinner(),
+        };
+        let template = match (unit, total) {
+            (Some(Unit::Bytes), Some(_)) => {
+                "    {wide_msg} {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta}"
+            }
+            (Some(Unit::Bytes), None) => "    {wide_msg} {bytes} {binary_bytes_per_sec} {elapsed}",
+            (Some(Unit::Items), Some(_)) => "    {wide_msg} {pos}/{len} {per_sec} eta {eta}",
+            (Some(Unit::Items), None) => "    {wide_msg} {pos} {per_sec} {elapsed}",
+            (None, _) => "  {spinner} {wide_msg} {elapsed}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        self.multi.add(bar)
+    }
+
+    fn drop_step(&self, step: &str) {
+        if let Ok(mut bars) = self.bars.lock() {
+            bars.retain(|(of, _), bar| {
+                if of == step {
+                    bar.finish_and_clear();
+                    self.multi.remove(bar);
+                }
+                of != step
+            });
+        }
+    }
+}
+
+impl Listener for Bars {
+    fn hear(&self, stamped: &Stamped) {
+        match &stamped.event {
+            Event::StepStarted {
+                step,
+                title,
+                effect,
+                ..
+            } => {
+                let bar = self.bar(None, None);
+                let effect = if *effect == Effect::Read {
+                    String::new()
+                } else {
+                    format!(" [{}]", effect.word())
+                };
+                bar.set_message(format!("{step}: {title}{effect}"));
+                bar.enable_steady_tick(Duration::from_millis(120));
+                if let Ok(mut bars) = self.bars.lock() {
+                    bars.insert((step.clone(), String::new()), bar);
+                }
+            }
+            Event::Progress {
+                step,
+                task,
+                done,
+                total,
+                unit,
+            } => {
+                let Ok(mut bars) = self.bars.lock() else {
+                    return;
+                };
+                let key = (step.clone(), task.clone());
+                let bar = bars
+                    .entry(key)
+                    .or_insert_with(|| self.bar(*total, Some(*unit)));
+                if let Some(total) = total {
+                    bar.set_length(*total);
+                }
+                bar.set_message(task.clone());
+                bar.set_position(*done);
+                if total.is_some_and(|t| *done >= t) {
+                    bar.finish_and_clear();
+                }
+            }
+            Event::StepFinished { step, .. } => self.drop_step(step),
+            Event::RunFinished { .. } => {
+                if let Ok(mut bars) = self.bars.lock() {
+                    bars.values().for_each(ProgressBar::finish_and_clear);
+                    bars.clear();
+                }
+            }
+            _ => {}
+        }
+        if let Some(line) = line_of(&stamped.event, self.verbose) {
+            let _ = self.multi.println(line);
+        }
+    }
+}
+
+/// Bytes and rate in words, for summaries.
+pub fn rate(bytes: u64, seconds: f64) -> String {
+    if seconds <= 0.0 {
+        return human_bytes(bytes);
+    }
+    format!(
+        "{} at {}/s",
+        human_bytes(bytes),
+        human_bytes((bytes as f64 / seconds) as u64)
+    )
+}

@@ -1,0 +1,266 @@
+//! The one way from a request to a finished run: plan, show, consent, lease, signed start, execution, signed end.
+//!
+//! Every command that may change something goes through [`execute`]; `run resume` and `run abort` through [`go_on`].
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::consent::{Ask, Consent, Effect, Flags, Request, obtain, recall};
+use crate::engine::executor::{BLOCKED, Executor, RunReport};
+use crate::engine::journal::CrashPoint;
+use crate::engine::lease::{FileLeases, Lease, NoLease};
+use crate::engine::plan::{Plan, Spec};
+use crate::engine::planner::Planner;
+use crate::engine::registry::Registry;
+use crate::engine::replay::RunState;
+use crate::engine::runs::Runs;
+use crate::error::{Error, Result};
+use crate::event::Events;
+use crate::evidence::{ClosingFacts, EvidenceRef, Recorder, StartFacts, Timeline};
+use crate::exit::Exit;
+use crate::identity::Identity;
+use crate::steps::world::World;
+use crate::wait::Cancel;
+
+/// What surrounds an execution: who asks, who listens, where state lies.
+pub struct Host<'a> {
+    /// What the steps work on.
+    pub world: &'a World,
+    /// The step kinds.
+    pub registry: &'a Registry<World>,
+    /// Where events go.
+    pub events: Events,
+    /// Hears when steps begin, for the evidence; a listener of `events`.
+    pub timeline: Timeline,
+    /// Whether somebody wants to stop.
+    pub cancel: Cancel,
+    /// How many steps may run side by side.
+    pub jobs: usize,
+    /// The consent flags of the invocation.
+    pub flags: Flags,
+    /// The command line to repeat in hints, without consent flags.
+    pub command: String,
+    /// Show the plan and do nothing.
+    pub plan_only: bool,
+    /// Where a test makes the process die.
+    pub crash: Option<CrashPoint>,
+}
+
+/// What came of a request.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(
+    tag = "outcome",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case"
+)]
+pub enum Executed {
+    /// The plan was shown; nothing was done.
+    Planned {
+        /// Its digest, for `--plan`.
+        digest: String,
+        /// The plan.
+        plan: Box<Plan>,
+    },
+    /// The plan was executed.
+    Ran {
+        /// How it went.
+        report: Box<RunReport>,
+        /// The closing record; absent while the run can be resumed.
+        evidence: Option<EvidenceRef>,
+    },
+}
+
+impl Executed {
+    /// The exit code it leads to.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Executed::Planned { plan, .. } if plan.blocked().next().is_some() => Exit::Refused,
+            Executed::Planned { .. } => Exit::Ok,
+            Executed::Ran { report, .. } => report.exit(),
+        }
+    }
+
+    /// The run's report, if there was a run.
+    pub fn report(&self) -> Option<&RunReport> {
+        match self {
+            Executed::Ran { report, .. } => Some(report),
+            Executed::Planned { .. } => None,
+        }
+    }
+}
+
+/// Plans, shows, asks, and executes.
+pub async fn execute(
+    host: &Host<'_>,
+    spec: Spec,
+    show: &dyn Fn(&Plan),
+    ask: &mut dyn Ask,
+) -> Result<Executed> {
+    let run = Runs::new_id();
+    let planner = Planner {
+        registry: host.registry,
+        world: host.world,
+        events: host.events.clone(),
+        cancel: host.cancel.clone(),
+    };
+    let plan = host.cancel.guard(planner.plan(spec, &run)).await?;
+    let digest = plan.digest();
+    if host.plan_only {
+        return Ok(Executed::Planned {
+            digest,
+            plan: Box::new(plan),
+        });
+    }
+    if plan.effect() > Effect::Read {
+        show(&plan);
+    }
+    if let Some((step, reason, hint)) = plan.blocked().next() {
+        return Err(Error::new(
+            &BLOCKED,
+            format!("step `{}` is blocked: {reason}", step.spec.id),
+        )
+        .hint(hint));
+    }
+    let request = Request {
+        effect: plan.effect(),
+        context: &plan.context,
+        tier: plan.tier,
+        plan_digest: &digest,
+        command: &host.command,
+    };
+    let consent = obtain(&request, &host.flags, ask)?;
+    let lease = take_lease(host.world, &plan, &run)?;
+    let recorder = start_record(host.world, &plan, &run, &consent)?;
+    let runs = host.world.state.runs();
+    let journal = runs.create(&run, host.crash)?;
+    let executor = executor(host);
+    let report = executor
+        .start(&plan, &run, &consent, lease.as_ref(), journal)
+        .await?;
+    let evidence = close_record(recorder, &report, &host.timeline)?;
+    Ok(Executed::Ran {
+        report: Box::new(report),
+        evidence,
+    })
+}
+
+/// What to do with an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoOn {
+    /// Go on where it stopped.
+    Resume,
+    /// Take back what it did.
+    Abort,
+}
+
+/// Resumes or aborts a run. Its consent is the one in its journal, which covers exactly its plan.
+pub async fn go_on(host: &Host<'_>, run: &str, what: GoOn) -> Result<Executed> {
+    let runs = host.world.state.runs();
+    let (journal, state, _) = runs.reopen(run, host.crash)?;
+    if state.plan.context != host.world.context {
+        return Err(Error::input(format!(
+            "run `{run}` belongs to context `{}`, not `{}`",
+            state.plan.context, host.world.context
+        ))
+        .hint(format!("Pass `--context {}`.", state.plan.context)));
+    }
+    let consent = recall(&state.consent, &state.digest)?;
+    let lease = take_lease(host.world, &state.plan, run)?;
+    let recorder = start_record(host.world, &state.plan, run, &consent)?;
+    let executor = executor(host);
+    let report = match what {
+        GoOn::Resume => {
+            executor
+                .resume(&state, &consent, lease.as_ref(), journal)
+                .await?
+        }
+        GoOn::Abort => {
+            executor
+                .abort(&state, &consent, lease.as_ref(), journal)
+                .await?
+        }
+    };
+    let evidence = close_record(recorder, &report, &host.timeline)?;
+    Ok(Executed::Ran {
+        report: Box::new(report),
+        evidence,
+    })
+}
+
+fn executor<'a>(host: &'a Host<'_>) -> Executor<'a, World> {
+    Executor {
+        registry: host.registry,
+        world: host.world,
+        events: host.events.clone(),
+        cancel: host.cancel.clone(),
+        jobs: host.jobs,
+    }
+}
+
+/// One lease per target that the plan may change.
+fn take_lease(world: &World, plan: &Plan, run: &str) -> Result<Box<dyn Lease>> {
+    if plan.effect() == Effect::Read {
+        return Ok(Box::new(NoLease));
+    }
+    let mut names: Vec<String> = plan.identities.iter().map(lease_name).collect();
+    names.push(format!("context {}", plan.context));
+    Ok(Box::new(leases(world).acquire(
+        &names,
+        run,
+        &plan.operation,
+    )?))
+}
+
+/// The file leases of a world's state directory.
+pub fn leases(world: &World) -> FileLeases {
+    FileLeases::at(world.state.leases())
+}
+
+fn lease_name(identity: &Identity) -> String {
+    identity.short()
+}
+
+/// Signed and durable before anything changes. A world without a signing key has no evidence, which the gate counts.
+fn start_record(
+    world: &World,
+    plan: &Plan,
+    run: &str,
+    consent: &Consent,
+) -> Result<Option<Recorder>> {
+    let Some(settings) = &world.evidence else {
+        return Ok(None);
+    };
+    let mut facts = StartFacts::of_plan(run, plan, consent)?;
+    facts.platform = world.platform.as_deref().map(Into::into);
+    Recorder::start(&settings.dir, &settings.key, facts, Vec::new()).map(Some)
+}
+
+/// A run that can be resumed stays open: its start without an end is itself a finding.
+fn close_record(
+    recorder: Option<Recorder>,
+    report: &RunReport,
+    timeline: &Timeline,
+) -> Result<Option<EvidenceRef>> {
+    let Some(recorder) = recorder else {
+        return Ok(None);
+    };
+    if report.exit() == Exit::Interrupted {
+        return Ok(None);
+    }
+    recorder
+        .finish(ClosingFacts::of_run(report, timeline), Vec::new())
+        .map(Some)
+}
+
+/// A run's state, for `run show` and `status`.
+pub fn open_runs(world: &World) -> Result<Vec<RunState>> {
+    let runs = world.state.runs();
+    let mut open = Vec::new();
+    for id in runs.ids()? {
+        let (state, _) = runs.show(&id)?;
+        if state.resumable() {
+            open.push(state);
+        }
+    }
+    Ok(open)
+}

@@ -1,0 +1,244 @@
+//! One screen: health, backup age against RPO, last drill against RTO, leases and open runs. Each line says who says so.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::engine::lease::FileLeases;
+use crate::engine::step::ReadCx;
+use crate::error::Result;
+use crate::event::Outcome;
+use crate::evidence::Archive;
+use crate::repository::Show;
+use crate::steps::drill::OPERATION;
+use crate::steps::evidence::trusted_keys;
+use crate::steps::smoke::smoke;
+use crate::steps::world::World;
+use crate::time::{Instant, Span};
+
+/// A line of the screen.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Row {
+    /// What it is about.
+    pub subject: String,
+    /// The judgement.
+    pub outcome: Outcome,
+    /// What was seen, and by whom.
+    pub detail: String,
+    /// The command to run next, if something is to be done.
+    pub next: Option<String>,
+}
+
+/// The screen.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Overview {
+    /// The context's name.
+    pub context: String,
+    /// When it was looked at.
+    pub at: Instant,
+    /// The lines.
+    pub rows: Vec<Row>,
+}
+
+impl fmt::Display for Overview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} at {}\n", self.context, self.at.human())?;
+        for row in &self.rows {
+            let sign = match row.outcome {
+                Outcome::Passed => "✓",
+                Outcome::Degraded => "!",
+                Outcome::Failed => "✗",
+                Outcome::NotEvaluated => "?",
+                Outcome::Skipped => "-",
+            };
+            writeln!(f, "{sign} {:<9} {}", row.subject, row.detail)?;
+            if let Some(next) = &row.next {
+                writeln!(f, "            next: {next}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn row(subject: &str, outcome: Outcome, detail: impl Into<String>) -> Row {
+    Row {
+        subject: subject.to_owned(),
+        outcome,
+        detail: detail.into(),
+        next: None,
+    }
+}
+
+impl Row {
+    fn next(mut self, command: impl Into<String>) -> Self {
+        self.next = Some(command.into());
+        self
+    }
+}
+
+/// Looks at everything; what cannot be looked at is said, and does not keep the rest from the screen.
+pub async fn status(cx: &ReadCx<'_, World>) -> Result<Overview> {
+    let world = cx.world;
+    let mut rows = vec![health(cx).await, backup(world).await, drill(world)];
+    rows.push(match FileLeases::at(world.state.leases()).list() {
+        Ok(held) if held.is_empty() => {
+            row("leases", Outcome::Passed, "none held in this state folder")
+        }
+        Ok(held) => {
+            let shown: Vec<String> = held
+                .iter()
+                .map(|h| format!("`{}` by run `{}`", h.name, h.run))
+                .collect();
+            row("leases", Outcome::Degraded, shown.join(", ")).next("summitctl lease show")
+        }
+        Err(error) => row("leases", Outcome::NotEvaluated, error.one_line()),
+    });
+    rows.push(match super::execute::open_runs(world) {
+        Ok(open) if open.is_empty() => {
+            row("runs", Outcome::Passed, "none open in this state folder")
+        }
+        Ok(open) => {
+            let shown: Vec<String> = open
+                .iter()
+                .map(|r| format!("`{}` ({})", r.run, r.plan.operation))
+                .collect();
+            row(
+                "runs",
+                Outcome::Degraded,
+                format!("open: {}", shown.join(", ")),
+            )
+            .next(format!(
+                "summitctl run resume {} --context {}",
+                open[0].run, open[0].plan.context
+            ))
+        }
+        Err(error) => row("runs", Outcome::NotEvaluated, error.one_line()),
+    });
+    Ok(Overview {
+        context: world.context.clone(),
+        at: Instant::now(),
+        rows,
+    })
+}
+
+async fn health(cx: &ReadCx<'_, World>) -> Row {
+    match smoke(cx, None, None).await {
+        Ok(report) => {
+            let totals = report.totals;
+            let failing: Vec<String> = report.roots().map(|c| c.id.clone()).collect();
+            let mut detail = format!(
+                "{} of {} probes passed just now",
+                totals.passed, totals.checks
+            );
+            if !failing.is_empty() {
+                detail.push_str(&format!("; failing: {}", failing.join(", ")));
+            }
+            let seen = row("health", report.outcome, detail);
+            if report.outcome == Outcome::Passed {
+                seen
+            } else {
+                seen.next(format!("summitctl smoke --context {}", cx.world.context))
+            }
+        }
+        Err(error) => row("health", Outcome::NotEvaluated, error.one_line()),
+    }
+}
+
+async fn backup(world: &World) -> Row {
+    let create = format!("summitctl backup create --context {}", world.context);
+    let newest = async {
+        let show = Show {
+            context: Some(world.context.clone()),
+            ..Show::default()
+        };
+        world.repository().await?.newest(&show).await
+    };
+    match newest.await {
+        Err(error) => row("backup", Outcome::NotEvaluated, error.one_line()),
+        Ok(None) => row(
+            "backup",
+            Outcome::Failed,
+            "the repository holds no usable backup of this context",
+        )
+        .next(create),
+        Ok(Some(backup)) => {
+            let Some((from, _)) = backup.contents.as_ref().and_then(|c| c.window()) else {
+                return row(
+                    "backup",
+                    Outcome::NotEvaluated,
+                    format!("the contents of `{}` cannot be read", backup.id),
+                );
+            };
+            let age = Instant::now().since(from);
+            let rpo = world.policy.rpo.value;
+            let level = backup
+                .verified_level()
+                .map_or("never verified".to_owned(), |r| {
+                    format!("verified to level {}", r.level.number())
+                });
+            let detail = format!("`{}` is {} old (RPO {rpo}), {level}", backup.id, Span(age));
+            if age > rpo.0 {
+                row("backup", Outcome::Failed, detail).next(create)
+            } else if backup
+                .verified_level()
+                .is_none_or(|r| r.level.number() < world.policy.verify_level.value)
+            {
+                row("backup", Outcome::Degraded, detail).next(format!(
+                    "summitctl backup verify {} --context {}",
+                    backup.id, world.context
+                ))
+            } else {
+                row("backup", Outcome::Passed, detail)
+            }
+        }
+    }
+}
+
+fn drill(world: &World) -> Row {
+    let run = format!("summitctl drill run --context {}", world.context);
+    let Some(settings) = &world.evidence else {
+        return row(
+            "drill",
+            Outcome::NotEvaluated,
+            "the context has no signed evidence",
+        );
+    };
+    let archive = match Archive::open(&settings.dir, &trusted_keys(world)) {
+        Ok(archive) => archive,
+        Err(error) => return row("drill", Outcome::NotEvaluated, error.one_line()),
+    };
+    let Some(closing) = archive
+        .latest(OPERATION, &world.context)
+        .and_then(|r| r.closing())
+    else {
+        return row(
+            "drill",
+            Outcome::Failed,
+            "the evidence holds no finished drill",
+        )
+        .next(run);
+    };
+    let facts = &closing.predicate.facts;
+    let rto = facts
+        .measurements
+        .iter()
+        .find(|m| m.name.as_str() == "rto")
+        .map(|m| Span(std::time::Duration::from_secs_f64(m.value.0.max(0.0))));
+    let age = Instant::now().since(facts.finished);
+    let detail = format!(
+        "{} {} ago, recovery took {} (RTO {})",
+        facts.outcome.word(),
+        Span(age),
+        rto.map_or("an unknown time".to_owned(), |r| r.to_string()),
+        world.policy.rto.value
+    );
+    let due = age > world.policy.drill_interval.value.0;
+    if facts.outcome == Outcome::Passed && !due {
+        row("drill", Outcome::Passed, detail)
+    } else {
+        row("drill", Outcome::Failed, detail).next(run)
+    }
+}
