@@ -220,11 +220,10 @@ async fn read(
             continue;
         }
         let id = relationship.id;
-        let framed = relationship.into_row(true);
         row.clear();
-        framed.encode(&mut row);
+        relationship.into_row(true).encode(&mut row);
         relationships.push(id, &row).await?;
-        relationships.sum.add(&without_id(framed));
+        relationships.sum.add(&rows::without_id(&row));
     }
     relationships.flush().await?;
     connection.commit().await?;
@@ -236,16 +235,6 @@ async fn read(
         at_marker,
         dangling,
     })
-}
-
-/// A relationship's fingerprint row: its frame without its own id.
-pub(super) fn without_id(framed: Value) -> Vec<u8> {
-    let mut row = Vec::new();
-    if let Value::List(mut values) = framed {
-        values.remove(0);
-        Value::List(values).encode(&mut row);
-    }
-    row
 }
 
 async fn marker_ids(connection: &mut Connection) -> Result<Vec<i64>> {

@@ -132,12 +132,14 @@ fn expand(written: Written) -> Result<IdMap> {
             written.version
         )));
     }
-    let mut pairs = Vec::new();
+    let mut pairs: Vec<(i64, i64)> = Vec::new();
     for (old, new, count) in written.runs {
-        // Neo4j 5's ids have at most 50 bits; a larger run is a damaged file, not a map.
-        let count = i64::try_from(count).ok().filter(|c| *c <= 1 << 40);
+        // A run that no memory holds is a damaged file, not a map.
+        let room = usize::try_from(count).ok();
+        let room = room.and_then(|n| pairs.try_reserve(n).ok());
+        let count = i64::try_from(count).ok();
         let ends = count.and_then(|c| Some((c, old.checked_add(c)?, new.checked_add(c)?)));
-        let Some((count, ..)) = ends else {
+        let (Some(()), Some((count, ..))) = (room, ends) else {
             return Err(Error::input("an id map holds an impossible run"));
         };
         pairs.extend((0..count).map(|i| (old + i, new + i)));

@@ -41,7 +41,7 @@ pub use restore::{RestoreOptions, Restored, restore};
 pub use server::{Health, Preview, identify, ping, plant_marker, preview, read_marker};
 pub use target::{DEFAULT_PORT, Target, Tls};
 pub use verify::{decode, fingerprints};
-pub use wipe::wipe;
+pub use wipe::{Wiped, wipe};
 
 use crate::reasons;
 
@@ -88,4 +88,39 @@ reasons! {
     /// What was read contradicts itself.
     INCONSISTENT = "neo4j.inconsistent", Integrity,
         "A relationship was read whose node was not, although nothing was committed meanwhile. The store may be damaged: check it with `neo4j-admin database check`.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{FingerprintKey, MemoryParts};
+    use crate::event::Events;
+    use crate::wait::{Cancel, Deadline};
+
+    /// Callers spawn these and hold them in boxed futures.
+    #[test]
+    fn futures_can_move_between_threads() {
+        fn check<T: Send>(_: T) {}
+        let target = Target::parse("bolt://localhost", None, None).expect("parses");
+        let (parts, key) = (MemoryParts::default(), FingerprintKey::new([0; 32]));
+        let (events, cancel) = (Events::silent(), Cancel::new());
+        let capturing = CaptureOptions {
+            key: key.clone(),
+            jobs: 1,
+            events: events.clone(),
+            cancel: cancel.clone(),
+        };
+        let restoring = RestoreOptions {
+            key: key.clone(),
+            events: events.clone(),
+            cancel: cancel.clone(),
+        };
+        check(capture(&target, &parts, &capturing));
+        check(restore(&target, &parts, &restoring));
+        check(fingerprints(&target, &key, None));
+        check(wipe(&target, &events, &cancel));
+        check(ping(&target, Deadline::after(std::time::Duration::ZERO)));
+        check(plant_marker(&target, "m"));
+        check(preview(&target));
+    }
 }

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use super::bolt::packstream::Value;
 use super::bolt::{Begin, Connection};
-use super::capture::without_id;
 use super::idmap::IdMap;
-use super::rows::{Frames, Node, Relationship, quoted, unexpected_record};
+use super::rows::{Frames, Node, Relationship, quoted, unexpected_record, without_id};
 use super::target::Target;
 use super::verify::{PartKind, part_kind};
 use super::{BAD_PART, INCONSISTENT, NOT_EMPTY, QUERY_FAILED, schema, server};
@@ -300,7 +299,7 @@ async fn restore_relationships(
     let mut batch: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     while let Some((bytes, values)) = frames.next().await? {
         let full = pace.row(bytes.len());
-        sum.add(&without_id(Value::List(values.clone())));
+        sum.add(&without_id(bytes));
         let Some(relationship) = Relationship::of(values) else {
             return Err(frames.bad("it is no relationship"));
         };

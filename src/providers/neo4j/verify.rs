@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::bolt::packstream::Value;
 use super::bolt::{Begin, Connection};
-use super::capture::without_id;
 use super::idmap::{IdMap, Inverse};
 use super::rows::{self, Frames, Node, Relationship, unexpected_record};
 use super::target::Target;
@@ -64,7 +63,9 @@ pub async fn decode(
             again == bytes
         });
         match row {
-            Some(row) if canonical && kind == PartKind::Relationships => sum.add(&without_id(row)),
+            Some(_) if canonical && kind == PartKind::Relationships => {
+                sum.add(&rows::without_id(&again));
+            }
             Some(_) if canonical => sum.add(&again),
             _ => return Err(frames.bad("it is no node or relationship in canonical form")),
         }

@@ -54,6 +54,13 @@ async fn a_throw_away_server_starts_survives_a_kill_and_stops() {
     neo4j::stop(dir).await.expect("stops");
     assert!(!revived.process.alive());
     neo4j::stop(dir).await.expect("is a no-op");
+
+    // Somebody took the port meanwhile: it comes up on another, with its data.
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", revived.port)).expect("is free");
+    let moved = neo4j::start(dir, &options).await.expect("starts elsewhere");
+    assert_ne!(moved.port, revived.port);
+    assert_eq!(number(&moved, "MATCH (k:Kept) RETURN k.n AS n").await, 42);
+    neo4j::stop(dir).await.expect("stops");
 }
 
 #[tokio::test]

@@ -123,6 +123,8 @@ pub struct Connection {
     message: Vec<u8>,
     /// The server refuses everything until it is reset.
     failed: bool,
+    /// Records are still to be read: an answer to anything else would be taken for one.
+    streaming: bool,
 }
 
 impl Connection {
@@ -150,6 +152,7 @@ impl Connection {
             minor,
             message: Vec::new(),
             failed: false,
+            streaming: false,
         };
         connection.hello(target).await?;
         Ok(connection)
@@ -198,6 +201,7 @@ impl Connection {
 
     /// Begins a transaction.
     pub async fn begin(&mut self, begin: &Begin) -> Result<()> {
+        self.idle()?;
         self.recover().await?;
         let extra = begin.extra(self.database.as_deref());
         self.send(tag::BEGIN, vec![extra]);
@@ -217,6 +221,7 @@ impl Connection {
         parameters: Value,
         begin: &Begin,
     ) -> Result<Records<'_>> {
+        self.idle()?;
         self.recover().await?;
         let extra = begin.extra(self.database.as_deref());
         self.start(query, parameters, extra).await
@@ -234,6 +239,7 @@ impl Connection {
 
     /// Commits; returns the bookmark: the newest transaction committed in the database at that moment.
     pub async fn commit(&mut self) -> Result<String> {
+        self.idle()?;
         self.send(tag::COMMIT, Vec::new());
         self.wire.flush().await?;
         let said = self.success().await?;
@@ -245,6 +251,7 @@ impl Connection {
 
     /// Rolls the transaction back.
     pub async fn rollback(&mut self) -> Result<()> {
+        self.idle()?;
         if self.failed {
             return self.recover().await;
         }
@@ -260,14 +267,20 @@ impl Connection {
     }
 
     async fn start(&mut self, query: &str, parameters: Value, extra: Value) -> Result<Records<'_>> {
+        self.idle()?;
         self.send(tag::RUN, vec![query.into(), parameters, extra]);
         self.pull();
         self.wire.flush().await?;
         self.success().await?;
-        Ok(Records {
-            connection: self,
-            done: false,
-        })
+        self.streaming = true;
+        Ok(Records { connection: self })
+    }
+
+    fn idle(&self) -> Result<()> {
+        if self.streaming {
+            return Err(Error::bug("a query's records were not read to their end"));
+        }
+        Ok(())
     }
 
     fn pull(&mut self) {
@@ -353,22 +366,21 @@ enum Answer {
 /// The records of a running query. Read it to its end, or end the connection.
 pub struct Records<'c> {
     connection: &'c mut Connection,
-    done: bool,
 }
 
 impl Records<'_> {
     /// The next record's values; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<Value>>> {
-        while !self.done {
+        while self.connection.streaming {
             match self.connection.answer().await? {
                 Answer::Record(values) => return Ok(Some(values)),
                 Answer::Success(said) if said.get("has_more") == Some(&Value::Bool(true)) => {
                     self.connection.pull();
                     self.connection.wire.flush().await?;
                 }
-                Answer::Success(_) => self.done = true,
+                Answer::Success(_) => self.connection.streaming = false,
                 Answer::Failure(error) => {
-                    self.done = true;
+                    self.connection.streaming = false;
                     self.connection.failed = true;
                     return Err(error);
                 }
@@ -418,5 +430,46 @@ fn failure(endpoint: &str, said: &Value) -> Error {
             "Give the user a password of its own with `ALTER CURRENT USER SET PASSWORD FROM … TO …`.",
         ),
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_told_apart_by_their_codes() {
+        for (code, reason) in [
+            ("Neo.ClientError.Security.Unauthorized", &LOGIN_REFUSED),
+            ("Neo.ClientError.Security.Forbidden", &FORBIDDEN),
+            (
+                "Neo.ClientError.Database.DatabaseNotFound",
+                &DATABASE_MISSING,
+            ),
+            (
+                "Neo.TransientError.Transaction.DeadlockDetected",
+                &TRANSIENT,
+            ),
+            ("Neo.ClientError.Statement.SyntaxError", &QUERY_FAILED),
+            ("", &QUERY_FAILED),
+        ] {
+            let said = Value::map([("code", Value::from(code)), ("message", "words".into())]);
+            assert_eq!(failure("h:1", &said).reason(), reason, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_is_begun_as_asked() {
+        let mut begin = Begin::read("test").unlimited();
+        begin.bookmarks.push("FB:1".to_owned());
+        let extra = begin.extra(Some("movies"));
+        assert_eq!(extra.get("mode"), Some(&"r".into()));
+        assert_eq!(extra.get("db"), Some(&"movies".into()));
+        assert_eq!(extra.get("tx_timeout"), Some(&Value::Int(0)));
+        assert_eq!(
+            extra.get("bookmarks"),
+            Some(&Value::List(vec!["FB:1".into()]))
+        );
+        assert_eq!(Begin::write("test").extra(None).get("mode"), None);
     }
 }
