@@ -11,7 +11,7 @@ export RUST_TEST_THREADS
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/summitctl
 
-.PHONY: help setup build demo test test-all check-tests lint completions clean
+.PHONY: help setup build demo test test-all check-tests lint completions schemas clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ completions: build ## Write the shell completions that the repository carries
 	$(BIN) completions bash > completions/summitctl.bash
 	$(BIN) completions zsh > completions/_summitctl
 	$(BIN) completions fish > completions/summitctl.fish
+
+schemas: build ## Write the JSON schemas that the repository carries
+	$(BIN) schemas docs/schemas/cli
 
 clean: ## Remove what was built; the cache of servers stays
 	cargo clean

@@ -1,1 +1,12 @@
-//! Hermetic tests of the command line.
+//! Hermetic tests of the command line: one binary, a cleared environment, folders of their own; stdout, stderr and the
+//! exit code together.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers are tests too: a panic is a failed test"
+)]
+
+mod bench;
+mod commands;
+mod generated;
+mod refusals;

@@ -1,0 +1,85 @@
+//! A folder, the program, and what one call of it gave.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// A folder of its own, gone with the test.
+pub struct Bench {
+    pub dir: PathBuf,
+    env: Vec<(String, String)>,
+}
+
+/// What a call gave.
+pub struct Gave {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Gave {
+    /// The one JSON document on stdout.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out)
+            .unwrap_or_else(|e| panic!("stdout is not one JSON document: {e}\n{}", self.out))
+    }
+
+    /// Everything that was printed.
+    pub fn all(&self) -> String {
+        format!("{}{}", self.out, self.err)
+    }
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let mut bytes = [0_u8; 6];
+        getrandom::fill(&mut bytes).unwrap();
+        let tag: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        let dir = std::env::temp_dir().join(format!("summitctl-cli-{tag}"));
+        std::fs::create_dir_all(&dir).unwrap();
+        Bench {
+            dir,
+            env: Vec::new(),
+        }
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Runs the program in the folder, with nothing of this process's environment.
+    pub fn run(&self, args: &[&str]) -> Gave {
+        let output = Command::new(env!("CARGO_BIN_EXE_summitctl"))
+            .args(args)
+            .env_clear()
+            .env("HOME", &self.dir)
+            .env("PATH", "/usr/bin:/bin")
+            .env("SUMMITCTL_STATE_DIR", self.dir.join("state"))
+            .env("SUMMITCTL_TEST_CLOCK", "2026-11-21T03:04:05.678Z")
+            .env("SUMMITCTL_TEST_ID", "0000")
+            .envs(self.env.iter().map(|(k, v)| (k.as_str(), v.as_str())))
+            .current_dir(&self.dir)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        Gave {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
