@@ -3,5 +3,6 @@
 mod flow;
 mod kill;
 mod open;
+mod stock;
 pub mod support;
 mod tamper;
