@@ -31,7 +31,7 @@ pub struct Backup {
     pub id: BackupId,
     /// What its manifest says in clear; absent if it cannot be read.
     pub signed: Option<Signed>,
-    /// What it holds; absent without the repository secret, or if the manifest is not whole.
+    /// What it holds; absent without the repository secret of its epoch, or if the manifest is not whole.
     pub contents: Option<Contents>,
     /// Verifications of this very manifest by trusted hosts, oldest first.
     pub verified: Vec<Record>,
@@ -186,7 +186,7 @@ impl Repository {
             backup.problem = Some(Report::from(e));
             return Ok(backup);
         }
-        if !self.epochs.is_empty() {
+        if self.epochs.contains_key(&read.doc.epoch) {
             match self.contents(&read.doc) {
                 Ok(contents) => backup.contents = Some(contents),
                 Err(e) => backup.problem = Some(Report::from(&e)),

@@ -450,4 +450,16 @@ mod tests {
             assert!(store.head(name).await.is_err(), "{name}");
         }
     }
+
+    /// `/sys` takes no folders, not even from root.
+    #[tokio::test]
+    async fn a_folder_that_takes_no_changes_has_its_own_reason() {
+        let store = LocalStore::new("/sys");
+        let error = store
+            .create("x", &Object::new(&b"1"[..]))
+            .await
+            .unwrap_err();
+        assert_eq!(error.reason(), &READ_ONLY);
+        assert!(error.hints()[0].contains("findmnt"), "{error:?}");
+    }
 }

@@ -8,6 +8,7 @@
 //! a process may be killed anywhere: the next one finds each store staged or not, and leftover segments are found
 //! again by their content.
 
+mod admin;
 mod catalog;
 mod cut;
 mod format;
@@ -306,71 +307,6 @@ impl Repository {
         ))
     }
 
-    /// Adds a host that may sign, or finds it there already. Needs the secret.
-    pub async fn add_signer(&self, name: &str, key: &PublicKey) -> Result<Repository> {
-        let signer = signer_doc(&(name.to_owned(), key.clone()))?;
-        self.change("add a signer", move |doc| {
-            if !doc.signers.iter().any(|s| s.key == signer.key) {
-                doc.signers.push(signer.clone());
-            }
-        })
-        .await
-    }
-
-    /// Makes these the operators of the present epoch, by re-wrapping its key file. Needs an unlocked repository. It is not
-    /// a revocation: whoever could unwrap the old file may have kept the key.
-    pub async fn set_operators(&self, operators: &[Operator]) -> Result<Repository> {
-        let keys = self.writing_keys()?.clone();
-        if keys.segments.is_none() {
-            return Err(no_identity());
-        }
-        let object = Object::new(keys::wrap(&self.doc.id, &keys, operators)?);
-        let lock = Lock::acquire(&self.store, Mode::Exclusive, "change operators").await?;
-        let name = names::keys(keys.epoch);
-        let old = self.store.get(&name, keys::KEYS_LIMIT).await?;
-        let old = store::sha256(&old.ok_or_else(|| missing(&name))?);
-        // Both digests are right while one file takes the other's place, so that a killed process leaves no damage.
-        self.write_doc(|doc| digests(doc, keys.epoch, &[old, object.sha256()]))
-            .await?;
-        if !self.store.replace(&name, old, &object).await? {
-            return Err(changed_meanwhile(&name));
-        }
-        self.write_doc(|doc| digests(doc, keys.epoch, &[object.sha256()]))
-            .await?;
-        lock.release().await?;
-        let mut repository = self.reopen().await?;
-        repository.operators = Arc::new(operators.to_vec());
-        Ok(repository)
-    }
-
-    async fn change(&self, purpose: &str, edit: impl Fn(&mut RepositoryDoc)) -> Result<Repository> {
-        let lock = Lock::acquire(&self.store, Mode::Exclusive, purpose).await?;
-        self.write_doc(edit).await?;
-        lock.release().await?;
-        self.reopen().await
-    }
-
-    /// Replaces `repository.json`; the lock is held.
-    async fn write_doc(&self, edit: impl Fn(&mut RepositoryDoc)) -> Result<()> {
-        let keys = self.writing_keys()?;
-        let mut doc = read_doc(self.store.as_ref()).await?;
-        prove(&doc, keys)?;
-        let before = format::to_bytes(&doc)?;
-        edit(&mut doc);
-        doc.check_text()?;
-        keys::authenticate(&mut doc, keys);
-        let after = Object::new(format::to_bytes(&doc)?);
-        let old = store::sha256(&before);
-        if after.sha256() == old {
-            return Ok(());
-        }
-        if self.store.replace(names::REPOSITORY, old, &after).await? {
-            Ok(())
-        } else {
-            Err(changed_meanwhile(names::REPOSITORY))
-        }
-    }
-
     async fn reopen(&self) -> Result<Repository> {
         let mut repository = self.clone();
         repository.doc = Arc::new(read_doc(self.store.as_ref()).await?);
@@ -412,13 +348,6 @@ impl Repository {
                 )
             }
         })
-    }
-}
-
-fn digests(doc: &mut RepositoryDoc, epoch: u32, digests: &[Digest]) {
-    for found in doc.epochs.iter_mut().filter(|e| e.epoch == epoch) {
-        found.keys_sha256 = digests.to_vec();
-        found.keys_sha256.dedup();
     }
 }
 

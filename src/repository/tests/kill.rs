@@ -113,6 +113,8 @@ async fn operators_changed_by_a_killed_process_leave_no_damage() {
 #[tokio::test]
 async fn a_draft_of_another_host_or_capture_is_not_published() {
     let other = SigningKey::generate().unwrap();
+    // One segment each, so that every round has as many changes: cuts depend on the round's secret.
+    let small = [("postgres/a", noise(1, 100))];
     let mut drafts = 0;
     for changes in 0.. {
         let fixture = Fixture::new().await;
@@ -121,7 +123,7 @@ async fn a_draft_of_another_host_or_capture_is_not_published() {
         let host = host.add_signer("other", &other.public()).await.unwrap();
         let dying: Arc<Dying> = Dying::new(fixture.folder.path(), changes, false);
         let first = fixture.host_on(dying).await.unwrap();
-        if back_up(&first, &id, &fixture.key, &parts()).await.is_ok() {
+        if back_up(&first, &id, &fixture.key, &small).await.is_ok() {
             break;
         }
         let files = fixture.folder.files();

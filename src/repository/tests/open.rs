@@ -175,3 +175,52 @@ async fn a_second_host_is_added_once() {
     );
     assert!(host.add_signer("two\nlines", &key.public()).await.is_err());
 }
+
+#[tokio::test]
+async fn a_new_epoch_shares_nothing_with_the_old() {
+    let fixture = Fixture::new().await;
+    let parts = [("postgres/a", noise(1, 3_000))];
+    let first = fixture.backup(&parts).await;
+    let new = Repository::generate_secret().unwrap();
+    let operators = [fixture.operator.clone()];
+    let stored = |files: Vec<String>| files.iter().filter(|f| f.starts_with("segments/")).count();
+    let before = stored(fixture.folder.files());
+    for changes in 0.. {
+        let dying = Dying::new(fixture.folder.path(), changes, false);
+        // Once the epoch is there, the old secret alone proves nothing any more.
+        let Ok(host) = fixture.host_on(dying).await else {
+            continue;
+        };
+        if host.start_epoch(&new, &operators).await.is_ok() {
+            break;
+        }
+    }
+    let old_host = fixture.host().await;
+    assert_eq!(old_host.epoch(), 2);
+    let refused = old_host.begin(&id(), &Events::silent()).await;
+    assert_eq!(refused.err().unwrap().reason(), &WRONG_SECRET);
+    let again = old_host.start_epoch(&fixture.secret, &operators).await;
+    assert_eq!(again.err().unwrap().reason(), &WRONG_SECRET);
+
+    let host = Repository::open(fixture.store(), Some(&new)).await.unwrap();
+    let second = id();
+    back_up(&host, &second, &fixture.key, &parts).await.unwrap();
+    assert_eq!(stored(fixture.folder.files()), 2 * before);
+    // The new host lists both, and shows the one that it has the secret of.
+    let listed = host.list().await.unwrap();
+    assert_eq!(listed.iter().filter(|b| b.problem.is_none()).count(), 2);
+    assert_eq!(
+        host.newest(&Show::default()).await.unwrap().unwrap().id,
+        second
+    );
+    // An operator reads both.
+    let operator = host.unlock(&fixture.identity).await.unwrap();
+    for id in [first, second] {
+        let done = operator
+            .verify_rows(&id, &NoiseDecoder, &options())
+            .await
+            .unwrap();
+        assert_eq!(done.findings, []);
+    }
+    assert_eq!(operator.secret().unwrap(), new);
+}
