@@ -142,6 +142,11 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         if let Some(parent) = path.parent() {
+            let parent = if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            };
             fs::File::open(parent)?.sync_all()?;
         }
         Ok(())

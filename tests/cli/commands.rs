@@ -44,10 +44,12 @@ fn the_environment_of_a_pod_is_a_context() {
         .env("NEO4J_URI", "bolt://graph.internal:7687")
         .env("NEO4J_USERNAME", "neo4j")
         .env("NEO4J_PASSWORD", "canary-Graph-4711");
-    let gave = bench.run(&["config", "show"]);
-    assert_eq!(gave.code, 0, "{}", gave.all());
-    assert!(gave.out.contains("db.internal"), "{}", gave.out);
-    assert!(!gave.all().contains("canary-"), "{}", gave.all());
+    for format in ["human", "json"] {
+        let gave = bench.run(&["config", "show", "--output", format]);
+        assert_eq!(gave.code, 0, "{}", gave.all());
+        assert!(gave.out.contains("DATABASE_URL"), "{}", gave.out);
+        assert!(!gave.all().contains("canary-"), "{}", gave.all());
+    }
     let list = bench.run(&["context", "list", "-o", "json"]).json();
     assert_eq!(list["result"]["contexts"][0]["context"], "env");
     assert_eq!(list["result"]["contexts"][0]["tier"], "production");
@@ -93,10 +95,7 @@ fn init_writes_references_and_never_overwrites() {
     );
     assert_eq!(bench.run(&["init"]).code, 0);
     let text = std::fs::read_to_string(bench.dir.join("summitctl.toml")).unwrap();
-    assert!(
-        text.contains("env:") && !text.contains("canary-"),
-        "{text}"
-    );
+    assert!(text.contains("env:") && !text.contains("canary-"), "{text}");
     let again = bench.run(&["init"]);
     assert_eq!(again.code, 2);
     assert!(again.err.contains("exists already"), "{}", again.err);
@@ -124,7 +123,13 @@ fn the_built_in_runbooks_pass_the_lint_against_the_real_step_kinds() {
         .iter()
         .map(|r| r["runbook"].as_str().unwrap())
         .collect();
-    for wanted in ["golden-path", "smoke", "daily-backup", "dr-drill", "restore"] {
+    for wanted in [
+        "golden-path",
+        "smoke",
+        "daily-backup",
+        "dr-drill",
+        "restore",
+    ] {
         assert!(names.contains(&wanted), "{names:?}");
     }
 }

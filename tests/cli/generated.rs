@@ -37,7 +37,8 @@ fn schemas_are_up_to_date_and_outputs_fit_them() {
     for entry in std::fs::read_dir(bench.dir.join("made")).unwrap().flatten() {
         let name = entry.file_name().into_string().unwrap();
         let made = std::fs::read_to_string(entry.path()).unwrap();
-        let kept = std::fs::read_to_string(root().join("docs/schemas/cli").join(&name)).unwrap_or_default();
+        let kept = std::fs::read_to_string(root().join("docs/schemas/cli").join(&name))
+            .unwrap_or_default();
         assert!(
             made == kept,
             "docs/schemas/cli/{name} is stale: run `make schemas`"
@@ -45,14 +46,25 @@ fn schemas_are_up_to_date_and_outputs_fit_them() {
         names.insert(name);
     }
     assert!(names.len() > 15, "{names:?}");
-    fits("explain", &bench.run(&["explain", "3", "-o", "json"]).json());
-    fits("document", &bench.run(&["run", "list", "-o", "json"]).json());
+    fits(
+        "explain",
+        &bench.run(&["explain", "3", "-o", "json"]).json(),
+    );
+    fits(
+        "document",
+        &bench.run(&["run", "list", "-o", "json"]).json(),
+    );
     fits("document", &bench.run(&["smoke", "-o", "json"]).json());
-    fits("sandbox-status", &bench.run(&["sandbox", "status", "-o", "json"]).json());
+    fits(
+        "sandbox-status",
+        &bench.run(&["sandbox", "status", "-o", "json"]).json(),
+    );
 }
 
 fn fits(schema: &str, document: &Value) {
-    let path = root().join("docs/schemas/cli").join(format!("{schema}.json"));
+    let path = root()
+        .join("docs/schemas/cli")
+        .join(format!("{schema}.json"));
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<String> = validator
@@ -67,7 +79,12 @@ fn man_pages_cover_every_command() {
     let bench = Bench::new();
     assert_eq!(bench.run(&["man", "pages"]).code, 0);
     assert!(bench.dir.join("pages/summitctl-backup-create.1").is_file());
-    assert!(!bench.dir.join("pages/summitctl-sandbox-serve-platform.1").exists());
+    assert!(
+        !bench
+            .dir
+            .join("pages/summitctl-sandbox-serve-platform.1")
+            .exists()
+    );
 }
 
 #[test]
@@ -76,7 +93,16 @@ fn explain_knows_every_code_reason_and_step() {
     for code in ["0", "1", "2", "3", "4", "5", "6", "7", "70"] {
         assert_eq!(bench.run(&["explain", code]).code, 0, "{code}");
     }
-    for topic in ["codes", "reasons", "steps", "findings", "scripts", "backup.capture", "smoke.failed", "make smoke"] {
+    for topic in [
+        "codes",
+        "reasons",
+        "steps",
+        "findings",
+        "scripts",
+        "backup.capture",
+        "smoke.failed",
+        "make smoke",
+    ] {
         let gave = bench.run(&["explain", topic]);
         assert_eq!(gave.code, 0, "{topic}: {}", gave.all());
     }
@@ -98,16 +124,24 @@ fn every_declared_reason_is_explained() {
         for part in text.split("reasons! {").skip(1) {
             let block = part.split("\n}").next().unwrap_or_default();
             for line in block.lines() {
-                let Some((_, rest)) = line.split_once(" = \"") else { continue };
+                let Some((_, rest)) = line.split_once(" = \"") else {
+                    continue;
+                };
                 let code = rest.split('"').next().unwrap_or_default();
-                let shaped = code.contains('.') && code.chars().all(|c| c.is_ascii_lowercase() || c == '.' || c == '-' || c.is_ascii_digit());
+                let shaped = code.contains('.')
+                    && code.chars().all(|c| {
+                        c.is_ascii_lowercase() || c == '.' || c == '-' || c.is_ascii_digit()
+                    });
                 if shaped && !code.starts_with("example.") && !known.contains(code) {
                     missing.push(code.to_owned());
                 }
             }
         }
     });
-    assert!(missing.is_empty(), "not in ops::findings::reasons: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "not in ops::findings::reasons: {missing:?}"
+    );
 }
 
 fn visit(dir: &Path, look: &mut dyn FnMut(&str)) {

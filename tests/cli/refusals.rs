@@ -87,7 +87,11 @@ fn a_dead_target_is_exit_7_or_a_failed_probe_with_its_impact() {
     let json = gave.json();
     assert_eq!(json["result"]["report"]["outcome"], "failed");
     let text = bench.run(&["smoke"]);
-    assert!(text.out.contains("impact: Cache and queues"), "{}", text.out);
+    assert!(
+        text.out.contains("impact: Cache and queues"),
+        "{}",
+        text.out
+    );
     let create = bench.run(&["backup", "create", "--yes"]);
     assert_eq!(create.code, 7, "{}", create.all());
 }
