@@ -45,6 +45,16 @@ reasons! {
         "A step's effect was made without an error, but a second look does not show it. Nothing is taken on trust, so the run stopped.";
 }
 
+/// Somebody who keeps a record of runs elsewhere, such as signed evidence. Called between the journal's first record and
+/// the first effect, and again before the journal's last record, so that a kill in between leaves a run that resumes and
+/// calls again: both must be safe to repeat.
+pub trait Witness: Send + Sync {
+    /// The run has begun, or goes on; nothing was done yet by this process.
+    fn begun(&self) -> Result<()>;
+    /// The run is over, or has stopped and can be resumed. Not called for an interruption.
+    fn over(&self, report: &RunReport) -> Result<()>;
+}
+
 /// Executes plans over a world.
 pub struct Executor<'a, W> {
     /// The step kinds.
@@ -57,6 +67,8 @@ pub struct Executor<'a, W> {
     pub cancel: Cancel,
     /// How many steps may run side by side.
     pub jobs: usize,
+    /// Who else keeps a record.
+    pub witness: Option<&'a dyn Witness>,
 }
 
 /// One run in this process.
@@ -162,14 +174,22 @@ impl<W: Send + Sync + 'static> Executor<'_, W> {
             journal: Mutex::new(journal),
             intents: Mutex::default(),
         };
+        if let Some(witness) = self.witness {
+            witness.begun()?;
+        }
         let mut states = state.steps.clone();
         let clean = run.undo_all(&mut states, &state.effects).await?;
         let exit = if clean { Exit::Ok } else { Exit::Failed };
-        run.journal.lock().await.append(&Record::Ended {
-            exit_code: exit.code(),
-            aborted: true,
-        })?;
-        Ok(run.report(&states, exit, true, false, None, began.elapsed()))
+        let report = run.report(&states, exit, true, false, None, began.elapsed());
+        run.close(
+            &report,
+            &Record::Ended {
+                exit_code: exit.code(),
+                aborted: true,
+            },
+        )
+        .await?;
+        Ok(report)
     }
 }
 
@@ -187,30 +207,50 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
             plan_digest: self.plan.digest(),
             resumed,
         });
+        if let Some(witness) = self.executor.witness {
+            witness.begun()?;
+        }
         let stopped = self.drive(&mut states).await?;
-        let (exit, resumable, error) = match stopped {
+        let (exit, error, last) = match stopped {
             Some((error, step)) if error.reason() == &CRASH => {
                 return Err(error.context(format!("step `{step}` was under way")));
             }
-            Some((error, step)) => self.stop(&mut states, error, &step).await?,
+            Some((error, step)) => {
+                let last = self.stop(&mut states, &error, &step).await?;
+                (error.exit(), Some(Report::from(&error)), last)
+            }
             None => {
                 let failed = states
                     .values()
                     .any(|s| matches!(s, StepState::Failed { .. }));
                 let exit = if failed { Exit::Failed } else { Exit::Ok };
-                self.append(&Record::Ended {
+                let last = Record::Ended {
                     exit_code: exit.code(),
                     aborted: false,
-                })
-                .await?;
-                (exit, false, None)
+                };
+                (exit, None, last)
             }
         };
+        let resumable = matches!(last, Record::Paused { .. });
+        let report = self.report(&states, exit, resumed, resumable, error, began.elapsed());
+        self.close(&report, &last).await?;
         self.executor.events.emit(Event::RunFinished {
             run: self.run.to_owned(),
             exit_code: exit.code(),
         });
-        Ok(self.report(&states, exit, resumed, resumable, error, began.elapsed()))
+        Ok(report)
+    }
+
+    /// The witness first, the journal's last record after it.
+    async fn close(&self, report: &RunReport, last: &Record) -> Result<()> {
+        if let Some(witness) = self
+            .executor
+            .witness
+            .filter(|_| report.exit() != Exit::Interrupted)
+        {
+            witness.over(report)?;
+        }
+        self.append(last).await
     }
 
     /// Runs every step whose needs have ended until all have, one failed for good, or somebody wants to stop.
@@ -365,13 +405,13 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
         Ok(())
     }
 
-    /// The run stops: for good with everything undone, or paused.
+    /// The run stops: for good with everything undone, or paused. Returns the journal's last record.
     async fn stop(
         &self,
         states: &mut BTreeMap<String, StepState>,
-        error: Error,
+        error: &Error,
         step: &str,
-    ) -> Result<(Exit, bool, Option<Report>)> {
+    ) -> Result<Record> {
         let exit = error.exit();
         let undo = self
             .plan
@@ -380,19 +420,14 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
         if undo && exit != Exit::Interrupted {
             let order: Vec<String> = self.plan.steps.iter().map(|s| s.spec.id.clone()).collect();
             self.undo_all(states, &order).await?;
-            self.append(&Record::Ended {
+            return Ok(Record::Ended {
                 exit_code: exit.code(),
                 aborted: true,
-            })
-            .await?;
-            return Ok((exit, false, Some(Report::from(&error))));
+            });
         }
-        let report = Report::from(&error);
-        self.append(&Record::Paused {
-            error: report.clone(),
+        Ok(Record::Paused {
+            error: Report::from(error),
         })
-        .await?;
-        Ok((exit, true, Some(report)))
     }
 
     /// Takes back every effect of the steps named, last one first. False if something could not be taken back.

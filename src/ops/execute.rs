@@ -2,11 +2,13 @@
 //!
 //! Every command that may change something goes through [`execute`]; `run resume` and `run abort` through [`go_on`].
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::consent::{Ask, Consent, Effect, Flags, Request, obtain, recall};
-use crate::engine::executor::{BLOCKED, Executor, RunReport};
+use crate::engine::executor::{BLOCKED, Executor, RunReport, Witness};
 use crate::engine::journal::CrashPoint;
 use crate::engine::lease::{FileLeases, Lease, NoLease};
 use crate::engine::plan::{Plan, Spec};
@@ -130,17 +132,16 @@ pub async fn execute(
     };
     let consent = obtain(&request, &host.flags, ask)?;
     let lease = take_lease(host.world, &plan, &run)?;
-    let recorder = start_record(host.world, &plan, &run, &consent)?;
     let runs = host.world.state.runs();
     let journal = runs.create(&run, host.crash)?;
-    let executor = executor(host);
+    let evidence = Evidence::of(host, &plan, &run, &consent);
+    let executor = executor(host, &evidence);
     let report = executor
         .start(&plan, &run, &consent, lease.as_ref(), journal)
         .await?;
-    let evidence = close_record(recorder, &report, &host.timeline)?;
     Ok(Executed::Ran {
         report: Box::new(report),
-        evidence,
+        evidence: evidence.closed(),
     })
 }
 
@@ -166,8 +167,8 @@ pub async fn go_on(host: &Host<'_>, run: &str, what: GoOn) -> Result<Executed> {
     }
     let consent = recall(&state.consent, &state.digest)?;
     let lease = take_lease(host.world, &state.plan, run)?;
-    let recorder = start_record(host.world, &state.plan, run, &consent)?;
-    let executor = executor(host);
+    let evidence = Evidence::of(host, &state.plan, run, &consent);
+    let executor = executor(host, &evidence);
     let report = match what {
         GoOn::Resume => {
             executor
@@ -180,20 +181,20 @@ pub async fn go_on(host: &Host<'_>, run: &str, what: GoOn) -> Result<Executed> {
                 .await?
         }
     };
-    let evidence = close_record(recorder, &report, &host.timeline)?;
     Ok(Executed::Ran {
         report: Box::new(report),
-        evidence,
+        evidence: evidence.closed(),
     })
 }
 
-fn executor<'a>(host: &'a Host<'_>) -> Executor<'a, World> {
+fn executor<'a>(host: &'a Host<'_>, evidence: &'a Evidence<'_>) -> Executor<'a, World> {
     Executor {
         registry: host.registry,
         world: host.world,
         events: host.events.clone(),
         cancel: host.cancel.clone(),
         jobs: host.jobs,
+        witness: Some(evidence),
     }
 }
 
@@ -220,36 +221,60 @@ fn lease_name(identity: &Identity) -> String {
     identity.short()
 }
 
-/// Signed and durable before anything changes. A world without a signing key has no evidence, which the gate counts.
-fn start_record(
-    world: &World,
-    plan: &Plan,
-    run: &str,
-    consent: &Consent,
-) -> Result<Option<Recorder>> {
-    let Some(settings) = &world.evidence else {
-        return Ok(None);
-    };
-    let mut facts = StartFacts::of_plan(run, plan, consent)?;
-    facts.platform = world.platform.as_deref().map(Into::into);
-    Recorder::start(&settings.dir, &settings.key, facts, Vec::new()).map(Some)
+/// The signed record of a run: its start durable before anything changes, its end before the journal's. A world without a
+/// signing key has none, which the gate counts.
+struct Evidence<'a> {
+    world: &'a World,
+    timeline: &'a Timeline,
+    plan: &'a Plan,
+    run: &'a str,
+    consent: &'a Consent,
+    recorder: Mutex<Option<Recorder>>,
+    closed: Mutex<Option<EvidenceRef>>,
 }
 
-/// A run that can be resumed stays open: its start without an end is itself a finding.
-fn close_record(
-    recorder: Option<Recorder>,
-    report: &RunReport,
-    timeline: &Timeline,
-) -> Result<Option<EvidenceRef>> {
-    let Some(recorder) = recorder else {
-        return Ok(None);
-    };
-    if report.exit() == Exit::Interrupted {
-        return Ok(None);
+impl<'a> Evidence<'a> {
+    fn of(host: &'a Host<'_>, plan: &'a Plan, run: &'a str, consent: &'a Consent) -> Self {
+        Evidence {
+            world: host.world,
+            timeline: &host.timeline,
+            plan,
+            run,
+            consent,
+            recorder: Mutex::default(),
+            closed: Mutex::default(),
+        }
     }
-    recorder
-        .finish(ClosingFacts::of_run(report, timeline), Vec::new())
-        .map(Some)
+
+    fn closed(&self) -> Option<EvidenceRef> {
+        held(&self.closed).take()
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Witness for Evidence<'_> {
+    fn begun(&self) -> Result<()> {
+        let Some(settings) = &self.world.evidence else {
+            return Ok(());
+        };
+        let mut facts = StartFacts::of_plan(self.run, self.plan, self.consent)?;
+        facts.platform = self.world.platform.as_deref().map(Into::into);
+        let recorder = Recorder::start(&settings.dir, &settings.key, facts, Vec::new())?;
+        *held(&self.recorder) = Some(recorder);
+        Ok(())
+    }
+
+    fn over(&self, report: &RunReport) -> Result<()> {
+        let Some(recorder) = held(&self.recorder).take() else {
+            return Ok(());
+        };
+        let record = recorder.finish(ClosingFacts::of_run(report, self.timeline), Vec::new())?;
+        *held(&self.closed) = Some(record);
+        Ok(())
+    }
 }
 
 /// A run's state, for `run show` and `status`.

@@ -120,14 +120,24 @@ impl Step<World> for Verify {
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &VerifyChange) -> Result<Observed> {
         let repository = cx.world.repository().await?;
         let backup = repository.show(&change.backup).await?;
-        let reached = backup
+        // An older record of a higher level stands, but it is not the one that this step made.
+        let made = backup
+            .verified
+            .iter()
+            .filter(|r| {
+                r.level.number() >= change.level
+                    && r.outcome == Outcome::Passed
+                    && r.to >= change.since
+            })
+            .max_by_key(|r| (r.level.number(), r.to));
+        let holds = backup
             .verified_level()
-            .filter(|r| r.level.number() >= change.level && r.to >= change.since);
-        let record = reached.ok_or_else(|| {
+            .is_some_and(|r| r.level.number() >= change.level);
+        let record = made.filter(|_| holds).ok_or_else(|| {
             Error::new(
                 &NOT_VERIFIED,
                 format!(
-                    "the ledger holds no level {} for backup `{}`",
+                    "the ledger holds no new level {} for backup `{}`",
                     change.level, change.backup
                 ),
             )

@@ -226,6 +226,7 @@ pub async fn start(
         events: Events::silent(),
         cancel: Cancel::new(),
         jobs,
+        witness: None,
     };
     let run = "20261121T030405Z-0000";
     let journal = Runs::at(dir).create(run, crash)?;
@@ -242,6 +243,7 @@ pub async fn resume(world: &World, dir: &Path, crash: Option<CrashPoint>) -> Res
         events: Events::silent(),
         cancel: Cancel::new(),
         jobs: 1,
+        witness: None,
     };
     let (journal, state, _) = Runs::at(dir).reopen("20261121T030405Z-0000", crash)?;
     executor
@@ -257,6 +259,7 @@ pub async fn abort(world: &World, dir: &Path) -> Result<RunReport> {
         events: Events::silent(),
         cancel: Cancel::new(),
         jobs: 1,
+        witness: None,
     };
     let (journal, state, _) = Runs::at(dir).reopen("20261121T030405Z-0000", None)?;
     executor
