@@ -2,8 +2,8 @@
 
 # dev or release. The dev profile optimises what carries bytes, and builds in a fraction of the time.
 PROFILE ?= dev
-# What `make demo` adds to the command line.
-ARGS ?=
+# What `make demo` adds to the command line: who types `make demo` agrees to servers on this machine's loopback.
+ARGS ?= --yes
 # The live tests start real servers: two at a time is what two cores carry.
 RUST_TEST_THREADS ?= 2
 export RUST_TEST_THREADS
