@@ -288,7 +288,13 @@ impl Held {
         for folder in ours {
             gone(&folder, fs::remove_dir_all(&folder))?;
         }
-        for file in [self.layout.config(), root.join(STATE), root.join(LOCK)] {
+        let variables = root.join(super::variables::FILE);
+        for file in [
+            variables,
+            self.layout.config(),
+            root.join(STATE),
+            root.join(LOCK),
+        ] {
             gone(&file, fs::remove_file(&file))?;
         }
         match fs::remove_dir(root) {
