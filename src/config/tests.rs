@@ -606,9 +606,10 @@ fn the_documentations_examples_are_right() {
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    assert_eq!(blocks.len(), 2);
+    assert_eq!(blocks.len(), 3);
     let staging = context(&blocks.join("\n"), "staging");
     assert!(staging.data_plane.is_some() && staging.repository.is_some());
+    assert!(staging.variables.is_some());
     // What is said to be the default is the default.
     let policy = staging.policy;
     let default = Policy::default();
