@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
-use super::session::{failed, rows, run, texts};
+use super::session::{failed, query, rows, run, texts};
 use super::sql::{literal, qualified};
 use super::{OWN_SCHEMA, Target};
 use crate::error::Result;
@@ -94,7 +94,7 @@ pub(super) async fn table_bytes(
     tables: &[Table],
 ) -> Result<BTreeMap<i64, i64>> {
     let oids: Vec<i64> = tables.iter().map(|t| t.oid).collect();
-    let found = sqlx::query(
+    let found = query(
         "SELECT o AS oid, coalesce(pg_table_size(o::oid), 0) AS bytes FROM unnest($1::int8[]) o",
     )
     .bind(oids)

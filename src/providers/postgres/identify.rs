@@ -1,8 +1,8 @@
 //! What a database *is*: the server's own identifier, and a marker that we plant beside the data.
 
-use sqlx::Row as _;
+use sqlx::{Executor as _, Row as _};
 
-use super::session::{Access, close, failed, open, run};
+use super::session::{Access, close, failed, open, query, run, scalar};
 use super::{OWN_SCHEMA, POOLER, Target};
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Store};
@@ -12,11 +12,10 @@ use crate::identity::{Identity, Store};
 pub async fn identify(target: &Target) -> Result<Identity> {
     let mut session = open(target, Access::Read).await?;
     // Forbidden to ordinary roles on some managed services; the fact is then left out, as `Identity` says.
-    let system: String =
-        sqlx::query_scalar("SELECT system_identifier::text FROM pg_control_system()")
-            .fetch_one(&mut session)
-            .await
-            .unwrap_or_default();
+    let system: String = scalar("SELECT system_identifier::text FROM pg_control_system()")
+        .fetch_one(&mut session)
+        .await
+        .unwrap_or_default();
     close(session).await;
     let marker = read_marker(target).await?.unwrap_or_default();
     Ok(Identity::new(
@@ -33,12 +32,12 @@ pub async fn identify(target: &Target) -> Result<Identity> {
 /// The planted marker, if there is one.
 pub async fn read_marker(target: &Target) -> Result<Option<String>> {
     let mut session = open(target, Access::Read).await?;
-    let there: bool = sqlx::query_scalar("SELECT to_regclass('summitctl.marker') IS NOT NULL")
+    let there: bool = scalar("SELECT to_regclass('summitctl.marker') IS NOT NULL")
         .fetch_one(&mut session)
         .await
         .map_err(|e| failed(target, "look for the marker", e))?;
     let marker = if there {
-        sqlx::query_scalar("SELECT id FROM summitctl.marker ORDER BY id LIMIT 1")
+        scalar("SELECT id FROM summitctl.marker ORDER BY id LIMIT 1")
             .fetch_optional(&mut session)
             .await
             .map_err(|e| failed(target, "read the marker", e))?
@@ -62,7 +61,7 @@ pub async fn plant_marker(target: &Target, marker: &str) -> Result<()> {
          DELETE FROM {schema}.marker"
     );
     run(target, &mut session, &prepare).await?;
-    sqlx::query("INSERT INTO summitctl.marker (id) VALUES ($1)")
+    query("INSERT INTO summitctl.marker (id) VALUES ($1)")
         .bind(marker)
         .execute(&mut session)
         .await
@@ -82,8 +81,8 @@ pub async fn refuse_pooler(target: &Target) -> Result<()> {
     let mut seen = Vec::new();
     for _ in 0..3 {
         for session in &mut sessions {
-            let row = sqlx::query("SELECT pg_backend_pid() AS pid")
-                .fetch_one(session)
+            let row = session
+                .fetch_one(sqlx::raw_sql("SELECT pg_backend_pid() AS pid"))
                 .await
                 .map_err(|e| failed(target, "ask for the server process", e))?;
             seen.push(row.get("pid"));

@@ -11,7 +11,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
 use super::copy::{Meter, Rows};
-use super::session::{failed, rows, run};
+use super::session::{failed, query, rows, run, scalar};
 use super::sql::literal;
 use super::{BAD_PART, Target};
 use crate::capture::{Fingerprint, FingerprintKey, PartReader, PartWriter};
@@ -64,7 +64,7 @@ pub(super) async fn read_all(
     loop {
         // 262144 is INV_READ (src/include/libpq/libpq-fs.h), 2 is SEEK_END; descriptors close with the savepoint.
         run(target, session, "SAVEPOINT objects").await?;
-        let batch = sqlx::query(
+        let batch = query(
             "SELECT m.oid::int8 AS oid, obj_description(m.oid, 'pg_largeobject') AS comment,
                     lo_lseek64(lo_open(m.oid, 262144), 0, 2) AS bytes
              FROM pg_largeobject_metadata m WHERE m.oid::int8 > $1 ORDER BY m.oid::int8 LIMIT 200",
@@ -118,7 +118,7 @@ async fn page(
     oid: u32,
     offset: i64,
 ) -> Result<Vec<u8>> {
-    sqlx::query_scalar("SELECT lo_get($1::int8::oid, $2::int8, $3::int4)")
+    scalar("SELECT lo_get($1::int8::oid, $2::int8, $3::int4)")
         .bind(i64::from(oid))
         .bind(offset)
         .bind(i32::try_from(PAGE).map_err(|e| Error::bug("a page is too large").caused_by(e))?)
@@ -183,7 +183,7 @@ async fn write_line(target: &Target, session: &mut PgConnection, line: Line) -> 
             let data = STANDARD.decode(data).map_err(|e| {
                 Error::new(&BAD_PART, "a large object's page is not base64").caused_by(e)
             })?;
-            sqlx::query("SELECT lo_put($1::int8::oid, $2::int8, $3)")
+            query("SELECT lo_put($1::int8::oid, $2::int8, $3)")
                 .bind(i64::from(oid))
                 .bind(offset)
                 .bind(data)

@@ -8,7 +8,7 @@ use sqlx::Row as _;
 
 use super::Target;
 use super::enumerate::user_schema;
-use super::session::{Access, close, connect, failed, open, rows, run};
+use super::session::{Access, close, connect, failed, open, rows, run, scalar};
 use super::sql::{ident, qualified};
 use crate::error::{Error, Result};
 use crate::wait::Deadline;
@@ -182,7 +182,7 @@ pub async fn read_rows(
         "SELECT to_jsonb(configured)::text FROM ({}) AS configured LIMIT {limit}",
         query.trim().trim_end_matches(';')
     );
-    let mut asked = sqlx::query_scalar(sqlx::AssertSqlSafe(sql));
+    let mut asked = scalar(sqlx::AssertSqlSafe(sql));
     for parameter in parameters {
         asked = asked.bind(parameter);
     }

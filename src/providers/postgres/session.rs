@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sqlx::postgres::{PgConnection, PgDatabaseError, PgRow};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _};
+use sqlx::postgres::{PgArguments, PgConnection, PgDatabaseError, PgRow};
+use sqlx::query::{Query, QueryScalar};
+use sqlx::{
+    ConnectOptions as _, Connection as _, Executor as _, FromRow, Postgres, Row as _, SqlSafeStr,
+};
 
 use super::{
     BAD_DSN, CONNECTION_LOST, LOCK_TIMEOUT, LOGIN_REFUSED, NO_DATABASE, NOT_ACCEPTING,
@@ -48,7 +51,7 @@ pub async fn ping(target: &Target, deadline: Deadline) -> Result<Health> {
     let began = Instant::now();
     let mut session = connect(target, Access::Read, deadline).await?;
     let work = async {
-        let row = sqlx::query(
+        let row = query(
             "SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS in_recovery",
         )
         .fetch_one(&mut session)
@@ -80,7 +83,7 @@ async fn health_facts(
             json!(row.get::<bool, _>("in_recovery")),
         ),
     ]);
-    let more = sqlx::query(
+    let more = query(
         "SELECT (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS tls,
                 (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
                 current_setting('max_connections')::int8 AS max_connections,
@@ -154,10 +157,14 @@ pub(super) async fn close(session: PgConnection) {
 
 /// The server's major version.
 pub(super) async fn major(target: &Target, session: &mut PgConnection) -> Result<u32> {
-    let number: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int4")
-        .fetch_one(session)
+    // By the simple protocol, which a transaction pooler cannot tear apart: this is the first query of every session.
+    let row = session
+        .fetch_one(sqlx::raw_sql(
+            "SELECT current_setting('server_version_num')::int4 AS number",
+        ))
         .await
         .map_err(|e| failed(target, "ask the version", e))?;
+    let number: i32 = row.get("number");
     Ok(u32::try_from(number).unwrap_or(0) / 10_000)
 }
 
@@ -171,6 +178,19 @@ pub(super) async fn run(target: &Target, session: &mut PgConnection, sql: &str) 
     Ok(())
 }
 
+/// A query by an unnamed statement: named ones stay behind in the server process that a pooler gives to somebody else.
+pub(super) fn query<'q>(sql: impl SqlSafeStr) -> Query<'q, Postgres, PgArguments> {
+    sqlx::query(sql).persistent(false)
+}
+
+/// [`query`] for one column.
+pub(super) fn scalar<'q, T>(sql: impl SqlSafeStr) -> QueryScalar<'q, Postgres, T, PgArguments>
+where
+    (T,): for<'r> FromRow<'r, PgRow>,
+{
+    sqlx::query_scalar(sql).persistent(false)
+}
+
 /// All rows of a query without parameters. The text must come from constants and [`super::sql`]'s quoting.
 pub(super) async fn rows(
     target: &Target,
@@ -178,7 +198,7 @@ pub(super) async fn rows(
     what: &str,
     sql: &str,
 ) -> Result<Vec<PgRow>> {
-    sqlx::query(sqlx::AssertSqlSafe(sql))
+    query(sqlx::AssertSqlSafe(sql))
         .fetch_all(session)
         .await
         .map_err(|e| failed(target, what, e))
@@ -191,7 +211,7 @@ pub(super) async fn texts(
     what: &str,
     sql: &str,
 ) -> Result<Vec<String>> {
-    sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+    scalar(sqlx::AssertSqlSafe(sql))
         .fetch_all(session)
         .await
         .map_err(|e| failed(target, what, e))

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
-use super::session::{Access, close, failed, open, run};
+use super::session::{Access, close, failed, open, query, run, scalar};
 use super::sql::ident;
-use super::{MAINTENANCE_DATABASE, SWAP_REFUSED, Target};
+use super::{MAINTENANCE_DATABASE, SWAP_REFUSED, Target, refuse_pooler};
 use crate::error::{Error, Result};
 use crate::time::Instant;
 use crate::wait::{Deadline, Look, poll};
@@ -69,6 +69,7 @@ pub async fn swap_state(
 /// the live database is ended.
 pub async fn swap_in(server: &Target, live: &str, aside: &str, retired: &str) -> Result<()> {
     let names = Names::new(server, live, aside, retired);
+    refuse_pooler(&names.server).await?;
     let mut session = open(&names.server, Access::Write).await?;
     let outcome = names.exchange(&mut session, SwapState::Swapped).await;
     close(session).await;
@@ -78,6 +79,7 @@ pub async fn swap_in(server: &Target, live: &str, aside: &str, retired: &str) ->
 /// Takes a swap back: `live` becomes `aside` again, `retired` becomes `live`.
 pub async fn undo_swap(server: &Target, live: &str, aside: &str, retired: &str) -> Result<()> {
     let names = Names::new(server, live, aside, retired);
+    refuse_pooler(&names.server).await?;
     let mut session = open(&names.server, Access::Write).await?;
     let outcome = names.exchange(&mut session, SwapState::NotSwapped).await;
     close(session).await;
@@ -124,7 +126,7 @@ impl<'a> Names<'a> {
     }
 
     async fn state(&self, session: &mut PgConnection) -> Result<SwapState> {
-        let found = sqlx::query(
+        let found = query(
             "SELECT datname::text AS name, datallowconn AS open FROM pg_database WHERE datname = ANY($1) ORDER BY 1",
         )
         .bind(vec![
@@ -220,7 +222,7 @@ impl<'a> Names<'a> {
     async fn refuse_prepared(&self, session: &mut PgConnection, names: &[&str]) -> Result<()> {
         let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
         let found: Vec<String> =
-            sqlx::query_scalar("SELECT gid FROM pg_prepared_xacts WHERE database = ANY($1)")
+            scalar("SELECT gid FROM pg_prepared_xacts WHERE database = ANY($1)")
                 .bind(names)
                 .fetch_all(session)
                 .await
@@ -254,7 +256,7 @@ impl<'a> Names<'a> {
             Deadline::after(DRAIN_PATIENCE),
             Duration::from_millis(200),
             async || {
-                let left: Vec<String> = sqlx::query_scalar(
+                let left: Vec<String> = scalar(
                     "SELECT format('pid %s (%s, %s)%s', pid, usename, application_name,
                                    CASE WHEN pg_terminate_backend(pid) THEN '' ELSE ' cannot be ended' END)
                      FROM pg_stat_activity WHERE datname = ANY($1) AND pid <> pg_backend_pid()

@@ -239,7 +239,7 @@ impl Target {
             .application_name("summitctl")
             // Poolers refuse start-up parameters they do not know; it is set afterwards where it matters.
             .extra_float_digits(None)
-            // Unnamed statements only: named ones do not survive a pooler.
+            // Statements are unnamed (`session::query`), so that there is nothing to keep.
             .statement_cache_capacity(0);
         match &self.root_cert {
             Some(path) => options.ssl_root_cert(path),

@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
 use super::super::enumerate::{self, Table};
-use super::super::session::{Access, close, failed, open, rows, run};
+use super::super::session::{Access, close, failed, open, query, rows, run};
 use super::super::sql::literal;
 use super::super::{LOCK_TIMEOUT, QUERY_FAILED, Target, UNSTABLE, session};
 use crate::error::{Error, Result};
@@ -338,7 +338,7 @@ async fn lock_tables(
 async fn lock_holders(target: &Target, tables: &[Table]) -> Result<String> {
     let mut session = open(target, Access::Read).await?;
     let oids: Vec<i64> = tables.iter().map(|t| t.oid).collect();
-    let found = sqlx::query(
+    let found = query(
         "SELECT l.pid, l.granted, l.relation::regclass::text AS relation, a.usename::text AS usename,
                 a.application_name, a.state, extract(epoch FROM now() - a.xact_start)::int8 AS seconds
          FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid

@@ -19,7 +19,7 @@ use super::copy::{Meter, Rows, copy_in};
 use super::enumerate::{MatView, SequenceState, copy_target};
 use super::session::{Access, close, open, run};
 use super::sql::{literal, qualified};
-use super::{BAD_PART, MISMATCH, Target, dump, large_objects, tools};
+use super::{BAD_PART, MISMATCH, Target, dump, large_objects, refuse_pooler, tools};
 use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader, PartSource};
 use crate::error::{Context as _, Error, Result};
 use crate::event::{Events, Unit};
@@ -135,6 +135,7 @@ pub async fn restore(
     options: &RestoreOptions,
 ) -> Result<Restored> {
     let work = async {
+        refuse_pooler(target).await?;
         refuse_unless_empty(target).await?;
         let mut work = Work::begin(target, source, captured, options).await?;
         work.all().await?;

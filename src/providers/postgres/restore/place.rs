@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
 use super::super::enumerate::{listed, user_schema};
-use super::super::session::{Access, close, failed, open, rows, run};
+use super::super::session::{Access, close, failed, open, rows, run, scalar};
 use super::super::sql::ident;
 use super::super::{NOT_EMPTY, Target};
 use super::MissingRoles;
@@ -109,7 +109,7 @@ async fn without(
     roles: &[String],
     sql: &'static str,
 ) -> Result<Vec<String>> {
-    sqlx::query_scalar(sql)
+    scalar(sql)
         .bind(roles)
         .fetch_all(session)
         .await
@@ -154,12 +154,11 @@ impl Drop for Archive {
 /// Whether the database exists.
 pub(super) async fn exists(server: &Target, name: &str) -> Result<bool> {
     let mut session = open(server, Access::Read).await?;
-    let there: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-            .bind(name)
-            .fetch_one(&mut session)
-            .await
-            .map_err(|e| failed(server, "look for the database", e))?;
+    let there: bool = scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .bind(name)
+        .fetch_one(&mut session)
+        .await
+        .map_err(|e| failed(server, "look for the database", e))?;
     close(session).await;
     Ok(there)
 }
