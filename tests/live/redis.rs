@@ -11,7 +11,9 @@ use summitctl::wait::Deadline;
 mod data;
 mod restore;
 mod round_trip;
+mod sentinel;
 mod server;
+mod tls;
 
 /// A server of a test: ended and removed with it, even if the test fails.
 pub struct Server {

@@ -101,7 +101,7 @@ pub(super) async fn gather(
     };
     gathered
         .not_carried
-        .extend(left_behind(&mut conn, &info, into).await);
+        .extend(left_behind(&mut conn, &info, &into.module_data).await);
     Ok(gathered)
 }
 
@@ -161,7 +161,7 @@ async fn read(
 }
 
 /// What the server holds beside keys and libraries, as far as it tells.
-async fn left_behind(conn: &mut Conn, info: &Info, into: &Collector<'_>) -> Vec<String> {
+async fn left_behind(conn: &mut Conn, info: &Info, modules: &BTreeSet<String>) -> Vec<String> {
     let mut out = Vec::new();
     let users: Result<Vec<String>> = conn.query(::redis::cmd("ACL").arg("USERS")).await;
     match users {
@@ -179,7 +179,7 @@ async fn left_behind(conn: &mut Conn, info: &Info, into: &Collector<'_>) -> Vec<
             "{scripts} cached scripts, which clients load again"
         )),
     }
-    for module in &into.module_data {
+    for module in modules {
         out.push(format!(
             "data that the module `{module}` keeps outside of keys"
         ));

@@ -111,3 +111,42 @@ reasons! {
     NOT_STAGED = "redis.not-staged", Failed,
         "The data that were to change places are not where they must be; the message says where they are. Nothing was changed by this.";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{FingerprintKey, MemoryParts, PartReader};
+
+    fn sent<T: Send>(_: T) {}
+
+    /// The engine runs steps on any thread; a future that cannot move there would not compile here.
+    #[test]
+    fn every_future_can_move_between_threads() {
+        let target = Target::new("127.0.0.1", 1, None);
+        let parts = MemoryParts::default();
+        let common = CaptureOptions::quiet(FingerprintKey::new([0; 32]));
+        let options = RestoreOptions {
+            common: common.clone(),
+            replace: Replace::Refuse,
+            token: String::new(),
+        };
+        sent(capture(&target, &parts, &common));
+        sent(compare(&target, &parts, &common));
+        sent(fingerprints(&target, &common));
+        sent(restore(&target, &parts, &options));
+        sent(stage(&target, &parts, &options));
+        sent(swap_in(&target, ""));
+        sent(swap_back(&target, ""));
+        sent(discard(&target, ""));
+        sent(identify(&target));
+        sent(ping(
+            &target,
+            crate::wait::Deadline::after(std::time::Duration::ZERO),
+        ));
+        let decodes = |info: crate::capture::PartInfo, mut reader: Box<dyn PartReader>| {
+            let key = FingerprintKey::new([0; 32]);
+            sent(async move { decode(&info, reader.as_mut(), &key).await });
+        };
+        let _ = decodes;
+    }
+}

@@ -1,7 +1,8 @@
 //! A snapshot over replication: we ask as a replica that wants only the data, and read them as they come.
 //!
-//! We announce `capa eof`, so that the server need not write a file, and `rdb-only`, so that it keeps no backlog for us. We
-//! announce no listening port. The server forks for the snapshot; the memory that it writes to meanwhile is copied.
+//! We announce `capa eof`, so that the server need not write a file, and `rdb-only`, so that it keeps no backlog for us.
+//! While the snapshot runs, the server lists us among its replicas; the port that we announce is one that cannot exist, so
+//! that Sentinel does not take us for one (with no port, listed as 0, it does). The server forks for the snapshot; the memory that it writes to meanwhile is copied.
 
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ const SILENCE: Duration = Duration::from_secs(90);
 
 /// While a value is incomplete, how long to wait for more before trying with what came.
 const LULL: Duration = Duration::from_millis(100);
+
+/// The port that we announce. Sentinel drops replicas whose port is above 65535 (`createSentinelAddr` in sentinel.c), but
+/// takes port 0, which is what a server lists when none was announced, for a replica that it then misses for good.
+const NO_PORT: &[u8] = b"65536";
 
 const CHUNK: usize = 256 * 1024;
 
@@ -72,6 +77,10 @@ pub(super) async fn ask(target: &Target, cancel: &Cancel) -> Result<Asked> {
     let answer = wire.ask(&[b"REPLCONF", b"capa", b"eof"]).await?;
     if let Some(text) = not_allowed(&answer) {
         return Ok(Asked::NotAllowed(text));
+    }
+    let answer = wire.ask(&[b"REPLCONF", b"listening-port", NO_PORT]).await?;
+    if let Some(text) = answer.strip_prefix('-') {
+        return Err(refused(&wire.endpoint, "REPLCONF listening-port", text));
     }
     // Servers before 7.0 do not know it and say so; they send changes behind the snapshot, which we do not read.
     wire.ask(&[b"REPLCONF", b"rdb-only", b"1"]).await?;
