@@ -29,6 +29,7 @@ pub(crate) struct Session {
     output: Output,
     events: Events,
     timeline: Timeline,
+    display: listen::Display,
     cancel: Cancel,
 }
 
@@ -90,17 +91,20 @@ pub fn run() -> ExitCode {
 
 fn start(cli: Cli, command: &'static str, output: Output) -> Result<Exit> {
     let timeline = Timeline::default();
+    let display = listen::Display::new();
     let events = listen::events(
         cli.globals.events.as_deref(),
         quiet(&cli.command),
         cli.globals.verbose,
         &timeline,
+        &display,
     )?;
     let session = Session {
         globals: cli.globals,
         output,
         events,
         timeline,
+        display,
         cancel: Cancel::new(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

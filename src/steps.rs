@@ -5,7 +5,9 @@ use crate::engine::registry::Registry;
 pub mod capture;
 pub mod drill;
 pub mod evidence;
+pub mod exec;
 pub mod gate;
+pub mod manual;
 pub mod pin;
 pub mod restore;
 pub mod smoke;
@@ -30,4 +32,6 @@ pub fn registry() -> Registry<World> {
         .with(drill::Drill)
         .with_look(gate::Gate)
         .with_look(evidence::VerifyEvidence)
+        .with_look(manual::Manual)
+        .with(exec::Exec)
 }

@@ -56,13 +56,22 @@ impl Cancel {
         }
     }
 
+    /// Completes when somebody asks to stop, however urgently.
+    pub async fn asked(&self) {
+        self.reaches(Stop::BetweenEffects).await;
+    }
+
     /// Completes when somebody asks to stop now.
     pub async fn now(&self) {
+        self.reaches(Stop::Now).await;
+    }
+
+    async fn reaches(&self, level: Stop) {
         loop {
             let notified = self.0.1.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
-            if self.level() == Stop::Now {
+            if self.level() >= level {
                 return;
             }
             notified.await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -14,7 +14,13 @@ use crate::evidence::Timeline;
 use crate::time::{Span, human_bytes};
 
 /// Makes the event stream that the command line wants.
-pub fn events(to: Option<&str>, quiet: bool, verbose: u8, timeline: &Timeline) -> Result<Events> {
+pub fn events(
+    to: Option<&str>,
+    quiet: bool,
+    verbose: u8,
+    timeline: &Timeline,
+    display: &Display,
+) -> Result<Events> {
     let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(timeline.clone())];
     match to {
         None => {}
@@ -31,7 +37,7 @@ pub fn events(to: Option<&str>, quiet: bool, verbose: u8, timeline: &Timeline) -
     }
     if to != Some("-") && !quiet {
         if std::io::stderr().is_terminal() {
-            listeners.push(Box::new(Bars::new(verbose)));
+            listeners.push(Box::new(Bars::new(verbose, display.clone())));
         } else {
             listeners.push(Box::new(Lines { verbose }));
         }
@@ -123,18 +129,71 @@ pub fn end_mark(end: StepEnd) -> &'static str {
     }
 }
 
+/// The part of the terminal where bars move. While a question is open nothing moves, and lines wait.
+#[derive(Clone)]
+pub struct Display {
+    multi: MultiProgress,
+    held: Arc<Mutex<Option<Vec<String>>>>,
+}
+
+impl Display {
+    /// The display of this process, on stderr.
+    pub fn new() -> Self {
+        Display {
+            multi: MultiProgress::with_draw_target(target()),
+            held: Arc::default(),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Vec<String>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hides the bars and keeps lines back until the value returned is dropped.
+    pub fn quiet(&self) -> Quiet {
+        let _ = self.multi.clear();
+        self.multi.set_draw_target(ProgressDrawTarget::hidden());
+        self.held().get_or_insert_default();
+        Quiet(self.clone())
+    }
+
+    fn line(&self, line: String) {
+        match &mut *self.held() {
+            Some(waiting) => waiting.push(line),
+            None => {
+                let _ = self.multi.println(line);
+            }
+        }
+    }
+}
+
+fn target() -> ProgressDrawTarget {
+    ProgressDrawTarget::stderr_with_hz(10)
+}
+
+/// A question is open.
+pub struct Quiet(Display);
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        self.0.multi.set_draw_target(target());
+        for line in self.0.held().take().into_iter().flatten() {
+            let _ = self.0.multi.println(line);
+        }
+    }
+}
+
 /// Progress bars with bytes, rate and ETA.
 struct Bars {
-    multi: MultiProgress,
+    display: Display,
     bars: Mutex<BTreeMap<(String, String), ProgressBar>>,
     verbose: u8,
 }
 
 impl Bars {
-    fn new(verbose: u8) -> Self {
-        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+    fn new(verbose: u8, display: Display) -> Self {
         Bars {
-            multi,
+            display,
             bars: Mutex::default(),
             verbose,
         }
@@ -157,7 +216,7 @@ impl Bars {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        self.multi.add(bar)
+        self.display.multi.add(bar)
     }
 
     fn drop_step(&self, step: &str) {
@@ -165,7 +224,7 @@ impl Bars {
             bars.retain(|(of, _), bar| {
                 if of == step {
                     bar.finish_and_clear();
-                    self.multi.remove(bar);
+                    self.display.multi.remove(bar);
                 }
                 of != step
             });
@@ -227,7 +286,7 @@ impl Listener for Bars {
             _ => {}
         }
         if let Some(line) = line_of(&stamped.event, self.verbose) {
-            let _ = self.multi.println(line);
+            self.display.line(line);
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
+use super::listen::Display;
 use crate::consent::Ask;
 use crate::error::{Error, INTERRUPTED, Result};
+use crate::steps::world::Person;
 
 /// The terminal, or nobody.
 pub struct Terminal {
@@ -20,20 +22,56 @@ impl Terminal {
         }
     }
 
-    fn line(&self, prompt: &str) -> Result<String> {
-        let mut stderr = std::io::stderr();
-        let _ = write!(stderr, "{prompt} ");
-        let _ = stderr.flush();
-        let mut line = String::new();
-        let read = std::io::stdin()
-            .lock()
-            .read_line(&mut line)
-            .map_err(|e| Error::io("read", "the terminal", e))?;
-        if read == 0 {
-            return Err(Error::new(&INTERRUPTED, "the question was not answered"));
+    /// The same terminal while a run is under way, with its bars out of the way of a question.
+    pub fn beside(self, display: &Display) -> Beside {
+        Beside {
+            interactive: self.interactive,
+            display: display.clone(),
+            turn: tokio::sync::Mutex::default(),
         }
-        Ok(line.trim().to_owned())
     }
+}
+
+/// A terminal shared with progress bars.
+pub struct Beside {
+    interactive: bool,
+    display: Display,
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[async_trait::async_trait]
+impl Person for Beside {
+    fn present(&self) -> bool {
+        self.interactive
+    }
+
+    async fn answer(&self, question: &str) -> Result<String> {
+        let _one_at_a_time = self.turn.lock().await;
+        let _quiet = self.display.quiet();
+        let (send, received) = tokio::sync::oneshot::channel();
+        let question = question.to_owned();
+        // A thread of its own: if nobody answers and the run is stopped, nothing waits for it.
+        std::thread::spawn(move || send.send(line(&question)));
+        received
+            .await
+            .map_err(|_| Error::bug("the terminal's reader ended without an answer"))?
+    }
+}
+
+/// Puts a question and reads one line.
+fn line(prompt: &str) -> Result<String> {
+    let mut stderr = std::io::stderr();
+    let _ = write!(stderr, "{prompt} ");
+    let _ = stderr.flush();
+    let mut line = String::new();
+    let read = std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|e| Error::io("read", "the terminal", e))?;
+    if read == 0 {
+        return Err(Error::new(&INTERRUPTED, "the question was not answered"));
+    }
+    Ok(line.trim().to_owned())
 }
 
 impl Ask for Terminal {
@@ -42,11 +80,11 @@ impl Ask for Terminal {
     }
 
     fn yes_no(&mut self, question: &str) -> Result<bool> {
-        let answer = self.line(&format!("{question} [y/N]"))?;
+        let answer = line(&format!("{question} [y/N]"))?;
         Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
     fn typed(&mut self, question: &str) -> Result<String> {
-        self.line(question)
+        line(question)
     }
 }

@@ -56,6 +56,14 @@ pub struct ExecArgs {
     /// What the program does; `change` unless it says `read`.
     #[serde(default)]
     pub effect: ExecEffect,
+    /// A program that looks whether the change is in effect: status 0 if it is. With it, a second run does nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub check: Option<Vec<String>>,
+    /// A program that takes the change back, for `on-failure: undo` and `summitctl run abort`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub undo: Option<Vec<String>>,
 }
 
 /// What a program does to the world, as the runbook's author says.

@@ -120,6 +120,28 @@ pub struct EvidenceSettings {
     pub key: SigningKey,
 }
 
+/// Whoever can be asked while a run is under way.
+#[async_trait::async_trait]
+pub trait Person: Send + Sync {
+    /// Whether there is somebody.
+    fn present(&self) -> bool;
+    /// Asks, and waits for a line.
+    async fn answer(&self, question: &str) -> Result<String>;
+}
+
+/// Nobody to ask: schedulers and tests.
+pub struct Absent;
+
+#[async_trait::async_trait]
+impl Person for Absent {
+    fn present(&self) -> bool {
+        false
+    }
+    async fn answer(&self, _: &str) -> Result<String> {
+        Err(Error::bug("a question was put to nobody"))
+    }
+}
+
 /// What one look at a store saw.
 pub struct Seen {
     /// The server's version.
@@ -166,6 +188,8 @@ pub struct World {
     pub state: StateDir,
     /// How many streams may run side by side.
     pub jobs: usize,
+    /// Who can be asked.
+    pub person: Arc<dyn Person>,
 }
 
 impl World {
@@ -234,6 +258,7 @@ impl World {
             environment: environment.clone(),
             state,
             jobs,
+            person: Arc::new(Absent),
         })
     }
 

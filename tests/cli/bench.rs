@@ -49,6 +49,12 @@ impl Bench {
         self
     }
 
+    /// The same folder without the variables that were added.
+    pub fn without_env(mut self) -> Self {
+        self.env.clear();
+        self
+    }
+
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.join(name);
         std::fs::write(&path, text).unwrap();

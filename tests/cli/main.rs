@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod by_hand;
 mod commands;
 mod generated;
 mod refusals;

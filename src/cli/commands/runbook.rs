@@ -89,6 +89,7 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
                 globals,
                 events: session.events.clone(),
                 timeline: session.timeline.clone(),
+                display: session.display.clone(),
                 cancel: session.cancel.clone(),
                 ..*session
             };

@@ -1,6 +1,7 @@
 //! From the invocation to a world: which context, with which environment, over which state folder.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::cli::Session;
 use crate::config::{Config, Context, Environment, Locate, Provenance, Sourced};
@@ -81,14 +82,16 @@ async fn world_of(
     environment: &Environment,
 ) -> Result<World> {
     let state = StateDir(session.state_dir());
-    World::resolve(
+    let mut world = World::resolve(
         context,
         environment,
         state,
         session.globals.evidence_dir.clone(),
         session.globals.jobs,
     )
-    .await
+    .await?;
+    world.person = Arc::new(session.terminal().beside(&session.display));
+    Ok(world)
 }
 
 /// What surrounds an execution on this world.
