@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod execute;
 pub mod explain;
 pub mod findings;
+pub mod restore;
 pub mod runbook_run;
 pub mod sandbox;
 pub mod status;

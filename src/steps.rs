@@ -12,6 +12,7 @@ pub mod pin;
 pub mod restore;
 pub mod smoke;
 pub mod stores;
+pub mod swap_back;
 pub mod variables;
 pub mod verify;
 pub mod world;
@@ -29,6 +30,7 @@ pub fn registry() -> Registry<World> {
         .with(verify::Verify)
         .with(restore::Load)
         .with(restore::Swap)
+        .with(swap_back::SwapBack)
         .with(drill::Drill)
         .with_look(gate::Gate)
         .with_look(evidence::VerifyEvidence)

@@ -285,17 +285,20 @@ pub struct BackupVerifyArgs {
 /// Arguments of `restore`.
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
-    /// Which backup
-    #[command(flatten)]
-    pub name: BackupName,
+    /// Its id, a unique beginning of it, a label, or `newest`
+    #[arg(value_name = "BACKUP", required_unless_present = "undo")]
+    pub backup: Option<String>,
     /// Only these stores
     #[arg(long, value_delimiter = ',', value_name = "STORE")]
     pub stores: Vec<Store>,
+    /// Restore into the targets of this context, from the repository of `--context`
+    #[arg(long, value_name = "CONTEXT")]
+    pub into: Option<String>,
     /// Restore without saving the present state first; says why
     #[arg(long, value_name = "REASON")]
     pub without_safety_backup: Option<String>,
-    /// Take the last in-place restore back
-    #[arg(long, conflicts_with_all = ["stores", "without_safety_backup"])]
+    /// Take the context's last restore back
+    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup"])]
     pub undo: bool,
 }
 

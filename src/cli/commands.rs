@@ -12,6 +12,7 @@ mod evidence;
 mod explain;
 mod generate;
 mod golden;
+mod restore;
 mod runbook;
 mod runs;
 mod sandbox;
@@ -34,7 +35,7 @@ pub async fn dispatch(session: &Session, command: Command) -> Result<Answer> {
         Command::Context(ContextCommand::Pin { replace }) => config::pin(session, replace).await,
         Command::Smoke(args) => checks::smoke(session, &args).await,
         Command::Backup(command) => backup::backup(session, command).await,
-        Command::Restore(args) => backup::restore(session, &args).await,
+        Command::Restore(args) => restore::restore(session, &args).await,
         Command::Drill(command) => backup::drill(session, command).await,
         Command::Gate(command) => checks::gate(session, command).await,
         Command::Evidence(command) => evidence::evidence(session, command).await,

@@ -1,21 +1,15 @@
-//! Backups, restores and drills as plans: which steps, in which order, needing what.
+//! Backups and drills as plans: which steps, in which order, needing what.
 
 use serde_json::{Value, json};
 
 use crate::engine::plan::{Spec, StepSpec};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::identity::Store;
-use crate::reasons;
 use crate::repository::BackupId;
 use crate::steps::world::World;
 
-reasons! {
-    /// The reason for going without a safety backup is empty.
-    NO_REASON = "restore.no-reason", Usage, "Going without a safety backup needs a reason, which stands in the evidence.";
-}
-
 /// A request about some stores of a world; looks at their identities.
-async fn spec(
+pub(super) async fn spec(
     world: &World,
     operation: &str,
     title: String,
@@ -33,7 +27,7 @@ async fn spec(
     })
 }
 
-fn named(stores: &[Store]) -> String {
+pub(super) fn named(stores: &[Store]) -> String {
     stores
         .iter()
         .map(|s| s.name())
@@ -42,7 +36,7 @@ fn named(stores: &[Store]) -> String {
 }
 
 /// The steps that capture stores and publish the backup. All captures side by side; the manifest last.
-fn capture_steps(
+pub(super) fn capture_steps(
     stores: &[Store],
     labels: &[String],
     prefix: &str,
@@ -173,88 +167,4 @@ pub async fn data_plane(world: &World) -> Result<Spec> {
         steps,
     )
     .await
-}
-
-/// `restore`: check the backup, save the present state, load beside and compare, then put it in place, and pin anew.
-pub async fn restore(
-    world: &World,
-    backup: &BackupId,
-    held: &[Store],
-    wanted: &[Store],
-    without_safety: Option<&str>,
-) -> Result<Spec> {
-    if without_safety.is_some_and(|reason| reason.trim().len() < 3) {
-        return Err(Error::new(
-            &NO_REASON,
-            "`--without-safety-backup` needs a reason",
-        ));
-    }
-    let mut stores = world.stores(wanted)?;
-    if let Some(missing) = wanted.iter().find(|s| !held.contains(s)) {
-        return Err(
-            Error::input(format!("backup `{backup}` holds no {missing}")).hint(format!(
-                "See what it holds with `summitctl backup show {backup} --context {}`.",
-                world.context
-            )),
-        );
-    }
-    stores.retain(|s| held.contains(s));
-    let mut steps = vec![
-        StepSpec::new("pinned", "context.pin", json!({"stores": stores}), &[]),
-        StepSpec::new(
-            "check",
-            "backup.verify",
-            json!({"backup": backup, "level": 2}),
-            &["pinned"],
-        ),
-    ];
-    let ready = match without_safety {
-        Some(_) => "check",
-        None => {
-            let labels = vec!["safety".to_owned(), format!("before-{backup}")];
-            steps.extend(capture_steps(&stores, &labels, "safety-", &["check"]));
-            "safety-commit"
-        }
-    };
-    let mut swaps = Vec::new();
-    // Postgres first: it is the one that can be compared before anything is touched, and swapped back.
-    let mut previous = ready.to_owned();
-    for store in &stores {
-        let mut args = json!({"store": store, "backup": backup});
-        if *store == Store::Postgres {
-            steps.push(StepSpec::new(
-                "load-postgres",
-                "restore.load",
-                json!({"backup": backup}),
-                &[&previous],
-            ));
-            args["aside"] = json!("${ steps['load-postgres'].out.aside }");
-            previous = "load-postgres".to_owned();
-        }
-        let id = format!("swap-{store}");
-        steps.push(StepSpec::new(
-            id.clone(),
-            "restore.swap",
-            args,
-            &[&previous],
-        ));
-        previous.clone_from(&id);
-        swaps.push(id);
-    }
-    steps.push(StepSpec::new(
-        "pin",
-        "context.pin",
-        json!({"stores": stores, "replace": true}),
-        &[&previous],
-    ));
-    let mut spec = spec(
-        world,
-        "restore",
-        format!("restore {} from backup {backup}", named(&stores)),
-        &stores,
-        steps,
-    )
-    .await?;
-    spec.params = json!({"without-safety-backup": without_safety});
-    Ok(spec)
 }

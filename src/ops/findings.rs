@@ -38,7 +38,7 @@ pub fn reasons() -> Vec<&'static [&'static Reason]> {
         crate::steps::smoke::data_plane::REASONS,
         crate::steps::verify::REASONS,
         crate::steps::world::REASONS,
-        super::backup::REASONS,
+        super::restore::REASONS,
     ]
 }
 

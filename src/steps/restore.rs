@@ -39,12 +39,17 @@ reasons! {
 pub struct LoadArgs {
     /// The backup.
     pub backup: BackupId,
+    /// The context whose repository holds the backup, if it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// What will be loaded beside the live database.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LoadChange {
     backup: BackupId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
     captured: String,
     aside: String,
 }
@@ -73,25 +78,17 @@ impl Step<World> for Load {
 
     async fn plan(&self, cx: &ReadCx<'_, World>, args: &LoadArgs) -> Result<Decision<LoadChange>> {
         let target = cx.world.postgres()?;
-        let source = source(cx.world, &args.backup).await?;
+        let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
         let database = the_database(&source)?;
         let aside = postgres::made_name(&target.database, "restore", moment(cx.run));
-        let decisive = facts(cx.world, Store::Postgres, &args.backup).await?;
-        let shown = Facts::from_iter([
-            ("aside".to_owned(), json!(aside)),
-            (
-                "bytes".to_owned(),
-                json!(
-                    captured(&source, Store::Postgres)?
-                        .parts
-                        .iter()
-                        .map(|p| p.bytes)
-                        .sum::<u64>()
-                ),
-            ),
-        ]);
+        let Foresight {
+            decisive,
+            mut shown,
+        } = self.foresee(cx, args).await?;
+        shown.insert("aside".to_owned(), json!(aside));
         let change = LoadChange {
             backup: args.backup.clone(),
+            from: args.from.clone(),
             captured: database,
             aside,
         };
@@ -103,10 +100,22 @@ impl Step<World> for Load {
     }
 
     async fn foresee(&self, cx: &ReadCx<'_, World>, args: &LoadArgs) -> Result<Foresight> {
-        Ok(Foresight {
-            decisive: facts(cx.world, Store::Postgres, &args.backup).await?,
-            shown: Facts::new(),
-        })
+        let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
+        let left_out =
+            postgres::incomparable(cx.world.postgres()?, &source, &the_database(&source)?).await?;
+        let mut decisive = facts(cx.world, Store::Postgres, &args.backup).await?;
+        decisive.insert("left-out".to_owned(), json!(left_out));
+        let bytes: u64 = captured(&source, Store::Postgres)?
+            .parts
+            .iter()
+            .map(|p| p.bytes)
+            .sum();
+        let mut shown = Facts::from_iter([("bytes".to_owned(), json!(bytes))]);
+        if !left_out.is_empty() {
+            let reasons: Vec<&str> = left_out.values().map(String::as_str).collect();
+            shown.insert("left-out".to_owned(), json!(reasons.join("; ")));
+        }
+        Ok(Foresight { decisive, shown })
     }
 
     async fn apply(
@@ -118,7 +127,7 @@ impl Step<World> for Load {
         let target = cx.world.postgres()?;
         cx.world.require_pinned(Store::Postgres).await?;
         grant.still_held().await?;
-        let source = source(cx.world, &change.backup).await?;
+        let source = source(cx.world, &change.backup, change.from.as_deref()).await?;
         // What an interrupted attempt left is ours and incomplete.
         postgres::drop_database(target, &change.aside).await?;
         let roles = postgres::MissingRoles::LeaveOut;
@@ -148,14 +157,20 @@ impl Step<World> for Load {
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &LoadChange) -> Result<Observed> {
         let target = cx.world.postgres()?.with_database(&change.aside);
-        let source = source(cx.world, &change.backup).await?;
-        compare_postgres(cx, &source, &target, &change.captured).await?;
+        let source = source(cx.world, &change.backup, change.from.as_deref()).await?;
+        let left_out = compare_postgres(cx, &source, &target, &change.captured).await?;
         let rows: u64 = expected(&source, Store::Postgres)
-            .values()
-            .map(|f| f.rows)
+            .iter()
+            .filter(|(name, _)| !left_out.contains_key(*name))
+            .map(|(_, f)| f.rows)
             .sum();
+        let compared = if left_out.is_empty() {
+            "every part equal"
+        } else {
+            "every other part equal"
+        };
         Ok(Observed::of(
-            json!({"aside": change.aside, "rows": rows, "compared": "every part equal"}),
+            json!({"aside": change.aside, "rows": rows, "compared": compared, "left-out": left_out}),
         ))
     }
 
@@ -171,13 +186,13 @@ impl Step<World> for Load {
     }
 }
 
-/// Compares a restored database with what was captured, whatever it is called now.
+/// Compares a restored database with what was captured, whatever it is called now; returns what could not be compared.
 async fn compare_postgres(
     cx: &ReadCx<'_, World>,
     source: &BackupParts,
     target: &postgres::Target,
     captured: &str,
-) -> Result<()> {
+) -> Result<BTreeMap<String, String>> {
     let options = postgres::CaptureOptions {
         key: source.fingerprint_key(),
         jobs: cx.world.jobs,
@@ -191,11 +206,12 @@ async fn compare_postgres(
         (format!("{wanted}{tail}"), print)
     });
     let mut expected = expected(source, Store::Postgres);
-    expected.retain(|name, _| name.starts_with(&wanted));
-    equal(
-        &differences(&expected, &renamed.collect()),
-        "the restored database",
-    )
+    let left_out = postgres::incomparable(target, source, captured).await?;
+    expected.retain(|name, _| name.starts_with(&wanted) && !left_out.contains_key(name));
+    let mut measured: BTreeMap<String, Fingerprint> = renamed.collect();
+    measured.retain(|name, _| !left_out.contains_key(name));
+    equal(&differences(&expected, &measured), "the restored database")?;
+    Ok(left_out)
 }
 
 fn equal(differences: &[String], what: &str) -> Result<()> {
@@ -221,6 +237,9 @@ pub struct SwapArgs {
     pub store: Store,
     /// The backup.
     pub backup: BackupId,
+    /// The context whose repository holds the backup, if it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Postgres: the database that `restore.load` made.
     #[serde(default)]
     pub aside: Option<String>,
@@ -243,11 +262,17 @@ pub enum SwapChange {
     Redis {
         /// The backup.
         backup: BackupId,
+        /// The context whose repository holds it, if it is another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
     },
     /// Everything is replaced.
     Neo4j {
         /// The backup.
         backup: BackupId,
+        /// The context whose repository holds it, if it is another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
         /// Where the restore keeps which old node is which new one.
         map: PathBuf,
     },
@@ -294,11 +319,13 @@ impl Step<World> for Swap {
             }
             Store::Redis => SwapChange::Redis {
                 backup: args.backup.clone(),
+                from: args.from.clone(),
             },
             Store::Neo4j => {
                 let map = work_dir(cx.world, cx.run)?.join(format!("{}-nodes.json", cx.step));
                 SwapChange::Neo4j {
                     backup: args.backup.clone(),
+                    from: args.from.clone(),
                     map,
                 }
             }
@@ -339,12 +366,12 @@ impl Step<World> for Swap {
                 }
                 postgres::swap_in(target, live, aside, retired).await
             }
-            SwapChange::Redis { backup } => {
-                let source = source(cx.world, backup).await?;
+            SwapChange::Redis { backup, from } => {
+                let source = source(cx.world, backup, from.as_deref()).await?;
                 replace_redis(cx, &source).await
             }
-            SwapChange::Neo4j { backup, map } => {
-                let source = source(cx.world, backup).await?;
+            SwapChange::Neo4j { backup, from, map } => {
+                let source = source(cx.world, backup, from.as_deref()).await?;
                 let target = cx.world.neo4j()?;
                 neo4j::wipe(target, &cx.events, &cx.cancel).await?;
                 let options = neo4j::RestoreOptions {
@@ -384,8 +411,8 @@ impl Step<World> for Swap {
                     "reconnect": "Pools, replicas and workers that were connected must reconnect; their old sessions were ended.",
                 })))
             }
-            SwapChange::Redis { backup } => {
-                let source = source(cx.world, backup).await?;
+            SwapChange::Redis { backup, from } => {
+                let source = source(cx.world, backup, from.as_deref()).await?;
                 let compared =
                     redis::compare(cx.world.redis()?, &source, &redis_options(cx, &source)).await?;
                 let live = |all: &BTreeMap<String, Fingerprint>| -> BTreeMap<String, Fingerprint> {
@@ -404,8 +431,8 @@ impl Step<World> for Swap {
                     json!({"store": "redis", "keys": keys, "expired": compared.expired}),
                 ))
             }
-            SwapChange::Neo4j { backup, map } => {
-                let source = source(cx.world, backup).await?;
+            SwapChange::Neo4j { backup, from, map } => {
+                let source = source(cx.world, backup, from.as_deref()).await?;
                 let text = std::fs::read(map).map_err(|e| Error::io("read", map, e))?;
                 let map: neo4j::IdMap = serde_json::from_slice(&text).map_err(|e| {
                     Error::input("the map of restored nodes cannot be read").caused_by(e)
@@ -506,8 +533,12 @@ async fn facts(world: &World, store: Store, backup: &BackupId) -> Result<Facts> 
     ]))
 }
 
-async fn source(world: &World, backup: &BackupId) -> Result<BackupParts> {
-    world.readable_repository().await?.source(backup).await
+async fn source(world: &World, backup: &BackupId, from: Option<&str>) -> Result<BackupParts> {
+    let repository = match from {
+        None => world.readable_repository().await?,
+        Some(context) => world.other(context).await?.readable_repository().await?,
+    };
+    repository.source(backup).await
 }
 
 fn the_database(source: &BackupParts) -> Result<String> {

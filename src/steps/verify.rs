@@ -38,6 +38,9 @@ pub struct VerifyArgs {
     /// 1 objects, 2 rows, 3 restored.
     #[serde(default = "three")]
     pub level: u8,
+    /// The context whose repository holds the backup, if it is another one. Its ledger gets the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 fn newest() -> String {
@@ -53,6 +56,8 @@ fn three() -> u8 {
 pub struct VerifyChange {
     backup: BackupId,
     level: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
     /// Records made before this moment are not ours.
     since: Instant,
 }
@@ -81,11 +86,13 @@ impl Step<World> for Verify {
         args: &VerifyArgs,
     ) -> Result<Decision<VerifyChange>> {
         let level = Level::try_from(args.level)?;
-        let repository = cx.world.repository().await?;
-        let backup = find(cx.world, &repository, &args.backup).await?;
+        let holder = Holder::of(cx.world, args.from.as_deref()).await?;
+        let repository = holder.world().repository().await?;
+        let backup = find(holder.world(), &repository, &args.backup).await?;
         let change = VerifyChange {
             backup: backup.id.clone(),
             level: level.number(),
+            from: args.from.clone(),
             since: Instant::now(),
         };
         let shown = Facts::from_iter([("backup".to_owned(), json!(backup.id))]);
@@ -102,6 +109,8 @@ impl Step<World> for Verify {
         change: &VerifyChange,
         _: Grant<'_>,
     ) -> Result<()> {
+        let holder = Holder::of(cx.world, change.from.as_deref()).await?;
+        let cx = &holder.view(cx);
         let repository = cx.world.repository().await?;
         for level in Level::ALL
             .into_iter()
@@ -118,7 +127,8 @@ impl Step<World> for Verify {
     }
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &VerifyChange) -> Result<Observed> {
-        let repository = cx.world.repository().await?;
+        let holder = Holder::of(cx.world, change.from.as_deref()).await?;
+        let repository = holder.world().repository().await?;
         let backup = repository.show(&change.backup).await?;
         // An older record of a higher level stands, but it is not the one that this step made.
         let made = backup
@@ -155,6 +165,38 @@ impl Step<World> for Verify {
     /// Only records were written, and records are never taken back.
     async fn undo(&self, _: &ApplyCx<'_, World>, _: &VerifyChange, _: Grant<'_>) -> Result<Undo> {
         Ok(Undo::Nothing)
+    }
+}
+
+/// The world whose repository holds a backup: the run's own, or another context's.
+enum Holder<'a> {
+    Own(&'a World),
+    Other(Box<World>),
+}
+
+impl<'a> Holder<'a> {
+    async fn of(own: &'a World, from: Option<&str>) -> Result<Holder<'a>> {
+        Ok(match from {
+            None => Holder::Own(own),
+            Some(name) => Holder::Other(Box::new(own.other(name).await?)),
+        })
+    }
+
+    fn world(&self) -> &World {
+        match self {
+            Holder::Own(world) => world,
+            Holder::Other(world) => world,
+        }
+    }
+
+    fn view<'h>(&'h self, cx: &ReadCx<'h, World>) -> ReadCx<'h, World> {
+        ReadCx {
+            world: self.world(),
+            events: cx.events.clone(),
+            cancel: cx.cancel.clone(),
+            run: cx.run,
+            step: cx.step,
+        }
     }
 }
 

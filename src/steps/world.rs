@@ -190,6 +190,8 @@ pub struct World {
     pub jobs: usize,
     /// Who can be asked.
     pub person: Arc<dyn Person>,
+    /// Every configured context: a backup may lie in the repository of another one.
+    pub contexts: Vec<config::Context>,
 }
 
 impl World {
@@ -259,7 +261,23 @@ impl World {
             state,
             jobs,
             person: Arc::new(Absent),
+            contexts: Vec::new(),
         })
+    }
+
+    /// The world of another context of the same configuration.
+    pub async fn other(&self, name: &str) -> Result<World> {
+        let context = self
+            .contexts
+            .iter()
+            .find(|c| c.name == name)
+            .ok_or_else(|| {
+                Error::new(&NOT_CONFIGURED, format!("there is no context `{name}`"))
+                    .hint("See the contexts with `summitctl context list`.")
+            })?;
+        let evidence = self.evidence.as_ref().map(|e| e.dir.clone());
+        let (state, jobs) = (self.state.clone(), self.jobs);
+        World::resolve(context, &self.environment, state, evidence, jobs).await
     }
 
     /// Whether the context has this store.

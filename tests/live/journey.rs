@@ -8,13 +8,13 @@ use serde_json::Value;
 use sqlx::Connection as _;
 
 /// The sandbox's folder and the program that works on it.
-struct Journey {
-    dir: PathBuf,
+pub struct Journey {
+    pub dir: PathBuf,
     seen: std::cell::RefCell<String>,
 }
 
 impl Journey {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let mut bytes = [0_u8; 5];
         getrandom::fill(&mut bytes).unwrap();
         let tag: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
@@ -28,7 +28,7 @@ impl Journey {
         journey
     }
 
-    fn call(&self, args: &[&str], crash: Option<&str>) -> Output {
+    pub fn call(&self, args: &[&str], crash: Option<&str>) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_summitctl"));
         command
             .args(args)
@@ -46,11 +46,11 @@ impl Journey {
         output
     }
 
-    fn code(&self, args: &[&str]) -> i32 {
+    pub fn code(&self, args: &[&str]) -> i32 {
         self.call(args, None).status.code().unwrap_or(-1)
     }
 
-    fn ok(&self, args: &[&str]) -> Output {
+    pub fn ok(&self, args: &[&str]) -> Output {
         let output = self.call(args, None);
         assert!(
             output.status.success(),
@@ -61,19 +61,19 @@ impl Journey {
         output
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub fn json(&self, args: &[&str]) -> Value {
         let output = self.call(&[args, &["--output", "json"]].concat(), None);
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    fn secret(&self, path: &str) -> String {
+    pub fn secret(&self, path: &str) -> String {
         std::fs::read_to_string(self.dir.join("sandbox").join(path))
             .unwrap()
             .trim()
             .to_owned()
     }
 
-    async fn postgres(&self) -> sqlx::PgConnection {
+    pub async fn postgres(&self) -> sqlx::PgConnection {
         let record = self.secret("postgres/server.json");
         let record: Value = serde_json::from_str(&record).unwrap();
         let url = format!(

@@ -10,4 +10,5 @@ mod journey;
 mod neo4j;
 mod postgres;
 mod redis;
+mod restore;
 mod sandbox;

@@ -1,17 +1,17 @@
-//! `backup …`, `restore` and `drill …`.
+//! `backup …` and `drill …`.
 
 use serde_json::{Value, json};
 
 use super::{show, world};
 use crate::cli::Session;
 use crate::cli::args::{
-    BackupCommand, BackupCreateArgs, BackupName, BackupVerifyArgs, DrillCommand, RestoreArgs,
+    BackupCommand, BackupCreateArgs, BackupName, BackupVerifyArgs, DrillCommand,
 };
 use crate::cli::listen::rate;
 use crate::cli::output::{Answer, table};
 use crate::engine::executor::RunReport;
 use crate::engine::plan::Spec;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evidence::Archive;
 use crate::exit::Exit;
 use crate::identity::Store;
@@ -277,51 +277,6 @@ async fn verify(session: &Session, args: &BackupVerifyArgs) -> Result<Answer> {
             seen["level"],
             shown.join(", ")
         )
-    })
-    .await
-}
-
-/// `restore`
-pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
-    let world = world::world(session).await?;
-    if args.undo {
-        return Err(Error::input("`restore --undo` is not in this version")
-            .hint("The old Postgres database stays under its retired name, and the safety backup holds the rest: `summitctl backup list` shows it with the label `safety`; restore that."));
-    }
-    let repository = world.repository().await?;
-    let backup = find(&world, &repository, &args.name.backup).await?;
-    let contents = backup.contents.as_ref().ok_or_else(|| {
-        Error::input(format!(
-            "the contents of backup `{}` cannot be read",
-            backup.id
-        ))
-    })?;
-    let held: Vec<Store> = contents.stores.iter().map(|s| s.captured.store).collect();
-    let spec = plans::restore(
-        &world,
-        &backup.id,
-        &held,
-        &args.stores,
-        args.without_safety_backup.as_deref(),
-    )
-    .await?;
-    let mut command = format!("restore {}", backup.id);
-    if !args.stores.is_empty() {
-        let names: Vec<&str> = args.stores.iter().map(|s| s.name()).collect();
-        command.push_str(&format!(" --stores {}", names.join(",")));
-    }
-    if let Some(reason) = &args.without_safety_backup {
-        command.push_str(&format!(" --without-safety-backup '{reason}'"));
-    }
-    carry_out(session, &world, spec, command, |report| {
-        let mut text = format!("restored  {} from backup {}\n", report.context, backup.id);
-        text.push_str(&summary_of_backup(report, "safety-").replace("backup    ", "safety    "));
-        if let Some(seen) = report.observed("swap-postgres") {
-            text.push_str(&format!("old data  Postgres database `{}` stays until you drop it\n", seen["retired"].as_str().unwrap_or("?")));
-        }
-        text.push_str("reconnect Pools, replicas and workers of what was replaced must reconnect; restart them if they do not.\n");
-        text.push_str(&format!("next      summitctl smoke --context {}\n", report.context));
-        text
     })
     .await
 }

@@ -62,22 +62,23 @@ pub fn context(session: &Session, environment: &Environment) -> Result<Context> 
 /// The world of the context to work on.
 pub async fn world(session: &Session) -> Result<World> {
     let environment = environment();
-    let context = context(session, &environment)?;
-    world_of(session, &context, &environment).await
+    let config = config(session, &environment)?;
+    let context = config.choose(named(session).as_ref())?;
+    world_of(session, &config, context, &environment).await
 }
 
 /// The world of a context by name.
 pub async fn world_named(session: &Session, name: &str) -> Result<World> {
     let environment = environment();
     let named = Sourced::new(name.to_owned(), Provenance::Default);
-    let context = config(session, &environment)?
-        .choose(Some(&named))
-        .cloned()?;
-    world_of(session, &context, &environment).await
+    let config = config(session, &environment)?;
+    let context = config.choose(Some(&named))?;
+    world_of(session, &config, context, &environment).await
 }
 
 async fn world_of(
     session: &Session,
+    config: &Config,
     context: &Context,
     environment: &Environment,
 ) -> Result<World> {
@@ -90,11 +91,12 @@ async fn world_of(
         session.globals.jobs,
     )
     .await?;
+    world.contexts = config.contexts.values().cloned().collect();
     world.person = Arc::new(session.terminal().beside(&session.display));
     Ok(world)
 }
 
-/// What surrounds an execution on this world.
+/// What surrounds an execution on this world. A command that names its own context keeps it.
 pub fn host<'a>(
     session: &Session,
     world: &'a World,
@@ -113,7 +115,11 @@ pub fn host<'a>(
         cancel: session.cancel.clone(),
         jobs: session.globals.jobs,
         flags: session.flags(),
-        command: format!("summitctl {command} --context {}", world.context),
+        command: if command.contains(" --context ") {
+            format!("summitctl {command}")
+        } else {
+            format!("summitctl {command} --context {}", world.context)
+        },
         plan_only: session.globals.plan_only,
         crash,
     })

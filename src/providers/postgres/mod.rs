@@ -25,7 +25,8 @@ pub use decode::decode;
 pub use identify::{identify, plant_marker, read_marker, refuse_pooler};
 pub use preview::{MigrationLock, Preview, TablePreview, migration_locks, preview, read_rows};
 pub use restore::{
-    MissingRoles, RestoreOptions, Restored, captured_databases, create_database, restore,
+    MissingRoles, RestoreOptions, Restored, captured_databases, create_database, incomparable,
+    restore,
 };
 pub use session::{Health, ping};
 pub use swap::{SwapState, drop_database, made_name, swap_in, swap_state, undo_swap};

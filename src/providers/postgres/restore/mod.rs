@@ -144,6 +144,61 @@ pub async fn restore(
     options.cancel.guard(work).await
 }
 
+/// What a restore of the captured database cannot bring to this server, by part and reason: owners and grants whose roles
+/// are not there, definitions that another major version spells differently. Looks only. `server` is any database of it.
+pub async fn incomparable(
+    server: &Target,
+    source: &dyn PartSource,
+    captured: &str,
+) -> Result<BTreeMap<String, String>> {
+    let schema = SchemaMeta::of(source, captured)?;
+    let mut session = open(server, Access::Write).await?;
+    let leave = MissingRoles::LeaveOut;
+    let found = left_out(
+        server,
+        &mut session,
+        &schema,
+        captured,
+        leave,
+        &mut Vec::new(),
+    )
+    .await;
+    close(session).await;
+    found.map(|(_, parts)| parts)
+}
+
+/// Whether owners and grants can be restored, and the parts that will not be equal; makes roles if that was asked for.
+async fn left_out(
+    target: &Target,
+    session: &mut PgConnection,
+    schema: &SchemaMeta,
+    captured: &str,
+    roles: MissingRoles,
+    notes: &mut Vec<String>,
+) -> Result<(bool, BTreeMap<String, String>)> {
+    let major = super::session::major(target, session).await?;
+    let before = notes.len();
+    let ownership = roles_at_hand(target, session, &schema.roles, roles, notes).await?;
+    let mut incomparable = BTreeMap::new();
+    if !ownership {
+        let why = notes.get(before).cloned();
+        incomparable.insert(
+            format!("{}ownership", prefix(captured)),
+            why.unwrap_or_else(|| "owners and grants were left out".to_owned()),
+        );
+    }
+    if major != schema.database.major {
+        incomparable.insert(
+            format!("{}catalogue", prefix(captured)),
+            format!(
+                "captured from Postgres {}, restored into {major}, which may spell definitions differently",
+                schema.database.major
+            ),
+        );
+    }
+    Ok((ownership, incomparable))
+}
+
 struct Work<'a> {
     target: &'a Target,
     source: &'a dyn PartSource,
@@ -167,31 +222,16 @@ impl<'a> Work<'a> {
         let mut session = open(target, Access::Write).await?;
         let major = super::session::major(target, &mut session).await?;
         let mut notes = Vec::new();
-        let ownership = roles_at_hand(
+        let (ownership, incomparable) = left_out(
             target,
             &mut session,
-            &schema.roles,
+            &schema,
+            captured,
             options.roles,
             &mut notes,
         )
         .await?;
         close(session).await;
-        let mut incomparable = BTreeMap::new();
-        if !ownership {
-            incomparable.insert(
-                format!("{}ownership", prefix(captured)),
-                "owners and grants were left out".to_owned(),
-            );
-        }
-        if major != schema.database.major {
-            incomparable.insert(
-                format!("{}catalogue", prefix(captured)),
-                format!(
-                    "captured from Postgres {}, restored into {major}, which may spell definitions differently",
-                    schema.database.major
-                ),
-            );
-        }
         Ok(Work {
             tool: tools::pg_restore(major, schema.dump_major)?,
             prefix: prefix(captured),

@@ -1,0 +1,134 @@
+//! `restore`: a backup into its own targets or another context's, and the way back.
+
+use super::backup::{carry_out, summary_of_backup};
+use super::world;
+use crate::cli::Session;
+use crate::cli::args::RestoreArgs;
+use crate::cli::output::Answer;
+use crate::engine::executor::RunReport;
+use crate::error::{Error, Result};
+use crate::identity::Store;
+use crate::ops::restore::{self as plans, Wanted};
+use crate::steps::verify::find;
+use crate::steps::world::World;
+
+/// `restore`
+pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
+    let world = world::world(session).await?;
+    let Some(wanted) = &args.backup else {
+        return undo(session, &world, args).await;
+    };
+    let into = match &args.into {
+        Some(name) if *name == world.context => {
+            return Err(Error::input(format!(
+                "`--into {name}` is the context that the backup is from"
+            ))
+            .hint("Leave `--into` out to restore in place."));
+        }
+        Some(name) => Some(world::world_named(session, name).await?),
+        None => None,
+    };
+    let repository = world.repository().await?;
+    let backup = find(&world, &repository, wanted).await?;
+    let contents = backup.contents.as_ref().ok_or_else(|| {
+        Error::input(format!(
+            "the contents of backup `{}` cannot be read",
+            backup.id
+        ))
+    })?;
+    let held: Vec<Store> = contents.stores.iter().map(|s| s.captured.store).collect();
+    let target = into.as_ref().unwrap_or(&world);
+    let spec = plans::restore(
+        target,
+        &Wanted {
+            backup: &backup.id,
+            from: into.as_ref().map(|_| world.context.as_str()),
+            held: &held,
+            stores: &args.stores,
+            without_safety: args.without_safety_backup.as_deref(),
+        },
+    )
+    .await?;
+    let command = format!(
+        "restore {}{} --context {}",
+        backup.id,
+        flags(args),
+        world.context
+    );
+    let safety = args.without_safety_backup.is_none();
+    carry_out(session, target, spec, command, |report| {
+        let mut text = format!("restored  {} from backup {}\n", report.context, backup.id);
+        text.push_str(&summary_of_backup(report, "safety-").replace("backup    ", "safety    "));
+        let loaded = report
+            .observed("load-postgres")
+            .cloned()
+            .unwrap_or_default();
+        for why in loaded["left-out"]
+            .as_object()
+            .into_iter()
+            .flat_map(|o| o.values())
+        {
+            text.push_str(&format!("not so    {}\n", why.as_str().unwrap_or("?")));
+        }
+        if let Some(seen) = report.observed("swap-postgres") {
+            text.push_str(&format!(
+                "old data  Postgres database `{}` stays until you drop it\n",
+                seen["retired"].as_str().unwrap_or("?")
+            ));
+        }
+        text.push_str(&afterwards(report));
+        if safety {
+            text.push_str(&format!(
+                "back      summitctl restore --undo --context {}\n",
+                report.context
+            ));
+        }
+        text
+    })
+    .await
+}
+
+async fn undo(session: &Session, world: &World, args: &RestoreArgs) -> Result<Answer> {
+    let spec = plans::undo(world, &args.stores).await?;
+    let command = format!("restore --undo{}", flags(args));
+    carry_out(session, world, spec, command, |report| {
+        let mut text = format!("undone    the last restore of {}\n", report.context);
+        text.push_str(&summary_of_backup(report, "safety-").replace("backup    ", "safety    "));
+        if let Some(seen) = report.observed("swap-back-postgres") {
+            text.push_str(&format!(
+                "set aside Postgres database `{}`, with what was written since the restore, stays until you drop it\n",
+                seen["aside"].as_str().unwrap_or("?")
+            ));
+        }
+        text.push_str(&afterwards(report));
+        text
+    })
+    .await
+}
+
+fn afterwards(report: &RunReport) -> String {
+    format!(
+        "reconnect Pools, replicas and workers of what was replaced must reconnect; restart them if they do not.\n\
+         next      summitctl smoke --context {}\n",
+        report.context
+    )
+}
+
+/// The flags to repeat in a hint.
+fn flags(args: &RestoreArgs) -> String {
+    let mut text = String::new();
+    if !args.stores.is_empty() {
+        let names: Vec<&str> = args.stores.iter().map(|s| s.name()).collect();
+        text.push_str(&format!(" --stores {}", names.join(",")));
+    }
+    if let Some(context) = &args.into {
+        text.push_str(&format!(" --into {context}"));
+    }
+    if let Some(reason) = &args.without_safety_backup {
+        text.push_str(&format!(
+            " --without-safety-backup '{}'",
+            reason.replace('\'', "'\\''")
+        ));
+    }
+    text
+}

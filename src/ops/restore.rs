@@ -1,0 +1,277 @@
+//! Restores as plans: check the backup, save the present state, load beside and compare, put it in place, pin anew; and the way
+//! back.
+
+use serde_json::{Value, json};
+
+use super::backup::{capture_steps, named, spec};
+use crate::engine::plan::{Spec, StepSpec};
+use crate::engine::replay::{RunState, StepState};
+use crate::engine::runs::Runs;
+use crate::error::{Error, NOT_FOUND, Result};
+use crate::identity::Store;
+use crate::reasons;
+use crate::repository::BackupId;
+use crate::steps::world::World;
+
+reasons! {
+    /// The reason for going without a safety backup is empty.
+    NO_REASON = "restore.no-reason", Usage, "Going without a safety backup needs a reason, which stands in the evidence.";
+    /// The target has no repository of its own.
+    NO_SAFETY = "restore.no-safety", Refused,
+        "The target's context has no repository, so its present state cannot be saved before it is replaced. Give it one, or say with \
+         `--without-safety-backup REASON` why nothing there is worth keeping.";
+    /// There is nothing that could be taken back.
+    NO_WAY_BACK = "restore.no-way-back", Refused,
+        "A restore cannot be taken back as asked: it was made without a safety backup, was taken back already, or never finished. The \
+         message says which, and what can be done instead.";
+}
+
+/// The names of the operations in journals.
+pub const RESTORE: &str = "restore";
+/// The way back.
+pub const UNDO: &str = "restore undo";
+
+/// What is to be restored, and how.
+pub struct Wanted<'a> {
+    /// The backup.
+    pub backup: &'a BackupId,
+    /// The context whose repository holds it, if it is not the target's own.
+    pub from: Option<&'a str>,
+    /// The stores it holds.
+    pub held: &'a [Store],
+    /// Only these stores.
+    pub stores: &'a [Store],
+    /// Why nothing is saved first.
+    pub without_safety: Option<&'a str>,
+}
+
+/// `restore`: into the world's own targets.
+pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
+    let backup = wanted.backup;
+    if wanted
+        .without_safety
+        .is_some_and(|reason| reason.trim().len() < 3)
+    {
+        return Err(Error::new(
+            &NO_REASON,
+            "`--without-safety-backup` needs a reason",
+        ));
+    }
+    if wanted.without_safety.is_none() && world.repository.is_none() {
+        return Err(Error::new(
+            &NO_SAFETY,
+            format!(
+                "context `{}` has no repository to save its present state in",
+                world.context
+            ),
+        )
+        .hint(format!(
+            "Add `[contexts.{}.repository]`, or pass `--without-safety-backup REASON` if nothing there is worth keeping.",
+            world.context
+        )));
+    }
+    let mut stores = world.stores(wanted.stores)?;
+    if let Some(missing) = wanted.stores.iter().find(|s| !wanted.held.contains(s)) {
+        let holder = wanted.from.unwrap_or(&world.context);
+        return Err(
+            Error::input(format!("backup `{backup}` holds no {missing}")).hint(format!(
+                "See what it holds with `summitctl backup show {backup} --context {holder}`.",
+            )),
+        );
+    }
+    stores.retain(|s| wanted.held.contains(s));
+    if stores.is_empty() {
+        return Err(Error::input(format!(
+            "context `{}` has none of the stores that backup `{backup}` holds",
+            world.context
+        )));
+    }
+    let mut steps = vec![
+        StepSpec::new("pinned", "context.pin", json!({"stores": stores}), &[]),
+        check(backup, wanted.from),
+    ];
+    let ready = match wanted.without_safety {
+        Some(_) => "check",
+        None => {
+            let labels = vec!["safety".to_owned(), format!("before-{backup}")];
+            steps.extend(capture_steps(&stores, &labels, "safety-", &["check"]));
+            "safety-commit"
+        }
+    };
+    // Postgres first: it is the one that can be compared before anything is touched, and swapped back.
+    let mut last = ready.to_owned();
+    for store in &stores {
+        let mut args = from(json!({"store": store, "backup": backup}), wanted.from);
+        if *store == Store::Postgres {
+            let load = from(json!({"backup": backup}), wanted.from);
+            steps.push(StepSpec::new(
+                "load-postgres",
+                "restore.load",
+                load,
+                &[&last],
+            ));
+            args["aside"] = json!("${ steps['load-postgres'].out.aside }");
+            last = "load-postgres".to_owned();
+        }
+        let id = format!("swap-{store}");
+        steps.push(StepSpec::new(id.clone(), "restore.swap", args, &[&last]));
+        last = id;
+    }
+    steps.push(pin_anew(&stores, &last));
+    let source = wanted
+        .from
+        .map(|c| format!(" of context {c}"))
+        .unwrap_or_default();
+    let title = format!("restore {} from backup {backup}{source}", named(&stores));
+    let mut spec = spec(world, RESTORE, title, &stores, steps).await?;
+    spec.params = json!({"without-safety-backup": wanted.without_safety});
+    Ok(spec)
+}
+
+fn check(backup: &BackupId, holder: Option<&str>) -> StepSpec {
+    let args = from(json!({"backup": backup, "level": 2}), holder);
+    StepSpec::new("check", "backup.verify", args, &["pinned"])
+}
+
+fn from(mut args: Value, holder: Option<&str>) -> Value {
+    if let Some(context) = holder {
+        args["from"] = json!(context);
+    }
+    args
+}
+
+fn pin_anew(stores: &[Store], last: &str) -> StepSpec {
+    let args = json!({"stores": stores, "replace": true});
+    StepSpec::new("pin", "context.pin", args, &[last])
+}
+
+/// What a finished restore did, as its journal says.
+#[derive(Debug)]
+struct Restored {
+    run: String,
+    /// `live`, `aside` and `retired` of the swap of Postgres.
+    postgres: Option<Value>,
+    /// Stores whose contents were replaced.
+    replaced: Vec<Store>,
+    /// The safety backup.
+    safety: Option<BackupId>,
+}
+
+/// `restore --undo`: takes the context's last restore back.
+pub async fn undo(world: &World, wanted: &[Store]) -> Result<Spec> {
+    let done = last_restore(&world.state.runs(), &world.context)?;
+    let chosen = |store: Store| wanted.is_empty() || wanted.contains(&store);
+    let replaced: Vec<Store> = done
+        .replaced
+        .iter()
+        .copied()
+        .filter(|s| chosen(*s))
+        .collect();
+    let postgres = done.postgres.filter(|_| chosen(Store::Postgres));
+    let mut stores: Vec<Store> = postgres.iter().map(|_| Store::Postgres).collect();
+    stores.extend(&replaced);
+    if stores.is_empty() {
+        return Err(Error::input(format!(
+            "restore `{}` did not touch {}",
+            done.run,
+            named(wanted)
+        )));
+    }
+    let mut steps = vec![StepSpec::new(
+        "pinned",
+        "context.pin",
+        json!({"stores": stores}),
+        &[],
+    )];
+    let mut last = "pinned".to_owned();
+    if !replaced.is_empty() {
+        let Some(safety) = &done.safety else {
+            return Err(Error::new(
+                &NO_WAY_BACK,
+                format!(
+                    "restore `{}` went without a safety backup, so {} cannot be had back",
+                    done.run,
+                    named(&replaced)
+                ),
+            )
+            .hint(format!(
+                "Postgres alone can: `summitctl restore --undo --stores postgres --context {}`.",
+                world.context
+            )));
+        };
+        steps.push(check(safety, None));
+        let labels = vec!["safety".to_owned(), format!("before-undo-{}", done.run)];
+        steps.extend(capture_steps(&replaced, &labels, "safety-", &["check"]));
+        last = "safety-commit".to_owned();
+        for store in &replaced {
+            let id = format!("swap-{store}");
+            let args = json!({"store": store, "backup": safety});
+            steps.push(StepSpec::new(id.clone(), "restore.swap", args, &[&last]));
+            last = id;
+        }
+    }
+    if let Some(names) = postgres {
+        steps.push(StepSpec::new(
+            "swap-back-postgres",
+            "restore.swap-back",
+            names,
+            &[&last],
+        ));
+        last = "swap-back-postgres".to_owned();
+    }
+    steps.push(pin_anew(&stores, &last));
+    let title = format!("take restore {} of {} back", done.run, named(&stores));
+    spec(world, UNDO, title, &stores, steps).await
+}
+
+/// The newest restore of a context, if it can be taken back.
+fn last_restore(runs: &Runs, context: &str) -> Result<Restored> {
+    let refused = |what: String, hint: String| Err(Error::new(&NO_WAY_BACK, what).hint(hint));
+    for id in runs.ids()? {
+        let (state, _) = runs.show(&id)?;
+        let ours = [RESTORE, UNDO].contains(&state.plan.operation.as_str());
+        if !ours || state.plan.context != context || state.aborted {
+            continue;
+        }
+        if state.resumable() {
+            return refused(
+                format!("run `{id}` has not ended"),
+                format!(
+                    "Take back what it did with `summitctl run abort {id} --context {context}`, or finish it with `summitctl run resume {id} --context {context}`."
+                ),
+            );
+        }
+        if state.plan.operation == UNDO {
+            return refused(
+                format!("the last restore was taken back already, by run `{id}`"),
+                format!("Choose a backup instead: `summitctl backup list --context {context}`."),
+            );
+        }
+        return Ok(restored(&state));
+    }
+    Err(Error::new(
+        &NOT_FOUND,
+        format!("this machine knows of no restore in context `{context}`"),
+    )
+    .hint("A restore is taken back where its journal lies; see `summitctl run list`."))
+}
+
+fn restored(state: &RunState) -> Restored {
+    let change = |step: &str| match state.steps.get(step) {
+        Some(StepState::Ended {
+            change: Some(change),
+            ..
+        }) => Some(change),
+        _ => None,
+    };
+    let names = |change: &Value| json!({"live": change["live"], "aside": change["aside"], "retired": change["retired"]});
+    Restored {
+        run: state.run.clone(),
+        postgres: change("swap-postgres").map(names),
+        replaced: Store::ALL
+            .into_iter()
+            .filter(|s| *s != Store::Postgres && change(&format!("swap-{s}")).is_some())
+            .collect(),
+        safety: change("safety-commit").and_then(|_| state.run.parse().ok()),
+    }
+}

@@ -1,0 +1,176 @@
+//! Restores into another context's servers, and the way back from one in place; the data are compared row by row.
+
+use std::collections::BTreeMap;
+
+use redis::AsyncCommands as _;
+use sqlx::{Connection as _, Row as _};
+use summitctl::sandbox::servers::{postgres, redis as redis_server};
+
+use super::journey::Journey;
+
+#[tokio::test]
+async fn into_other_servers_and_back_again() {
+    let journey = Journey::start();
+    let here = ["--context", "sandbox"];
+    let with = |words: &[&'static str]| -> Vec<&'static str> { [words, &here].concat() };
+    journey.ok(&with(&["backup", "create", "--yes"]));
+
+    // Other servers, with a configuration of their own and no repository.
+    let (db, cache) = (
+        journey.dir.join("other-pg"),
+        journey.dir.join("other-redis"),
+    );
+    let other = postgres::start(&db, &postgres::Options::scratch(None))
+        .await
+        .unwrap();
+    let other_redis = redis_server::start(&cache, &redis_server::Options::scratch())
+        .await
+        .unwrap();
+    std::fs::write(
+        journey.dir.join("summitctl.toml"),
+        format!(
+            "version = 1\n[contexts.other]\ntier = \"staging\"\n\
+             [contexts.other.postgres]\nurl = \"postgres://{}@127.0.0.1:{}/{}\"\npassword = \"file:other-pg/password\"\n\
+             [contexts.other.redis]\nurl = \"redis://127.0.0.1:{}\"\npassword = \"file:other-redis/password\"\n",
+            other.target().user,
+            other.port,
+            other.target().database,
+            other_redis.port
+        ),
+    )
+    .unwrap();
+    let into = with(&["restore", "newest", "--into", "other", "--confirm", "other"]);
+    let refused = journey.call(&into, None);
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(3), "{text}");
+    assert!(text.contains("--without-safety-backup"), "{text}");
+    let reason = ["--without-safety-backup", "a new machine, nothing on it"];
+    // The name of the context the backup is from is not consent to replace another one's data.
+    let wrong = [
+        &with(&[
+            "restore",
+            "newest",
+            "--into",
+            "other",
+            "--confirm",
+            "sandbox",
+        ])[..],
+        &reason,
+    ]
+    .concat();
+    assert_eq!(journey.code(&wrong), 3);
+    journey.ok(&[&into[..], &reason].concat());
+
+    let mut live = journey.postgres().await;
+    let mut copy = sqlx::PgConnection::connect_with(&other_options(&other.target()))
+        .await
+        .unwrap();
+    same(&rows(&mut live).await, &rows(&mut copy).await);
+    let keys = |target: summitctl::providers::redis::Target| async move {
+        let mut c = ::redis::Client::open(format!(
+            "redis://:{}@{}:{}/",
+            target.password.as_ref().unwrap().expose(),
+            target.host,
+            target.port
+        ))
+        .unwrap()
+        .get_multiplexed_async_connection()
+        .await
+        .unwrap();
+        let mut keys: Vec<String> = c.keys("*").await.unwrap();
+        keys.sort();
+        keys
+    };
+    assert!(keys(other_redis.target()).await.len() > 1000);
+    drop(copy);
+    postgres::stop(&db).await.unwrap();
+    redis_server::stop(&cache).await.unwrap();
+
+    // In place, then on with the work, and back.
+    let before = rows(&mut live).await;
+    sqlx::raw_sql(
+        "SET ROLE app; CREATE TABLE written_before (n int); INSERT INTO written_before VALUES (1), (2)",
+    )
+    .execute(&mut live)
+    .await
+    .unwrap();
+    drop(live);
+    journey.ok(&with(&["restore", "newest", "--confirm", "sandbox"]));
+    let mut live = journey.postgres().await;
+    same(&rows(&mut live).await, &before);
+    sqlx::raw_sql("SET ROLE app; CREATE TABLE written_since (n int)")
+        .execute(&mut live)
+        .await
+        .unwrap();
+    drop(live);
+    let undo = with(&["restore", "--undo", "--confirm", "sandbox"]);
+    // Killed in the middle of the way back, it goes on.
+    let killed = journey.call(&undo, Some("after:9"));
+    assert_eq!(killed.status.code(), None);
+    journey.ok(&["run", "resume"]);
+    let mut live = journey.postgres().await;
+    let mut expected = before.clone();
+    expected.insert(
+        "public.written_before".into(),
+        vec!["(1)".into(), "(2)".into()],
+    );
+    same(&rows(&mut live).await, &expected);
+    let databases: Vec<String> = sqlx::query_scalar("SELECT datname::text FROM pg_database")
+        .fetch_all(&mut live)
+        .await
+        .unwrap();
+    assert!(
+        databases.iter().any(|d| d.contains("_summitctl_restore_")),
+        "what was written since is kept: {databases:?}"
+    );
+    let again = journey.call(&undo, None);
+    let text = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert_eq!(again.status.code(), Some(3), "{text}");
+    assert!(text.contains("taken back already"), "{text}");
+    journey.ok(&with(&["smoke"]));
+    journey.ok(&with(&["evidence", "verify"]));
+}
+
+fn other_options(
+    target: &summitctl::providers::postgres::Target,
+) -> sqlx::postgres::PgConnectOptions {
+    sqlx::postgres::PgConnectOptions::new()
+        .host(&target.host)
+        .port(target.port)
+        .username(&target.user)
+        .password(target.password.as_ref().unwrap().expose())
+        .database(&target.database)
+}
+
+/// Every row of every table, as text.
+async fn rows(session: &mut sqlx::PgConnection) -> BTreeMap<String, Vec<String>> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname <> 'summitctl' AND n.nspname !~ '^pg_' ORDER BY 1",
+    )
+    .fetch_all(&mut *session)
+    .await
+    .unwrap();
+    let mut all = BTreeMap::new();
+    for table in tables {
+        let sql = format!("SELECT t::text AS r FROM {table} t ORDER BY 1");
+        let found = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&mut *session)
+            .await
+            .unwrap();
+        all.insert(table, found.iter().map(|r| r.get("r")).collect());
+    }
+    all
+}
+
+/// Table by table; names the first that differs.
+fn same(left: &BTreeMap<String, Vec<String>>, right: &BTreeMap<String, Vec<String>>) {
+    let tables = |all: &BTreeMap<String, Vec<String>>| all.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(tables(left), tables(right));
+    for (table, rows) in left {
+        let other = &right[table];
+        let differing = rows.iter().zip(other).find(|(a, b)| a != b);
+        assert_eq!(differing, None, "{table}");
+        assert_eq!(rows.len(), other.len(), "{table}");
+    }
+}
