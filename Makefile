@@ -11,7 +11,10 @@ export RUST_TEST_THREADS
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/summitctl
 
-.PHONY: help setup build demo test test-all check-tests lint completions schemas clean
+# What `make bench` compares, by the beginnings of their names; all of it without.
+BENCH ?=
+
+.PHONY: help setup build demo test test-all bench check-tests lint completions schemas clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +36,10 @@ check-tests:
 test-all: test ## The tests, the documentation and the dependency policy
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	cargo deny --locked check
+
+bench: setup ## Us and the tools people use now, in turn, on the same data
+	.ci/bench-setup
+	cargo bench --locked --bench peers -- $(BENCH)
 
 lint: ## Formatting and lints
 	cargo fmt --check

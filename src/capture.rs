@@ -48,7 +48,20 @@ pub struct Fingerprinter {
 impl Fingerprinter {
     /// Adds one row in its canonical bytes.
     pub fn add(&mut self, row: &[u8]) {
-        let hash = blake3::keyed_hash(&self.key, row);
+        self.add_hash(blake3::keyed_hash(&self.key, row));
+    }
+
+    /// Begins a row that comes in pieces.
+    pub fn begin(&self) -> RowHasher {
+        RowHasher(Box::new(blake3::Hasher::new_keyed(&self.key)))
+    }
+
+    /// Adds a row that came in pieces.
+    pub fn end(&mut self, row: &RowHasher) {
+        self.add_hash(row.0.finalize());
+    }
+
+    fn add_hash(&mut self, hash: blake3::Hash) {
         let mut low = [0; 16];
         low.copy_from_slice(&hash.as_bytes()[..16]);
         self.sum = self.sum.wrapping_add(u128::from_le_bytes(low));
@@ -67,6 +80,16 @@ impl Fingerprinter {
             rows: self.rows,
             sum: self.sum,
         }
+    }
+}
+
+/// The hash of one row that comes in pieces.
+pub struct RowHasher(Box<blake3::Hasher>);
+
+impl RowHasher {
+    /// Adds the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
     }
 }
 

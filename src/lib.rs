@@ -23,4 +23,5 @@ pub mod secret;
 pub mod sign;
 pub mod steps;
 pub mod time;
+pub mod tls;
 pub mod wait;

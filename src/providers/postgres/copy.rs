@@ -1,18 +1,17 @@
 //! The rows of one table, out and in, as COPY's text format (PostgreSQL documentation, COPY, "Text Format").
 //!
-//! The only module that knows how CopyData is moved; a faster reader of the raw protocol can take its place.
+//! [`super::wire`] moves them; here they are hashed, gathered, and offered places to be cut.
 
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
-use sqlx::postgres::PgConnection;
-
-use super::session::failed;
-use super::{BAD_PART, Target};
-use crate::capture::{Fingerprint, FingerprintKey, Fingerprinter, PartReader, PartWriter};
+use super::BAD_PART;
+use super::wire::{Piece, Wire};
+use crate::capture::{
+    Fingerprint, FingerprintKey, Fingerprinter, PartReader, PartWriter, RowHasher,
+};
 use crate::error::{Error, Result};
 use crate::event::{Events, Unit};
+use bytes::{Bytes, BytesMut};
 
 /// Bytes gathered before they are handed on.
 const CHUNK: usize = 512 * 1024;
@@ -23,23 +22,16 @@ const MEAN_CUT: u64 = 3 * 1024 * 1024;
 
 /// Runs `COPY … TO STDOUT` and writes what comes. The fingerprint is over each row's bytes without its newline.
 pub(super) async fn copy_out(
-    target: &Target,
-    session: &mut PgConnection,
+    wire: &mut Wire,
     statement: &str,
     writer: &mut dyn PartWriter,
     key: &FingerprintKey,
     mut meter: Meter,
 ) -> Result<Fingerprint> {
-    let broken = |e| failed(target, &format!("read `{}`", meter_name(statement)), e);
-    let mut stream = session.copy_out_raw(statement).await.map_err(broken)?;
-    let mut rows = Rows::default();
+    let what = format!("read `{}`", meter_name(statement));
     let mut out = Batch::new(key);
-    while let Some(data) = stream.next().await {
-        let data = data.map_err(broken)?;
-        rows.feed(&data, |row| {
-            out.add(row);
-            Ok(())
-        })?;
+    wire.copy_out(&what, statement).await?;
+    while wire.rows(&what, |piece| out.add(&piece)).await? {
         for (chunk, cut) in out.take_full() {
             meter.add(chunk.len());
             writer.write(chunk).await?;
@@ -48,10 +40,12 @@ pub(super) async fn copy_out(
             }
         }
     }
-    rows.end()?;
-    for (chunk, _) in out.take_rest() {
+    for (chunk, cut) in out.take_rest() {
         meter.add(chunk.len());
         writer.write(chunk).await?;
+        if cut {
+            writer.cut();
+        }
     }
     meter.done();
     Ok(out.fingerprinter.finish())
@@ -60,37 +54,27 @@ pub(super) async fn copy_out(
 /// Runs `COPY … FROM STDIN` with the bytes of a part. Returns the fingerprint of what was sent, and the number of
 /// rows that the server says it stored.
 pub(super) async fn copy_in(
-    target: &Target,
-    session: &mut PgConnection,
+    wire: &mut Wire,
     statement: &str,
     reader: &mut dyn PartReader,
     key: &FingerprintKey,
     mut meter: Meter,
 ) -> Result<(Fingerprint, u64)> {
-    let broken = |e| failed(target, &format!("load `{}`", meter_name(statement)), e);
-    let mut copy = session.copy_in_raw(statement).await.map_err(broken)?;
+    let what = format!("load `{}`", meter_name(statement));
     let mut rows = Rows::default();
-    let mut fingerprinter = key.start();
-    let mut gathered = BytesMut::with_capacity(CHUNK);
-    // A part that breaks off must not be committed: dropping `copy` unfinished makes the server discard the rows.
+    let mut sum = RowSum::new(key);
+    wire.copy_in(&what, statement).await?;
+    // A part that breaks off must not be committed: a connection that is dropped unfinished makes the server discard
+    // the rows.
     while let Some(chunk) = reader.next().await? {
-        rows.feed(&chunk, |row| {
-            fingerprinter.add(row);
-            Ok(())
-        })?;
+        rows.pieces(&chunk, |piece| sum.add(&piece));
         meter.add(chunk.len());
-        gathered.extend_from_slice(&chunk);
-        if gathered.len() >= CHUNK {
-            copy.send(gathered.split()).await.map_err(broken)?;
-        }
+        wire.copy_data(&what, &chunk).await?;
     }
     rows.end()?;
-    if !gathered.is_empty() {
-        copy.send(gathered).await.map_err(broken)?;
-    }
-    let stored = copy.finish().await.map_err(broken)?;
+    let stored = wire.copy_end(&what).await?;
     meter.done();
-    Ok((fingerprinter.finish(), stored))
+    Ok((sum.fingerprinter.finish(), stored))
 }
 
 /// The table's name in a COPY statement.
@@ -103,10 +87,42 @@ fn meter_name(statement: &str) -> &str {
     &rest[..end.unwrap_or(rest.len())]
 }
 
+/// A fingerprint of rows that may come in pieces.
+struct RowSum {
+    fingerprinter: Fingerprinter,
+    long: Option<RowHasher>,
+}
+
+impl RowSum {
+    fn new(key: &FingerprintKey) -> Self {
+        RowSum {
+            fingerprinter: key.start(),
+            long: None,
+        }
+    }
+
+    fn add(&mut self, piece: &Piece<'_>) {
+        if piece.first && piece.last {
+            self.fingerprinter.add(piece.bytes);
+            return;
+        }
+        let fingerprinter = &self.fingerprinter;
+        let long = self.long.get_or_insert_with(|| fingerprinter.begin());
+        long.update(piece.bytes);
+        if piece.last
+            && let Some(row) = self.long.take()
+        {
+            self.fingerprinter.end(&row);
+        }
+    }
+}
+
 /// Splits a stream that is cut at arbitrary places into lines.
 #[derive(Default)]
 pub(super) struct Rows {
     carry: Vec<u8>,
+    /// Whether a line was begun and not ended.
+    inside: bool,
 }
 
 impl Rows {
@@ -118,7 +134,7 @@ impl Rows {
     ) -> Result<()> {
         let mut rest = data;
         // The server sends one row a message: then there is nothing to join and nothing to search twice.
-        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', rest) {
             let line = &rest[..end];
             if self.carry.is_empty() {
                 each(line)?;
@@ -130,12 +146,36 @@ impl Rows {
             rest = &rest[end + 1..];
         }
         self.carry.extend_from_slice(rest);
+        self.inside = !self.carry.is_empty();
         Ok(())
+    }
+
+    /// Calls `each` with every line or piece of one, without newlines. Nothing is joined, so that a line may be of any
+    /// length.
+    fn pieces(&mut self, data: &[u8], mut each: impl FnMut(Piece<'_>)) {
+        let mut rest = data;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            each(Piece {
+                bytes: &rest[..end],
+                first: !self.inside,
+                last: true,
+            });
+            self.inside = false;
+            rest = &rest[end + 1..];
+        }
+        if !rest.is_empty() {
+            each(Piece {
+                bytes: rest,
+                first: !self.inside,
+                last: false,
+            });
+            self.inside = true;
+        }
     }
 
     /// The stream must end with a complete line.
     pub(super) fn end(self) -> Result<()> {
-        if self.carry.is_empty() {
+        if !self.inside {
             Ok(())
         } else {
             Err(Error::new(&BAD_PART, "the last row is incomplete"))
@@ -150,6 +190,8 @@ struct Batch {
     open: BytesMut,
     full: Vec<(Bytes, bool)>,
     since_cut: usize,
+    /// A row that comes in pieces: its hash, and what decides about a cut after it.
+    long: Option<(RowHasher, u32, usize)>,
 }
 
 impl Batch {
@@ -159,21 +201,53 @@ impl Batch {
             open: BytesMut::with_capacity(CHUNK + 8 * 1024),
             full: Vec::new(),
             since_cut: 0,
+            long: None,
         }
     }
 
-    fn add(&mut self, row: &[u8]) {
-        self.fingerprinter.add(row);
-        self.open.extend_from_slice(row);
-        self.open.extend_from_slice(b"\n");
-        self.since_cut += row.len() + 1;
-        let cut = self.since_cut >= NEAREST_CUT && is_cut(row);
+    /// Takes a message of the server: a row with its newline, or a piece of one.
+    fn add(&mut self, piece: &Piece<'_>) -> Result<()> {
+        let content = if piece.last {
+            piece.bytes.strip_suffix(b"\n").ok_or_else(|| {
+                Error::new(
+                    &BAD_PART,
+                    "a row does not end as COPY's text format says; is there a proxy in between?",
+                )
+            })?
+        } else {
+            piece.bytes
+        };
+        let (head, length) = if piece.first && piece.last {
+            self.fingerprinter.add(content);
+            // Most rows come too soon after a cut for their bytes to matter.
+            let near = self.since_cut + piece.bytes.len() < NEAREST_CUT;
+            (if near { 0 } else { head_of(content) }, content.len())
+        } else {
+            let fingerprinter = &self.fingerprinter;
+            let long = self
+                .long
+                .get_or_insert_with(|| (fingerprinter.begin(), head_of(content), 0));
+            long.0.update(content);
+            long.2 += content.len();
+            (long.1, long.2)
+        };
+        if piece.last
+            && let Some((row, ..)) = self.long.take()
+        {
+            self.fingerprinter.end(&row);
+        }
+        self.open.extend_from_slice(piece.bytes);
+        self.since_cut += piece.bytes.len();
+        let cut = piece.last && self.since_cut >= NEAREST_CUT && is_cut(head, length);
         if cut {
             self.since_cut = 0;
         }
         if cut || self.open.len() >= CHUNK {
-            self.full.push((self.open.split().freeze(), cut));
+            let next = BytesMut::with_capacity(CHUNK + 8 * 1024);
+            let full = std::mem::replace(&mut self.open, next);
+            self.full.push((full.freeze(), cut));
         }
+        Ok(())
     }
 
     fn take_full(&mut self) -> Vec<(Bytes, bool)> {
@@ -188,13 +262,16 @@ impl Batch {
     }
 }
 
-/// Whether a stretch may end after this row: by its own bytes, with a probability proportional to its length.
-fn is_cut(row: &[u8]) -> bool {
-    // FNV-1a, 32 bits; the first bytes hold the key columns, which tell rows apart.
-    let hash = row.iter().take(64).fold(0x811c_9dc5_u32, |hash, byte| {
+/// A hash of a row's first bytes, which hold the key columns that tell rows apart: FNV-1a, 32 bits.
+fn head_of(row: &[u8]) -> u32 {
+    row.iter().take(64).fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    });
-    u64::from(hash) * MEAN_CUT < (row.len() as u64 + 1) << 32
+    })
+}
+
+/// Whether a stretch may end after this row: by its own bytes, with a probability proportional to its length.
+fn is_cut(head: u32, length: usize) -> bool {
+    u64::from(head) * MEAN_CUT < (length as u64 + 1) << 32
 }
 
 /// Progress of one table, at most ten times a second.
@@ -256,7 +333,15 @@ mod tests {
         let key = FingerprintKey::new([1; 32]);
         let cut_rows = |rows: &[String]| {
             let mut batch = Batch::new(&key);
-            rows.iter().for_each(|row| batch.add(row.as_bytes()));
+            for row in rows {
+                let line = format!("{row}\n");
+                let piece = Piece {
+                    bytes: line.as_bytes(),
+                    first: true,
+                    last: true,
+                };
+                batch.add(&piece).expect("adds");
+            }
             let mut ends = Vec::new();
             for (chunk, cut) in batch.take_rest() {
                 if cut {

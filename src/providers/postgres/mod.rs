@@ -18,6 +18,7 @@ pub mod sql;
 mod swap;
 pub mod target;
 pub mod tools;
+mod wire;
 
 pub use capture::{CaptureOptions, capture, fingerprints, fingerprints_as};
 pub use catalogue::{catalogue, catalogue_differences, schema_fingerprint};

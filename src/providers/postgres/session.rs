@@ -224,7 +224,7 @@ fn what_of(sql: &str) -> String {
     format!("run `{}`", short.trim())
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     target: &Target,
     deadline: Deadline,
     work: impl Future<Output = Result<T>>,
@@ -251,7 +251,7 @@ pub(super) fn failed(target: &Target, what: &str, e: sqlx::Error) -> Error {
     let place = target.place();
     match e {
         sqlx::Error::Database(db) => match db.try_downcast_ref::<PgDatabaseError>() {
-            Some(pg) => server_said(target, what, pg),
+            Some(pg) => server_said(target, what, pg.code(), pg.message()),
             None => Error::new(
                 &QUERY_FAILED,
                 format!("cannot {what} in {place}: {}", db.message()),
@@ -281,7 +281,7 @@ pub(super) fn failed(target: &Target, what: &str, e: sqlx::Error) -> Error {
     }
 }
 
-fn tls_failed(
+pub(super) fn tls_failed(
     target: &Target,
     cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Error {
@@ -297,10 +297,10 @@ fn tls_failed(
 }
 
 /// SQLSTATE codes: PostgreSQL documentation, appendix A.
-fn server_said(target: &Target, what: &str, pg: &PgDatabaseError) -> Error {
+pub(super) fn server_said(target: &Target, what: &str, code: &str, message: &str) -> Error {
     let place = target.place();
-    let said = format!("{} (SQLSTATE {})", pg.message(), pg.code());
-    match pg.code() {
+    let said = format!("{message} (SQLSTATE {code})");
+    match code {
         "28P01" | "28000" => Error::new(
             &LOGIN_REFUSED,
             format!(
@@ -335,7 +335,7 @@ fn server_said(target: &Target, what: &str, pg: &PgDatabaseError) -> Error {
             &LOCK_TIMEOUT,
             format!("another session holds a lock that is needed to {what} in {place}: {said}"),
         ),
-        "42501" if pg.message().contains("row-level security") => Error::new(
+        "42501" if message.contains("row-level security") => Error::new(
             &ROW_SECURITY,
             format!(
                 "`{}` does not see every row in {place}: {said}",
@@ -352,7 +352,7 @@ fn server_said(target: &Target, what: &str, pg: &PgDatabaseError) -> Error {
                 format!("`{}` may not {what} in {place}: {said}", target.user),
             );
             let user = super::sql::ident(&target.user);
-            if pg.message().contains("large object") {
+            if message.contains("large object") {
                 // Not even pg_read_all_data reads them.
                 error.hint(format!(
                     "Run `GRANT SELECT ON LARGE OBJECT` for each of them, or `ALTER ROLE {user} SET lo_compat_privileges = on` as a superuser."

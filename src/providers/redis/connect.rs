@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::error::{Error, Result};
+use crate::tls::{Check, client};
 use crate::wait::Deadline;
 
 use super::target::{Target, Tls};
@@ -293,91 +294,9 @@ async fn tls(
 }
 
 fn tls_config(tls: &Tls) -> Result<Option<rustls::ClientConfig>> {
-    use rustls_pki_types::pem::PemObject as _;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Error::bug("the TLS provider has no protocol versions").caused_by(e))?;
-    let ca = match tls {
-        Tls::Off => return Ok(None),
-        Tls::Unverified => {
-            let config = builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-                .with_no_client_auth();
-            return Ok(Some(config));
-        }
-        Tls::Verified { ca } => ca,
-    };
-    let mut roots = rustls::RootCertStore::empty();
-    match ca {
-        None => {
-            // Certificates that cannot be read are left out; a chain that needs one fails with a TLS error.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-        Some(path) => {
-            let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-            let mut certificates = Vec::new();
-            for certificate in rustls_pki_types::CertificateDer::pem_slice_iter(&bytes) {
-                certificates.push(certificate.map_err(|e| {
-                    Error::input(format!(
-                        "`{}` is not a PEM file of certificates",
-                        path.display()
-                    ))
-                    .caused_by(e)
-                })?);
-            }
-            let (added, _) = roots.add_parsable_certificates(certificates);
-            if added == 0 {
-                return Err(Error::input(format!(
-                    "`{}` holds no certificate",
-                    path.display()
-                )));
-            }
-        }
-    }
-    Ok(Some(
-        builder.with_root_certificates(roots).with_no_client_auth(),
-    ))
-}
-
-/// Takes any certificate, as the user asked for; signatures are still checked, so that the stream is whole.
-#[derive(Debug)]
-struct AnyCertificate(Arc<rustls::crypto::CryptoProvider>);
-
-impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &rustls_pki_types::CertificateDer<'_>,
-        _: &[rustls_pki_types::CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: rustls_pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &rustls_pki_types::CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &rustls_pki_types::CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+    match tls {
+        Tls::Off => Ok(None),
+        Tls::Unverified => client(Check::Nothing, None).map(Some),
+        Tls::Verified { ca } => client(Check::Name, ca.as_deref()).map(Some),
     }
 }

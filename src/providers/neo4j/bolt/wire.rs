@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use super::super::target::{Target, Tls};
 use super::super::{CONNECTION_LOST, PROTOCOL, TLS_FAILED, UNREACHABLE, UNSUPPORTED_VERSION};
 use crate::error::{Error, Result};
+use crate::tls::{Check, client};
 
 /// Bolt's magic preamble (Bolt specification, "Handshake").
 const MAGIC: [u8; 4] = [0x60, 0x60, 0xB0, 0x17];
@@ -240,18 +241,13 @@ async fn wrap(
     let failed = |what: String| Error::new(&TLS_FAILED, what);
     let name = ServerName::try_from(target.host.clone())
         .map_err(|e| failed(format!("`{}` cannot be a TLS name", target.host)).caused_by(e))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| failed("TLS cannot be set up".to_owned()).caused_by(e))?;
-    let config = if tls == Tls::Verified {
-        builder.with_root_certificates(system_roots()?)
+    let check = if tls == Tls::Verified {
+        Check::Name
     } else {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        Check::Nothing
     };
-    tokio_rustls::TlsConnector::from(Arc::new(config.with_no_client_auth()))
+    let config = client(check, None)?;
+    tokio_rustls::TlsConnector::from(Arc::new(config))
         .connect(name, tcp)
         .await
         .map_err(|e| {
@@ -264,62 +260,6 @@ async fn wrap(
                 error.hint("If the server speaks Bolt without TLS, use `bolt://` or `neo4j://`.")
             }
         })
-}
-
-/// The authorities the system trusts; `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured.
-fn system_roots() -> Result<rustls::RootCertStore> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = rustls::RootCertStore::empty();
-    let (usable, _) = roots.add_parsable_certificates(found.certs);
-    if usable == 0 {
-        return Err(Error::new(
-            &TLS_FAILED,
-            "this system has no certificate authorities to check the server's certificate with",
-        )
-        .hint("Install them with `apt-get install ca-certificates`, or set `SSL_CERT_FILE`."));
-    }
-    Ok(roots)
-}
-
-/// `+ssc`: accepts any certificate, and still checks that the server holds its key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<rustls::crypto::CryptoProvider>);
-
-impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &rustls::pki_types::CertificateDer<'_>,
-        _intermediates: &[rustls::pki_types::CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: rustls::pki_types::UnixTime,
-    ) -> std::result::Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &rustls::pki_types::CertificateDer<'_>,
-        dss: &rustls::DigitallySignedStruct,
-    ) -> std::result::Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &rustls::pki_types::CertificateDer<'_>,
-        dss: &rustls::DigitallySignedStruct,
-    ) -> std::result::Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

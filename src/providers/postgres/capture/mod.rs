@@ -20,6 +20,7 @@ use super::catalogue::{self, Listing};
 use super::copy::{Meter, copy_out};
 use super::enumerate::{self, Table, part_word};
 use super::session::{close, run};
+use super::wire::Wire;
 use super::{Target, dump, identify, large_objects, refuse_pooler, tools};
 use crate::capture::{
     Captured, Consistency, Fingerprint, FingerprintKey, PartInfo, PartSink, PartWriter,
@@ -268,7 +269,7 @@ impl<'a> Work<'a> {
         total: u64,
     ) -> Result<Vec<PartInfo>> {
         let mut parts = Vec::new();
-        let mut session = self.snapshot.join(self.target).await?;
+        let mut wire = self.snapshot.reader(self.target).await?;
         loop {
             let next = lock(queue).0.pop_front();
             let Some(table) = next else {
@@ -281,7 +282,6 @@ impl<'a> Work<'a> {
             );
             let writer = self.create(&name, format::ROWS).await?;
             let job = TableJob {
-                target: self.target.clone(),
                 key: self.options.key.clone(),
                 meter: Meter::new(
                     &self.options.events,
@@ -292,7 +292,7 @@ impl<'a> Work<'a> {
                 table,
             };
             let part;
-            (session, part) = in_background(job.run(session, writer)).await?;
+            (wire, part) = in_background(job.run(wire, writer)).await?;
             parts.push(part);
             let done = {
                 let mut queue = lock(queue);
@@ -303,14 +303,13 @@ impl<'a> Work<'a> {
                 .events
                 .progress("tables", done, Some(total), Unit::Items);
         }
-        close(session).await;
+        wire.close().await;
         Ok(parts)
     }
 }
 
 /// One table, owned whole, so that it can run on another thread.
 struct TableJob {
-    target: Target,
     key: FingerprintKey,
     meter: Meter,
     meta: BTreeMap<String, Value>,
@@ -320,13 +319,12 @@ struct TableJob {
 impl TableJob {
     async fn run(
         self,
-        mut session: PgConnection,
+        mut wire: Wire,
         mut writer: Box<dyn PartWriter>,
-    ) -> Result<(PgConnection, PartInfo)> {
+    ) -> Result<(Wire, PartInfo)> {
         let statement = format!("COPY {} TO STDOUT", self.table.with_columns());
         let fingerprint = copy_out(
-            &self.target,
-            &mut session,
+            &mut wire,
             &statement,
             writer.as_mut(),
             &self.key,
@@ -334,7 +332,7 @@ impl TableJob {
         )
         .await?;
         let part = writer.finish(Some(fingerprint), self.meta).await?;
-        Ok((session, part))
+        Ok((wire, part))
     }
 }
 

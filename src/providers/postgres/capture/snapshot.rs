@@ -11,6 +11,7 @@ use sqlx::postgres::PgConnection;
 use super::super::enumerate::{self, Table};
 use super::super::session::{Access, close, failed, open, query, rows, run};
 use super::super::sql::literal;
+use super::super::wire::Wire;
 use super::super::{LOCK_TIMEOUT, QUERY_FAILED, Target, UNSTABLE, session};
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -263,14 +264,24 @@ impl Snapshot {
     /// Another session that sees the same moment.
     pub(super) async fn join(&self, target: &Target) -> Result<PgConnection> {
         let mut session = open(target, Access::Write).await?;
-        let begin = format!(
+        run(target, &mut session, &self.begin()).await?;
+        Ok(session)
+    }
+
+    /// A connection for rows that sees the same moment.
+    pub(super) async fn reader(&self, target: &Target) -> Result<Wire> {
+        let mut wire = Wire::connect(target).await?;
+        wire.run("join the snapshot", &self.begin()).await?;
+        Ok(wire)
+    }
+
+    fn begin(&self) -> String {
+        format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}; {}; SET LOCAL lock_timeout = {}",
             literal(&self.id),
             set_local(encoding_for(&self.facts.encoding), self.facts.major),
             super::LOCK_WAIT.as_millis()
-        );
-        run(target, &mut session, &begin).await?;
-        Ok(session)
+        )
     }
 
     pub(super) fn largest_first(&self) -> VecDeque<Table> {

@@ -19,6 +19,7 @@ use super::copy::{Meter, Rows, copy_in};
 use super::enumerate::{MatView, SequenceState, copy_target};
 use super::session::{Access, close, open, run};
 use super::sql::{literal, qualified};
+use super::wire::Wire;
 use super::{BAD_PART, MISMATCH, Target, dump, large_objects, refuse_pooler, tools};
 use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader, PartSource};
 use crate::error::{Context as _, Error, Result};
@@ -341,7 +342,8 @@ impl<'a> Work<'a> {
         total: u64,
     ) -> Result<Vec<(PartInfo, Fingerprint)>> {
         let mut loaded = Vec::new();
-        let mut session = open_loader(self.target).await?;
+        let mut wire = Wire::connect(self.target).await?;
+        wire.run("prepare to load", LOADER).await?;
         loop {
             let next = lock(queue).0.pop_front();
             let Some(part) = next else {
@@ -349,7 +351,6 @@ impl<'a> Work<'a> {
             };
             let reader = self.source.open(&part.name).await?;
             let job = TableJob {
-                target: self.target.clone(),
                 key: self.options.key.clone(),
                 meta: meta(&part)?,
                 major: self.major,
@@ -358,7 +359,7 @@ impl<'a> Work<'a> {
                 name: part.name.clone(),
             };
             let fingerprint;
-            (session, fingerprint) = in_background(job.run(session, reader)).await?;
+            (wire, fingerprint) = in_background(job.run(wire, reader)).await?;
             loaded.push((part, fingerprint));
             let done = {
                 let mut queue = lock(queue);
@@ -369,7 +370,7 @@ impl<'a> Work<'a> {
                 .events
                 .progress("tables", done, Some(total), Unit::Items);
         }
-        close(session).await;
+        wire.close().await;
         Ok(loaded)
     }
 
@@ -475,7 +476,6 @@ struct TableMeta {
 
 /// One table, owned whole, so that it can run on another thread.
 struct TableJob {
-    target: Target,
     key: FingerprintKey,
     meta: TableMeta,
     major: u32,
@@ -487,9 +487,9 @@ struct TableJob {
 impl TableJob {
     async fn run(
         self,
-        mut session: PgConnection,
+        mut wire: Wire,
         mut reader: Box<dyn PartReader>,
-    ) -> Result<(PgConnection, Fingerprint)> {
+    ) -> Result<(Wire, Fingerprint)> {
         let encoding = self
             .meta
             .settings
@@ -502,14 +502,13 @@ impl TableJob {
             set_local(encoding, self.major),
             qualified(&self.meta.schema, &self.meta.table)
         );
-        run(&self.target, &mut session, &begin).await?;
+        wire.run("empty the table", &begin).await?;
         let statement = format!(
             "COPY {} FROM STDIN WITH (FREEZE)",
             copy_target(&self.meta.schema, &self.meta.table, &self.meta.columns)
         );
         let (fingerprint, stored) = copy_in(
-            &self.target,
-            &mut session,
+            &mut wire,
             &statement,
             reader.as_mut(),
             &self.key,
@@ -527,17 +526,18 @@ impl TableJob {
                 ),
             ));
         }
-        run(&self.target, &mut session, "COMMIT").await?;
-        Ok((session, fingerprint))
+        wire.run("commit the rows", "COMMIT").await?;
+        Ok((wire, fingerprint))
     }
 }
+
+const LOADER: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; SET synchronous_commit = off";
 
 /// A session that loads: the restored database's or the role's own settings must not stop it. The database is new, so
 /// that no pooler can hand these settings to anybody.
 async fn open_loader(target: &Target) -> Result<PgConnection> {
     let mut session = open(target, Access::Write).await?;
-    let settings = "SET default_transaction_read_only = off; SET statement_timeout = 0";
-    run(target, &mut session, settings).await?;
+    run(target, &mut session, LOADER).await?;
     Ok(session)
 }
 

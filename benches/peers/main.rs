@@ -1,0 +1,30 @@
+//! Us and the tool people use now, in turn, on the same data: `make bench`. Prints the ratio with both sides' CPU seconds,
+//! client and server, and wall time, and writes `target/bench.json`. Machines are noisy, so the median of several rounds
+//! counts, and nothing here fails because it was slow.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark is read by a developer, and a panic is its error"
+)]
+
+mod measure;
+mod ours;
+mod postgres;
+mod server;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    // Our own side runs as a process of its own, so that its CPU seconds can be told apart.
+    if args.first().is_some_and(|a| a == "--ours") {
+        ours::run(&args[1..]);
+        return;
+    }
+    let wanted: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();
+    let all = wanted.is_empty();
+    let mut results = Vec::new();
+    if all || wanted.iter().any(|w| w.starts_with("pg")) {
+        results.extend(postgres::all(&wanted));
+    }
+    measure::report(&results);
+}

@@ -1,0 +1,112 @@
+//! Our side of a comparison, in a process of its own: `peers --ours dump|restore …`, with the program's own library.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use summitctl::event::Events;
+use summitctl::providers::postgres::{self, CaptureOptions, RestoreOptions, Target};
+use summitctl::repository::{BackupId, LocalStore, Meta, Operator, Repository};
+use summitctl::secret::Secret;
+use summitctl::sign::SigningKey;
+use summitctl::wait::Cancel;
+
+/// How many connections: as many as the peer gets.
+pub const JOBS: usize = 2;
+
+/// `make FOLDER`, `dump FOLDER URL BACKUP` or `restore FOLDER URL BACKUP DATABASE`.
+pub fn run(args: &[String]) {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        match words[..] {
+            ["make", folder] => make(Path::new(folder)).await,
+            ["dump", folder, url, backup] => dump(Path::new(folder), url, backup).await,
+            ["restore", folder, url, backup, database] => {
+                restore(Path::new(folder), url, backup, database).await;
+            }
+            _ => panic!("{words:?}"),
+        }
+    });
+}
+
+fn at(folder: &Path, name: &str) -> std::path::PathBuf {
+    folder.with_extension(name)
+}
+
+async fn make(folder: &Path) {
+    let secret = Repository::generate_secret().unwrap();
+    let signer = SigningKey::generate().unwrap();
+    let identity = age::x25519::Identity::generate();
+    let operator = Operator::new("bench", &identity.to_public().to_string()).unwrap();
+    std::fs::write(at(folder, "secret"), secret.expose()).unwrap();
+    std::fs::write(at(folder, "pem"), signer.to_pem().expose()).unwrap();
+    let text = age::secrecy::ExposeSecret::expose_secret(&identity.to_string()).to_owned();
+    std::fs::write(at(folder, "identity"), text).unwrap();
+    let store = Arc::new(LocalStore::new(folder));
+    let signers = [("bench".to_owned(), signer.public())];
+    Repository::init(store, &secret, &[operator], &signers)
+        .await
+        .unwrap();
+}
+
+fn text(folder: &Path, name: &str) -> Secret {
+    Secret::new(std::fs::read_to_string(at(folder, name)).unwrap().trim())
+}
+
+async fn open(folder: &Path) -> Repository {
+    let store = Arc::new(LocalStore::new(folder));
+    let secret = text(folder, "secret");
+    let repository = Repository::open(store, Some(&secret)).await.unwrap();
+    repository.unlock(&text(folder, "identity")).await.unwrap()
+}
+
+async fn dump(folder: &Path, url: &str, backup: &str) {
+    let repository = open(folder).await;
+    let backup: BackupId = backup.parse().unwrap();
+    let events = Events::default();
+    let writer = repository.begin(&backup, &events).await.unwrap();
+    let options = CaptureOptions {
+        key: repository.fingerprint_key().unwrap(),
+        jobs: JOBS,
+        events,
+        cancel: Cancel::new(),
+    };
+    let target = Target::parse(url, None, None).unwrap();
+    let captured = postgres::capture(&target, &writer, &options).await.unwrap();
+    writer.seal_store(captured).await.unwrap();
+    writer.close().await.unwrap();
+    let meta = Meta {
+        context: "bench".into(),
+        labels: Vec::new(),
+    };
+    let key = SigningKey::from_pem(&text(folder, "pem")).unwrap();
+    repository.commit(&backup, &meta, &key).await.unwrap();
+}
+
+async fn restore(folder: &Path, url: &str, backup: &str, database: &str) {
+    let repository = open(folder).await;
+    let source = repository.source(&backup.parse().unwrap()).await.unwrap();
+    let server = Target::parse(url, None, None).unwrap();
+    let captured = postgres::captured_databases(&source).remove(0);
+    let roles = postgres::MissingRoles::LeaveOut;
+    postgres::create_database(&server, database, &source, &captured, roles)
+        .await
+        .unwrap();
+    let work_dir = at(folder, "work");
+    std::fs::create_dir_all(&work_dir).unwrap();
+    let options = RestoreOptions {
+        key: repository.fingerprint_key().unwrap(),
+        jobs: JOBS,
+        events: Events::default(),
+        cancel: Cancel::new(),
+        roles,
+        work_dir,
+    };
+    let target = server.with_database(database);
+    postgres::restore(&target, &source, &captured, &options)
+        .await
+        .unwrap();
+}

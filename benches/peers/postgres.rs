@@ -1,0 +1,226 @@
+//! Against `pg_dump -Fd -j2` and `pg_restore -j2` of Postgres 17, on a mixed database of about 1 GB.
+
+use std::process::Command;
+
+use super::measure::{Comparison, Cost, bytes_in, compare, median, run};
+use super::ours::JOBS;
+use super::server::Server;
+
+/// How often each side runs.
+const ROUNDS: usize = 3;
+/// The database's name.
+const DATABASE: &str = "mixed";
+
+/// Narrow rows, wide rows, JSON, floats and texts, in about equal parts by bytes.
+const FILL: &[&str] = &[
+    "CREATE TABLE orders (id bigint PRIMARY KEY, customer int NOT NULL, placed timestamptz NOT NULL, total numeric(12,2), state text, note text)",
+    "INSERT INTO orders SELECT n, n % 50021, timestamptz '2020-01-01' + n * interval '17 s', (n % 100000) / 7.0, (ARRAY['new','paid','sent','done'])[1 + n % 4], \
+     CASE WHEN n % 3 = 0 THEN md5(n::text) END FROM generate_series(1, 3000000 * :scale) n",
+    "CREATE INDEX orders_customer ON orders (customer)",
+    "CREATE TABLE events (id bigserial PRIMARY KEY, at timestamptz NOT NULL, kind text NOT NULL, key uuid NOT NULL, payload jsonb NOT NULL)",
+    "INSERT INTO events (at, kind, key, payload) SELECT timestamptz '2024-01-01' + n * interval '3 s', 'kind-' || n % 40, gen_random_uuid(), \
+     jsonb_build_object('user', n % 7919, 'path', '/v1/items/' || n, 'ok', n % 11 <> 0, 'tags', ARRAY['a' || n % 5, 'b' || n % 9], 'ms', n % 977) \
+     FROM generate_series(1, 1200000 * :scale) n",
+    "CREATE INDEX events_at ON events (at)",
+    "CREATE TABLE readings (sensor int NOT NULL, at timestamptz NOT NULL, a float8, b float8, c float8, d real)",
+    "INSERT INTO readings SELECT n % 1009, timestamptz '2023-01-01' + n * interval '1 s', random(), random() * 1e6, sin(n), n / 3.0 FROM generate_series(1, 2500000 * :scale) n",
+    "CREATE TABLE documents (id int PRIMARY KEY, title text NOT NULL, body text NOT NULL, parent int REFERENCES documents)",
+    "INSERT INTO documents SELECT n, 'Document ' || n, (SELECT string_agg(md5((n * 100 + k)::text) || ' and so on ', '') FROM generate_series(1, 100) k), \
+     CASE WHEN n > 10 THEN n / 10 END FROM generate_series(1, 40000 * :scale) n",
+    "VACUUM ANALYZE",
+    "CHECKPOINT",
+];
+
+fn fill(server: &Server) {
+    let exists = format!("SELECT count(*) FROM pg_database WHERE datname = '{DATABASE}'");
+    if server.sql("postgres", &exists) == "1" {
+        return;
+    }
+    println!("filling the database …");
+    server.sql("postgres", "CREATE DATABASE filling");
+    for statement in FILL {
+        server.sql("filling", &statement.replace(":scale", "1"));
+    }
+    server.sql(
+        "postgres",
+        &format!("ALTER DATABASE filling RENAME TO {DATABASE}"),
+    );
+}
+
+/// Our side, as a process of its own.
+fn ours(words: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("--ours").args(words);
+    command.env(
+        "PATH",
+        format!(
+            "{}:{}",
+            super::server::root().join("wrappers").display(),
+            std::env::var("PATH").unwrap()
+        ),
+    );
+    command
+}
+
+/// Every comparison whose name was asked for.
+pub fn all(wanted: &[&String]) -> Vec<Comparison> {
+    let is_wanted =
+        |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.starts_with(w.as_str()));
+    let server = Server::start(
+        "mixed17",
+        54_017,
+        &[
+            "shared_buffers=1GB",
+            "max_wal_size=4GB",
+            "fsync=off",
+            "autovacuum=off",
+        ],
+    );
+    fill(&server);
+    let size = format!("SELECT pg_size_pretty(pg_database_size('{DATABASE}'))");
+    println!("database `{DATABASE}`: {}\n", server.sql("postgres", &size));
+    let mut results = Vec::new();
+    let dumps: Vec<(&str, &str)> = [
+        ("pg-dump-zstd", "zstd"),
+        ("pg-dump-zstd1", "zstd:1"),
+        ("pg-dump-none", "none"),
+    ]
+    .into_iter()
+    .filter(|(name, _)| is_wanted(name))
+    .collect();
+    if !dumps.is_empty() {
+        let mut our_costs = Vec::new();
+        let mut their_costs: Vec<Vec<Cost>> = vec![Vec::new(); dumps.len()];
+        for _ in 0..ROUNDS {
+            our_costs.push(our_dump(&server));
+            for (costs, (_, compress)) in their_costs.iter_mut().zip(&dumps) {
+                costs.push(their_dump(&server, compress));
+            }
+        }
+        let ours = median(our_costs);
+        for ((name, compress), costs) in dumps.iter().zip(their_costs) {
+            let peer = format!("pg_dump 17 -Fd -j{JOBS} --compress={compress}");
+            results.push(compare(name, &peer, ours, median(costs)));
+        }
+    }
+    if is_wanted("pg-second-backup") {
+        results.push(second(&server));
+    }
+    if is_wanted("pg-restore") {
+        results.push(restores(&server));
+    }
+    results
+}
+
+fn our_dump(server: &Server) -> Cost {
+    let folder = server.folder("ours");
+    let path = folder.to_str().unwrap();
+    run(&mut ours(&["make", path]), server.pid);
+    let url = server.url(DATABASE);
+    let mut cost = run(
+        &mut ours(&["dump", path, &url, "20260101T000000Z-0001"]),
+        server.pid,
+    );
+    cost.bytes = bytes_in(&folder);
+    cost
+}
+
+fn their_dump(server: &Server, compress: &str) -> Cost {
+    let folder = server.folder("theirs");
+    let mut dump = server.client("pg_dump");
+    dump.args([
+        "-Fd",
+        &format!("-j{JOBS}"),
+        &format!("--compress={compress}"),
+    ])
+    .args(["-f", "/bench/theirs", DATABASE]);
+    let mut cost = run(&mut dump, server.pid);
+    cost.bytes = bytes_in(&folder);
+    cost
+}
+
+/// A twentieth of new rows, then both sides again: what a second backup costs.
+fn second(server: &Server) -> Comparison {
+    let (mut our_costs, mut their_costs) = (Vec::new(), Vec::new());
+    server.sql("postgres", "DROP DATABASE IF EXISTS grown");
+    for round in 0..ROUNDS {
+        server.sql(
+            "postgres",
+            &format!("CREATE DATABASE grown TEMPLATE {DATABASE}"),
+        );
+        let folder = server.folder("ours");
+        let path = folder.to_str().unwrap();
+        run(&mut ours(&["make", path]), server.pid);
+        let url = server.url("grown");
+        run(
+            &mut ours(&["dump", path, &url, "20260101T000000Z-0001"]),
+            server.pid,
+        );
+        for grow in [
+            "INSERT INTO orders SELECT n, n % 50021, now(), 1, 'new', md5(n::text) FROM generate_series(3000001, 3150000) n",
+            "INSERT INTO events (at, kind, key, payload) SELECT now(), 'kind', gen_random_uuid(), jsonb_build_object('n', n) FROM generate_series(1, 60000) n",
+            "INSERT INTO readings SELECT n, now(), random(), random(), random(), 1 FROM generate_series(1, 125000) n",
+            "INSERT INTO documents SELECT n, 'New ' || n, repeat(md5(n::text), 100), 1 FROM generate_series(40001, 42000) n",
+            "CHECKPOINT",
+        ] {
+            server.sql("grown", grow);
+        }
+        let before = bytes_in(&folder);
+        let mut cost = run(
+            &mut ours(&["dump", path, &url, "20260101T000000Z-0002"]),
+            server.pid,
+        );
+        cost.bytes = bytes_in(&folder) - before;
+        println!(
+            "round {round}: {:.1} % new bytes",
+            cost.bytes as f64 * 100.0 / before as f64
+        );
+        our_costs.push(cost);
+        let theirs = server.folder("theirs");
+        let mut dump = server.client("pg_dump");
+        dump.args([
+            "-Fd",
+            &format!("-j{JOBS}"),
+            "--compress=zstd",
+            "-f",
+            "/bench/theirs",
+            "grown",
+        ]);
+        let mut cost = run(&mut dump, server.pid);
+        cost.bytes = bytes_in(&theirs);
+        their_costs.push(cost);
+        server.sql("postgres", "DROP DATABASE grown");
+    }
+    let peer = format!("pg_dump 17 -Fd -j{JOBS} --compress=zstd");
+    compare(
+        "pg-second-backup",
+        &peer,
+        median(our_costs),
+        median(their_costs),
+    )
+}
+
+/// Both sides' dumps back into databases of their own on the same server.
+fn restores(server: &Server) -> Comparison {
+    let (mut our_costs, mut their_costs) = (Vec::new(), Vec::new());
+    our_dump(server);
+    their_dump(server, "zstd:1");
+    let ours_at = server.folder_of("ours");
+    let path = ours_at.to_str().unwrap();
+    let url = server.url("postgres");
+    for _ in 0..ROUNDS {
+        server.sql("postgres", "DROP DATABASE IF EXISTS back");
+        server.sql("postgres", "CHECKPOINT");
+        let words = ["restore", path, &url, "20260101T000000Z-0001", "back"];
+        our_costs.push(run(&mut ours(&words), server.pid));
+        server.sql("postgres", "DROP DATABASE back");
+        server.sql("postgres", "CREATE DATABASE back");
+        server.sql("postgres", "CHECKPOINT");
+        let mut restore = server.client("pg_restore");
+        restore.args([&format!("-j{JOBS}"), "-d", "back", "/bench/theirs"]);
+        their_costs.push(run(&mut restore, server.pid));
+        server.sql("postgres", "DROP DATABASE back");
+    }
+    let peer = format!("pg_restore 17 -j{JOBS}");
+    compare("pg-restore", &peer, median(our_costs), median(their_costs))
+}

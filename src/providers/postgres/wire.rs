@@ -1,0 +1,518 @@
+//! A minimal client for moving rows: login, simple queries, and COPY in both directions over large buffers.
+//!
+//! Everything else goes through sqlx. A row costs a slice here instead of a message object, an allocation and a wake-up, which is
+//! most of what a client spends on narrow rows. One row of any size passes in pieces, so that memory does not depend on it.
+//! (PostgreSQL documentation, chapter 54, "Frontend/Backend Protocol".)
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf as _, BufMut as _, BytesMut};
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::message::{backend, frontend};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::session::{CONNECT_PATIENCE, server_said, tls_failed, within};
+use super::target::TlsMode;
+use super::{CONNECTION_LOST, LOGIN_REFUSED, QUERY_FAILED, Target, UNREACHABLE};
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+use crate::tls::{self, Check};
+use crate::wait::Deadline;
+
+/// How much is read at once.
+const READ: usize = 256 * 1024;
+/// A message longer than this is handed on in pieces as it arrives.
+const WHOLE: usize = 1024 * 1024;
+/// What a message costs beside its body: the type and the length.
+const HEAD: usize = 5;
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A connection.
+pub(super) struct Wire {
+    stream: Box<dyn Stream>,
+    inbox: BytesMut,
+    target: Target,
+    /// Bytes of a long row that are still to come.
+    rest: usize,
+}
+
+/// A row of COPY, or a piece of a long one.
+pub(super) struct Piece<'a> {
+    pub bytes: &'a [u8],
+    /// Whether a row begins with it.
+    pub first: bool,
+    /// Whether its row ends with it.
+    pub last: bool,
+}
+
+impl Wire {
+    /// Connects and logs in.
+    pub(super) async fn connect(target: &Target) -> Result<Wire> {
+        within(target, Deadline::after(CONNECT_PATIENCE), async {
+            let stream = stream(target).await?;
+            let mut wire = Wire {
+                stream,
+                inbox: BytesMut::with_capacity(2 * READ),
+                target: target.clone(),
+                rest: 0,
+            };
+            wire.log_in().await?;
+            Ok(wire)
+        })
+        .await
+    }
+
+    async fn log_in(&mut self) -> Result<()> {
+        let mut out = BytesMut::new();
+        let parameters = [
+            ("user", self.target.user.as_str()),
+            ("database", self.target.database.as_str()),
+            ("application_name", "summitctl"),
+            ("client_encoding", "UTF8"),
+        ];
+        frontend::startup_message(parameters, &mut out).map_err(|e| self.odd(e))?;
+        self.send(&out, "log in").await?;
+        let password = self
+            .target
+            .password
+            .clone()
+            .unwrap_or_else(|| Secret::new(""));
+        let mut scram: Option<ScramSha256> = None;
+        loop {
+            let (tag, body) = self.message("connect").await?;
+            let mut out = BytesMut::new();
+            match tag {
+                b'E' => return Err(self.said("connect", &body)),
+                b'Z' => return Ok(()),
+                b'R' => match self.authentication(&body)? {
+                    Asked::Nothing => {}
+                    Asked::Password => {
+                        frontend::password_message(password.expose().as_bytes(), &mut out)
+                            .map_err(|e| self.odd(e))?;
+                    }
+                    Asked::Md5(salt) => {
+                        let hash =
+                            zeroize::Zeroizing::new(postgres_protocol::authentication::md5_hash(
+                                self.target.user.as_bytes(),
+                                password.expose().as_bytes(),
+                                salt,
+                            ));
+                        frontend::password_message(hash.as_bytes(), &mut out)
+                            .map_err(|e| self.odd(e))?;
+                    }
+                    Asked::Scram => {
+                        let started = ScramSha256::new(
+                            password.expose().as_bytes(),
+                            ChannelBinding::unsupported(),
+                        );
+                        frontend::sasl_initial_response(SCRAM_SHA_256, started.message(), &mut out)
+                            .map_err(|e| self.odd(e))?;
+                        scram = Some(started);
+                    }
+                    Asked::Continue(data) => {
+                        let started = scram.as_mut().ok_or_else(|| self.strange(tag))?;
+                        let answer = started.update(&data);
+                        answer.map_err(|e| refused(&self.target, &e.to_string()))?;
+                        frontend::sasl_response(started.message(), &mut out)
+                            .map_err(|e| odd(&self.target, e))?;
+                    }
+                    Asked::Final(data) => {
+                        let started = scram.as_mut().ok_or_else(|| self.strange(tag))?;
+                        let proved = started.finish(&data);
+                        proved.map_err(|e| refused(&self.target, &e.to_string()))?;
+                    }
+                },
+                // BackendKeyData, ParameterStatus, NoticeResponse, NegotiateProtocolVersion.
+                b'K' | b'S' | b'N' | b'v' => {}
+                other => return Err(self.strange(other)),
+            }
+            if !out.is_empty() {
+                self.send(&out, "log in").await?;
+            }
+        }
+    }
+
+    fn authentication(&self, body: &[u8]) -> Result<Asked> {
+        let mut framed = BytesMut::with_capacity(body.len() + HEAD);
+        framed.put_u8(b'R');
+        framed.put_u32(length(body.len()));
+        framed.put_slice(body);
+        let parsed = backend::Message::parse(&mut framed).map_err(|e| self.odd(e))?;
+        use backend::Message as M;
+        Ok(match parsed {
+            Some(M::AuthenticationOk) => Asked::Nothing,
+            Some(M::AuthenticationCleartextPassword) => Asked::Password,
+            Some(M::AuthenticationMd5Password(m)) => Asked::Md5(m.salt()),
+            Some(M::AuthenticationSasl(m)) => {
+                use fallible_iterator::FallibleIterator as _;
+                let mut mechanisms = m.mechanisms();
+                while let Some(name) = mechanisms.next().map_err(|e| self.odd(e))? {
+                    if name == SCRAM_SHA_256 {
+                        return Ok(Asked::Scram);
+                    }
+                }
+                return Err(refused(
+                    &self.target,
+                    "it wants a SASL mechanism other than SCRAM-SHA-256",
+                ));
+            }
+            Some(M::AuthenticationSaslContinue(m)) => Asked::Continue(m.data().to_vec()),
+            Some(M::AuthenticationSaslFinal(m)) => Asked::Final(m.data().to_vec()),
+            _ => {
+                return Err(refused(
+                    &self.target,
+                    "it asks for a kind of authentication that is not supported",
+                ));
+            }
+        })
+    }
+
+    /// Runs statements that return nothing, by the simple protocol.
+    pub(super) async fn run(&mut self, what: &str, sql: &str) -> Result<()> {
+        self.query(what, sql).await?;
+        let mut error = None;
+        loop {
+            let (tag, body) = self.message(what).await?;
+            match tag {
+                b'E' => error = error.or_else(|| Some(self.said(what, &body))),
+                b'Z' => return error.map_or(Ok(()), Err),
+                _ => {}
+            }
+        }
+    }
+
+    async fn query(&mut self, what: &str, sql: &str) -> Result<()> {
+        let mut out = BytesMut::new();
+        frontend::query(sql, &mut out).map_err(|e| self.odd(e))?;
+        self.send(&out, what).await
+    }
+
+    /// Begins `COPY … TO STDOUT`; the rows come by [`Wire::rows`].
+    pub(super) async fn copy_out(&mut self, what: &str, sql: &str) -> Result<()> {
+        self.query(what, sql).await?;
+        self.until(what, b'H').await
+    }
+
+    /// Begins `COPY … FROM STDIN`; the data go by [`Wire::copy_data`] and end by [`Wire::copy_end`].
+    pub(super) async fn copy_in(&mut self, what: &str, sql: &str) -> Result<()> {
+        self.query(what, sql).await?;
+        self.until(what, b'G').await
+    }
+
+    async fn until(&mut self, what: &str, wanted: u8) -> Result<()> {
+        loop {
+            let (tag, body) = self.message(what).await?;
+            match tag {
+                b'E' => return Err(self.said(what, &body)),
+                b'S' | b'N' => {}
+                tag if tag == wanted => return Ok(()),
+                other => return Err(self.strange(other)),
+            }
+        }
+    }
+
+    /// Hands on the rows that are here, reading more if there are none. `false` once the last one was handed on.
+    pub(super) async fn rows(
+        &mut self,
+        what: &str,
+        mut each: impl FnMut(Piece<'_>) -> Result<()>,
+    ) -> Result<bool> {
+        if self.inbox.len() < HEAD || self.waits() {
+            self.read(what).await?;
+        }
+        let mut at = 0;
+        let mut over = false;
+        let mut failure = None;
+        loop {
+            let here = &self.inbox[at..];
+            if self.rest > 0 {
+                let take = self.rest.min(here.len());
+                self.rest -= take;
+                at += take;
+                if take > 0 {
+                    let piece = Piece {
+                        bytes: &here[..take],
+                        first: false,
+                        last: self.rest == 0,
+                    };
+                    each(piece)?;
+                }
+                if self.rest > 0 {
+                    break;
+                }
+                continue;
+            }
+            let Some((tag, body)) = head(here) else {
+                break;
+            };
+            let whole = here.len() >= HEAD + body;
+            match tag {
+                b'd' if whole => {
+                    let bytes = &here[HEAD..HEAD + body];
+                    each(Piece {
+                        bytes,
+                        first: true,
+                        last: true,
+                    })?;
+                }
+                b'd' if body > WHOLE => {
+                    let bytes = &here[HEAD..];
+                    each(Piece {
+                        bytes,
+                        first: true,
+                        last: false,
+                    })?;
+                    self.rest = body - bytes.len();
+                    at = self.inbox.len();
+                    break;
+                }
+                _ if !whole => break,
+                b'E' => failure = Some(HEAD + at..HEAD + at + body),
+                b'Z' => over = true,
+                // CopyDone, CommandComplete, ParameterStatus, NoticeResponse.
+                b'c' | b'C' | b'S' | b'N' => {}
+                other => return Err(self.strange(other)),
+            }
+            at += HEAD + body;
+            if over || failure.is_some() {
+                break;
+            }
+        }
+        if let Some(range) = failure {
+            return Err(self.said(what, &self.inbox[range]));
+        }
+        self.inbox.advance(at);
+        Ok(!over)
+    }
+
+    /// Whether nothing can be handed on before more is read.
+    fn waits(&self) -> bool {
+        match head(&self.inbox) {
+            Some((b'd', body)) if body > WHOLE => false,
+            Some((_, body)) => self.rest == 0 && self.inbox.len() < HEAD + body,
+            None => true,
+        }
+    }
+
+    /// Sends a stretch of the data of `COPY … FROM STDIN`; where it begins and ends does not matter.
+    pub(super) async fn copy_data(&mut self, what: &str, data: &[u8]) -> Result<()> {
+        let mut start = [b'd', 0, 0, 0, 0];
+        start[1..].copy_from_slice(&length(data.len()).to_be_bytes());
+        self.send_plain(&start, what).await?;
+        self.send_plain(data, what).await
+    }
+
+    /// Ends the data, and says how many rows the server stored.
+    pub(super) async fn copy_end(&mut self, what: &str) -> Result<u64> {
+        let mut out = BytesMut::new();
+        frontend::copy_done(&mut out);
+        self.send(&out, what).await?;
+        let mut stored = 0;
+        let mut error = None;
+        loop {
+            let (tag, body) = self.message(what).await?;
+            match tag {
+                b'E' => error = error.or_else(|| Some(self.said(what, &body))),
+                // `COPY 42`
+                b'C' => {
+                    let text = String::from_utf8_lossy(&body);
+                    let number = text.trim_end_matches('\0').rsplit(' ').next();
+                    stored = number.and_then(|n| n.parse().ok()).unwrap_or(0);
+                }
+                b'Z' => return error.map_or(Ok(stored), Err),
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends the session politely; the peer may be gone already, which is as good.
+    pub(super) async fn close(mut self) {
+        let mut out = BytesMut::new();
+        frontend::terminate(&mut out);
+        let _ = self.stream.write_all(&out).await;
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// The next whole message.
+    async fn message(&mut self, what: &str) -> Result<(u8, BytesMut)> {
+        loop {
+            if let Some((tag, body)) = head(&self.inbox)
+                && self.inbox.len() >= HEAD + body
+            {
+                self.inbox.advance(HEAD);
+                return Ok((tag, self.inbox.split_to(body)));
+            }
+            self.read(what).await?;
+        }
+    }
+
+    async fn read(&mut self, what: &str) -> Result<()> {
+        self.inbox.reserve(READ);
+        let read = self.stream.read_buf(&mut self.inbox).await;
+        match read {
+            Ok(0) => Err(self.lost(what, io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.lost(what, e)),
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8], what: &str) -> Result<()> {
+        self.send_plain(bytes, what).await?;
+        let flushed = self.stream.flush().await;
+        flushed.map_err(|e| self.lost(what, e))
+    }
+
+    /// While rows go in, the server may have refused them already: its reason counts, not the broken pipe.
+    async fn send_plain(&mut self, bytes: &[u8], what: &str) -> Result<()> {
+        let Err(e) = self.stream.write_all(bytes).await else {
+            return Ok(());
+        };
+        while let Ok((tag, body)) = Box::pin(self.message(what)).await {
+            if tag == b'E' {
+                return Err(self.said(what, &body));
+            }
+        }
+        Err(self.lost(what, e))
+    }
+
+    fn lost(&self, what: &str, e: io::Error) -> Error {
+        if e.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return tls_failed(&self.target, e);
+        }
+        Error::new(
+            &CONNECTION_LOST,
+            format!(
+                "lost the connection to Postgres {} while trying to {what}",
+                self.target.place()
+            ),
+        )
+        .caused_by(e)
+    }
+
+    /// The server's error, from its fields (section 54.8).
+    fn said(&self, what: &str, body: &[u8]) -> Error {
+        let mut code = String::new();
+        let mut message = String::new();
+        for field in body.split(|b| *b == 0).filter(|f| f.len() > 1) {
+            let text = String::from_utf8_lossy(&field[1..]).into_owned();
+            match field[0] {
+                b'C' => code = text,
+                b'M' => message = text,
+                _ => {}
+            }
+        }
+        server_said(&self.target, what, &code, &message)
+    }
+
+    fn strange(&self, tag: u8) -> Error {
+        Error::new(
+            &QUERY_FAILED,
+            format!(
+                "Postgres {} sent an unexpected message `{}`",
+                self.target.place(),
+                char::from(tag).escape_default()
+            ),
+        )
+    }
+
+    fn odd(&self, e: io::Error) -> Error {
+        odd(&self.target, e)
+    }
+}
+
+/// What an authentication message asks for.
+enum Asked {
+    Nothing,
+    Password,
+    Md5([u8; 4]),
+    Scram,
+    Continue(Vec<u8>),
+    Final(Vec<u8>),
+}
+
+/// The type of the message that begins here, and the length of its body.
+fn head(bytes: &[u8]) -> Option<(u8, usize)> {
+    let length = bytes.get(1..HEAD)?;
+    let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]);
+    Some((bytes[0], (length as usize).saturating_sub(4)))
+}
+
+/// A message's length field counts itself.
+fn length(body: usize) -> u32 {
+    u32::try_from(body + 4).unwrap_or(u32::MAX)
+}
+
+fn odd(target: &Target, e: io::Error) -> Error {
+    Error::new(
+        &QUERY_FAILED,
+        format!("Postgres {} does not follow its protocol", target.place()),
+    )
+    .caused_by(e)
+}
+
+fn refused(target: &Target, why: &str) -> Error {
+    Error::new(
+        &LOGIN_REFUSED,
+        format!(
+            "the login of `{}` to Postgres {} failed: {why}",
+            target.user,
+            target.place()
+        ),
+    )
+}
+
+async fn stream(target: &Target) -> Result<Box<dyn Stream>> {
+    let unreachable = |e: io::Error| {
+        Error::new(
+            &UNREACHABLE,
+            format!("cannot reach Postgres {}", target.place()),
+        )
+        .caused_by(e)
+    };
+    if target.host.starts_with('/') {
+        let path = format!(
+            "{}/.s.PGSQL.{}",
+            target.host.trim_end_matches('/'),
+            target.port
+        );
+        let stream = UnixStream::connect(path).await.map_err(unreachable)?;
+        return Ok(Box::new(stream));
+    }
+    let host = target.host.trim_start_matches('[').trim_end_matches(']');
+    let mut tcp = TcpStream::connect((host, target.port))
+        .await
+        .map_err(unreachable)?;
+    tcp.set_nodelay(true).map_err(unreachable)?;
+    let check = match target.tls {
+        TlsMode::Disable => return Ok(Box::new(tcp)),
+        // As in libpq, an authority that is named is also asked.
+        TlsMode::Require if target.root_cert.is_some() => Check::Authority,
+        TlsMode::Prefer | TlsMode::Require => Check::Nothing,
+        TlsMode::VerifyCa => Check::Authority,
+        TlsMode::VerifyFull => Check::Name,
+    };
+    let mut out = BytesMut::new();
+    frontend::ssl_request(&mut out);
+    tcp.write_all(&out).await.map_err(unreachable)?;
+    if tcp.read_u8().await.map_err(unreachable)? != b'S' {
+        if target.tls == TlsMode::Prefer {
+            return Ok(Box::new(tcp));
+        }
+        return Err(tls_failed(
+            target,
+            io::Error::other("the server does not offer TLS"),
+        ));
+    }
+    let config = tls::client(check, target.root_cert.as_deref())?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|e| tls_failed(target, e))?;
+    let secured = tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await
+        .map_err(|e| tls_failed(target, e))?;
+    Ok(Box::new(secured))
+}
