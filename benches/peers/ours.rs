@@ -70,6 +70,7 @@ async fn dump(folder: &Path, url: &str, backup: &str) {
     let writer = repository.begin(&backup, &events).await.unwrap();
     let options = CaptureOptions {
         key: repository.fingerprint_key().unwrap(),
+        formats: Default::default(),
         jobs: JOBS,
         events,
         cancel: Cancel::new(),

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::stores::{captured, differences, expected};
+use super::stores::{captured, differences, expected, postgres_formats};
 use super::world::World;
 use crate::capture::Fingerprint;
 use crate::consent::Effect;
@@ -195,20 +195,16 @@ async fn compare_postgres(
 ) -> Result<BTreeMap<String, String>> {
     let options = postgres::CaptureOptions {
         key: source.fingerprint_key(),
+        formats: postgres_formats(source),
         jobs: cx.world.jobs,
         events: cx.events.clone(),
         cancel: cx.cancel.clone(),
     };
     let wanted = format!("postgres/{captured}/");
-    let measured = postgres::fingerprints(target, &options).await?;
-    let renamed = measured.into_iter().map(|(name, print)| {
-        let tail = name.splitn(3, '/').nth(2).unwrap_or_default().to_owned();
-        (format!("{wanted}{tail}"), print)
-    });
+    let mut measured = postgres::fingerprints_as(target, captured, &options).await?;
     let mut expected = expected(source, Store::Postgres);
     let left_out = postgres::incomparable(target, source, captured).await?;
     expected.retain(|name, _| name.starts_with(&wanted) && !left_out.contains_key(name));
-    let mut measured: BTreeMap<String, Fingerprint> = renamed.collect();
     measured.retain(|name, _| !left_out.contains_key(name));
     equal(&differences(&expected, &measured), "the restored database")?;
     Ok(left_out)

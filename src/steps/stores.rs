@@ -35,6 +35,7 @@ pub async fn capture(
                 sink,
                 &postgres::CaptureOptions {
                     key,
+                    formats: BTreeMap::new(),
                     jobs,
                     events,
                     cancel,
@@ -250,6 +251,7 @@ async fn prove_postgres(
         notes.extend(loaded.notes);
         let options = postgres::CaptureOptions {
             key: key.clone(),
+            formats: postgres_formats(source),
             jobs,
             events: events.clone(),
             cancel: cancel.clone(),
@@ -262,6 +264,12 @@ async fn prove_postgres(
         measured,
         notes,
     })
+}
+
+/// The formats of a backup's Postgres parts: what is compared with it is measured in the same ones.
+pub fn postgres_formats(source: &BackupParts) -> BTreeMap<String, String> {
+    let parts = source.parts("postgres/");
+    parts.into_iter().map(|p| (p.name, p.format)).collect()
 }
 
 async fn prove_neo4j(

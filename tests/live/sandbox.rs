@@ -316,6 +316,7 @@ async fn the_first_data_can_be_backed_up(stack: &Stack) {
     let target = pg::Target::parse(&url, Some("operator"), Some(Secret::new(secret.trim())));
     let target = target.unwrap();
     let options = pg::CaptureOptions {
+        formats: Default::default(),
         key: key.clone(),
         jobs: 2,
         events: Events::silent(),

@@ -1,10 +1,12 @@
-//! The rows of one table, out and in, as COPY's text format (PostgreSQL documentation, COPY, "Text Format").
+//! The rows of one table, out and in, as COPY gives and takes them (PostgreSQL documentation, COPY, "File Formats").
 //!
 //! [`super::wire`] moves them; here they are hashed, gathered, and offered places to be cut.
 
 use std::time::{Duration, Instant};
 
 use super::BAD_PART;
+use super::capture::format;
+use super::tuples::{self, Tuples};
 use super::wire::{Piece, Wire};
 use crate::capture::{
     Fingerprint, FingerprintKey, Fingerprinter, PartReader, PartWriter, RowHasher,
@@ -20,16 +22,53 @@ const CHUNK: usize = 512 * 1024;
 const NEAREST_CUT: usize = 1024 * 1024;
 const MEAN_CUT: u64 = 3 * 1024 * 1024;
 
-/// Runs `COPY … TO STDOUT` and writes what comes. The fingerprint is over each row's bytes without its newline.
+/// The two formats of COPY that parts are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// One line a row.
+    Text,
+    /// Fields by length ([`super::tuples`]).
+    Binary,
+}
+
+impl Shape {
+    /// The shape of a part's format.
+    pub(super) fn of(format: &str) -> Option<Shape> {
+        match format {
+            format::ROWS => Some(Shape::Text),
+            format::TUPLES => Some(Shape::Binary),
+            _ => None,
+        }
+    }
+
+    /// The part's format.
+    pub(super) fn format(self) -> &'static str {
+        match self {
+            Shape::Text => format::ROWS,
+            Shape::Binary => format::TUPLES,
+        }
+    }
+
+    /// COPY's option for it.
+    pub(super) fn option(self) -> &'static str {
+        match self {
+            Shape::Text => "FORMAT text",
+            Shape::Binary => "FORMAT binary",
+        }
+    }
+}
+
+/// Runs `COPY … TO STDOUT` and writes what comes. The fingerprint is over each row's bytes, without a newline.
 pub(super) async fn copy_out(
     wire: &mut Wire,
     statement: &str,
+    shape: Shape,
     writer: &mut dyn PartWriter,
     key: &FingerprintKey,
     mut meter: Meter,
 ) -> Result<Fingerprint> {
     let what = format!("read `{}`", meter_name(statement));
-    let mut out = Batch::new(key);
+    let mut out = Batch::new(key, shape);
     wire.copy_out(&what, statement).await?;
     while wire.rows(&what, |piece| out.add(&piece)).await? {
         for (chunk, cut) in out.take_full() {
@@ -56,22 +95,30 @@ pub(super) async fn copy_out(
 pub(super) async fn copy_in(
     wire: &mut Wire,
     statement: &str,
+    shape: Shape,
     reader: &mut dyn PartReader,
     key: &FingerprintKey,
     mut meter: Meter,
 ) -> Result<(Fingerprint, u64)> {
     let what = format!("load `{}`", meter_name(statement));
     let mut rows = Rows::default();
+    let mut tuples = Tuples::new(None);
     let mut sum = RowSum::new(key);
     wire.copy_in(&what, statement).await?;
     // A part that breaks off must not be committed: a connection that is dropped unfinished makes the server discard
     // the rows.
     while let Some(chunk) = reader.next().await? {
-        rows.pieces(&chunk, |piece| sum.add(&piece));
+        match shape {
+            Shape::Text => rows.pieces(&chunk, |piece| sum.add(&piece)),
+            Shape::Binary => tuples.feed(&chunk, |piece| sum.add(&piece))?,
+        }
         meter.add(chunk.len());
         wire.copy_data(&what, &chunk).await?;
     }
-    rows.end()?;
+    match shape {
+        Shape::Text => rows.end()?,
+        Shape::Binary => tuples.end()?,
+    }
     let stored = wire.copy_end(&what).await?;
     meter.done();
     Ok((sum.fingerprinter.finish(), stored))
@@ -88,20 +135,20 @@ fn meter_name(statement: &str) -> &str {
 }
 
 /// A fingerprint of rows that may come in pieces.
-struct RowSum {
-    fingerprinter: Fingerprinter,
+pub(super) struct RowSum {
+    pub(super) fingerprinter: Fingerprinter,
     long: Option<RowHasher>,
 }
 
 impl RowSum {
-    fn new(key: &FingerprintKey) -> Self {
+    pub(super) fn new(key: &FingerprintKey) -> Self {
         RowSum {
             fingerprinter: key.start(),
             long: None,
         }
     }
 
-    fn add(&mut self, piece: &Piece<'_>) {
+    pub(super) fn add(&mut self, piece: &Piece<'_>) {
         if piece.first && piece.last {
             self.fingerprinter.add(piece.bytes);
             return;
@@ -186,6 +233,9 @@ impl Rows {
 /// Rows gathered into chunks, with cuts where the content says so: a row inserted in front moves the bytes behind it,
 /// but not the rows at which those are cut, so that unchanged stretches are found again.
 struct Batch {
+    shape: Shape,
+    /// Whether the head of a binary stream is still to come.
+    headless: bool,
     fingerprinter: Fingerprinter,
     open: BytesMut,
     full: Vec<(Bytes, bool)>,
@@ -195,8 +245,10 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(key: &FingerprintKey) -> Self {
+    fn new(key: &FingerprintKey, shape: Shape) -> Self {
         Batch {
+            shape,
+            headless: shape == Shape::Binary,
             fingerprinter: key.start(),
             open: BytesMut::with_capacity(CHUNK + 8 * 1024),
             full: Vec::new(),
@@ -205,17 +257,34 @@ impl Batch {
         }
     }
 
-    /// Takes a message of the server: a row with its newline, or a piece of one.
+    /// The row in a message, or in a piece of one: without its newline, or the head of the stream before it. `None` for
+    /// what is no row.
+    fn content<'p>(&mut self, piece: &Piece<'p>) -> Result<Option<&'p [u8]>> {
+        let mut bytes = piece.bytes;
+        if self.shape == Shape::Text {
+            if piece.last {
+                bytes = bytes.strip_suffix(b"\n").ok_or_else(|| {
+                    Error::new(
+                        &BAD_PART,
+                        "a row does not end as COPY's text format says; is there a proxy in between?",
+                    )
+                })?;
+            }
+            return Ok(Some(bytes));
+        }
+        if self.headless {
+            bytes = &bytes[tuples::after_head(bytes)?..];
+            self.headless = false;
+        }
+        let no_row = piece.first && piece.last && (bytes.is_empty() || bytes == tuples::TRAILER);
+        Ok((!no_row).then_some(bytes))
+    }
+
+    /// Takes a message of the server: a row, or a piece of one.
     fn add(&mut self, piece: &Piece<'_>) -> Result<()> {
-        let content = if piece.last {
-            piece.bytes.strip_suffix(b"\n").ok_or_else(|| {
-                Error::new(
-                    &BAD_PART,
-                    "a row does not end as COPY's text format says; is there a proxy in between?",
-                )
-            })?
-        } else {
-            piece.bytes
+        let Some(content) = self.content(piece)? else {
+            self.open.extend_from_slice(piece.bytes);
+            return Ok(());
         };
         let (head, length) = if piece.first && piece.last {
             self.fingerprinter.add(content);
@@ -332,7 +401,7 @@ mod tests {
     fn cuts_survive_an_insertion_in_front() {
         let key = FingerprintKey::new([1; 32]);
         let cut_rows = |rows: &[String]| {
-            let mut batch = Batch::new(&key);
+            let mut batch = Batch::new(&key, Shape::Text);
             for row in rows {
                 let line = format!("{row}\n");
                 let piece = Piece {

@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::BAD_PART;
 use super::capture::format;
-use super::copy::Rows;
+use super::copy::{RowSum, Rows};
 use super::enumerate::SequenceState;
 use super::large_objects;
+use super::tuples::Tuples;
 use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader};
 use crate::error::{Context as _, Error, Result};
 
@@ -35,6 +36,10 @@ async fn decode_as(
         format::ROWS => {
             let shape = RowShape::of(info)?;
             lines(reader, key, |row| shape.check(row)).await.map(Some)
+        }
+        format::TUPLES => {
+            let columns = RowShape::of(info)?.columns;
+            tuples(reader, key, columns).await.map(Some)
         }
         format::SEQUENCES => lines(reader, key, |row| {
             json_line::<SequenceState>(row).map(|_| ())
@@ -83,6 +88,20 @@ async fn lines(
     }
     rows.end()?;
     Ok(fingerprinter.finish())
+}
+
+async fn tuples(
+    reader: &mut dyn PartReader,
+    key: &FingerprintKey,
+    columns: usize,
+) -> Result<Fingerprint> {
+    let mut tuples = Tuples::new(Some(columns));
+    let mut sum = RowSum::new(key);
+    while let Some(chunk) = reader.next().await? {
+        tuples.feed(&chunk, |piece| sum.add(&piece))?;
+    }
+    tuples.end()?;
+    Ok(sum.fingerprinter.finish())
 }
 
 fn json_line<T: serde::de::DeserializeOwned>(row: &[u8]) -> Result<T> {

@@ -8,6 +8,7 @@ use sqlx::postgres::PgConnection;
 
 use super::session::{failed, query, rows, run, texts};
 use super::sql::{literal, qualified};
+use super::tuples::{self, Type};
 use super::{OWN_SCHEMA, Target};
 use crate::error::Result;
 
@@ -20,6 +21,8 @@ pub(super) struct Table {
     /// Columns that COPY carries: neither dropped nor generated.
     pub columns: Vec<String>,
     pub unlogged: bool,
+    /// Whether every column's type may travel in COPY's binary format.
+    pub binary: bool,
 }
 
 impl Table {
@@ -66,7 +69,10 @@ pub(super) async fn tables(target: &Target, session: &mut PgConnection) -> Resul
                 c.relpersistence = 'u' AS unlogged,
                 coalesce((SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
                           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-                            AND a.attgenerated = ''), '{{}}') AS columns
+                            AND a.attgenerated = ''), '{{}}') AS columns,
+                coalesce((SELECT array_agg(DISTINCT a.atttypid::int8) FROM pg_attribute a
+                          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                            AND a.attgenerated = ''), '{{}}') AS types
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind = 'r' AND {} AND {}
          ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
@@ -74,6 +80,7 @@ pub(super) async fn tables(target: &Target, session: &mut PgConnection) -> Resul
         not_of_extension("pg_class", "c.oid")
     );
     let found = rows(target, session, "list the tables", &sql).await?;
+    let types = types(target, session).await?;
     Ok(found
         .iter()
         .map(|row| Table {
@@ -82,6 +89,42 @@ pub(super) async fn tables(target: &Target, session: &mut PgConnection) -> Resul
             name: row.get("name"),
             columns: row.get("columns"),
             unlogged: row.get("unlogged"),
+            binary: row
+                .get::<Vec<i64>, _>("types")
+                .iter()
+                .all(|oid| tuples::is_safe(&types, *oid)),
+        })
+        .collect())
+}
+
+/// Every type of the database, as far as its binary form depends on it.
+async fn types(target: &Target, session: &mut PgConnection) -> Result<BTreeMap<i64, Type>> {
+    let sql = "SELECT t.oid::int8 AS oid, t.typname::text AS name, t.typtype::text AS kind,
+                coalesce(p.proname = 'array_send', false) AS is_array,
+                (CASE WHEN t.typtype = 'd' THEN t.typbasetype WHEN p.proname = 'array_send' THEN t.typelem
+                      WHEN t.typtype IN ('r', 'm') THEN r.rngsubtype ELSE 0::oid END)::int8 AS of,
+                coalesce((SELECT array_agg(a.atttypid::int8) FROM pg_attribute a
+                          WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
+                         '{}') AS columns,
+                EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid
+                          AND d.deptype = 'e') AS of_extension
+         FROM pg_type t LEFT JOIN pg_proc p ON p.oid = t.typsend
+         LEFT JOIN pg_range r ON t.oid IN (r.rngtypid, r.rngmultitypid)
+         WHERE t.typisdefined";
+    let found = rows(target, session, "list the types", sql).await?;
+    Ok(found
+        .iter()
+        .map(|row| {
+            let ty = Type {
+                oid: row.get("oid"),
+                name: row.get("name"),
+                kind: row.get("kind"),
+                is_array: row.get("is_array"),
+                of: row.get::<Option<i64>, _>("of").unwrap_or(0),
+                columns: row.get("columns"),
+                of_extension: row.get("of_extension"),
+            };
+            (ty.oid, ty)
         })
         .collect())
 }

@@ -18,6 +18,7 @@ pub mod sql;
 mod swap;
 pub mod target;
 pub mod tools;
+mod tuples;
 mod wire;
 
 pub use capture::{CaptureOptions, capture, fingerprints, fingerprints_as};

@@ -17,7 +17,7 @@ use sqlx::postgres::PgConnection;
 use tokio::task::JoinSet;
 
 use super::catalogue::{self, Listing};
-use super::copy::{Meter, copy_out};
+use super::copy::{Meter, Shape, copy_out};
 use super::enumerate::{self, Table, part_word};
 use super::session::{close, run};
 use super::wire::Wire;
@@ -42,6 +42,8 @@ pub(super) mod format {
     pub const SCHEMA: &str = "pg-dump-custom";
     /// COPY's text format: one line a row.
     pub const ROWS: &str = "pg-copy-text";
+    /// COPY's binary format, whole: head, rows, trailer.
+    pub const TUPLES: &str = "pg-copy-binary";
     /// JSON lines of [`super::enumerate::SequenceState`].
     pub const SEQUENCES: &str = "pg-sequences-jsonl";
     /// JSON lines of the schema.
@@ -55,6 +57,9 @@ pub(super) mod format {
 pub struct CaptureOptions {
     /// The key of the row hashes.
     pub key: FingerprintKey,
+    /// The formats that parts of a backup are in, by name, where a database is to be measured in the same ones. Others
+    /// are chosen by their tables' types.
+    pub formats: BTreeMap<String, String>,
     /// How many tables are read at once, each over its own connection; at least 1.
     pub jobs: usize,
     /// Where progress goes.
@@ -280,8 +285,15 @@ impl<'a> Work<'a> {
                 part_word(&table.schema),
                 part_word(&table.name)
             );
-            let writer = self.create(&name, format::ROWS).await?;
+            let wanted = self.options.formats.get(&format!("{}{name}", self.prefix));
+            let shape = match wanted.and_then(|format| Shape::of(format)) {
+                Some(shape) => shape,
+                None if table.binary => Shape::Binary,
+                None => Shape::Text,
+            };
+            let writer = self.create(&name, shape.format()).await?;
             let job = TableJob {
+                shape,
                 key: self.options.key.clone(),
                 meter: Meter::new(
                     &self.options.events,
@@ -310,6 +322,7 @@ impl<'a> Work<'a> {
 
 /// One table, owned whole, so that it can run on another thread.
 struct TableJob {
+    shape: Shape,
     key: FingerprintKey,
     meter: Meter,
     meta: BTreeMap<String, Value>,
@@ -322,10 +335,15 @@ impl TableJob {
         mut wire: Wire,
         mut writer: Box<dyn PartWriter>,
     ) -> Result<(Wire, PartInfo)> {
-        let statement = format!("COPY {} TO STDOUT", self.table.with_columns());
+        let statement = format!(
+            "COPY {} TO STDOUT WITH ({})",
+            self.table.with_columns(),
+            self.shape.option()
+        );
         let fingerprint = copy_out(
             &mut wire,
             &statement,
+            self.shape,
             writer.as_mut(),
             &self.key,
             self.meter,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use sqlx::postgres::PgConnection;
 
 use super::capture::{format, in_background, lock, prefix, set_local};
-use super::copy::{Meter, Rows, copy_in};
+use super::copy::{Meter, Rows, Shape, copy_in};
 use super::enumerate::{MatView, SequenceState, copy_target};
 use super::session::{Access, close, open, run};
 use super::sql::{literal, qualified};
@@ -350,7 +350,17 @@ impl<'a> Work<'a> {
                 break;
             };
             let reader = self.source.open(&part.name).await?;
+            let shape = Shape::of(&part.format).ok_or_else(|| {
+                Error::new(
+                    &BAD_PART,
+                    format!(
+                        "part `{}` has the unknown format `{}`",
+                        part.name, part.format
+                    ),
+                )
+            })?;
             let job = TableJob {
+                shape,
                 key: self.options.key.clone(),
                 meta: meta(&part)?,
                 major: self.major,
@@ -476,6 +486,7 @@ struct TableMeta {
 
 /// One table, owned whole, so that it can run on another thread.
 struct TableJob {
+    shape: Shape,
     key: FingerprintKey,
     meta: TableMeta,
     major: u32,
@@ -504,12 +515,14 @@ impl TableJob {
         );
         wire.run("empty the table", &begin).await?;
         let statement = format!(
-            "COPY {} FROM STDIN WITH (FREEZE)",
-            copy_target(&self.meta.schema, &self.meta.table, &self.meta.columns)
+            "COPY {} FROM STDIN WITH (FREEZE, {})",
+            copy_target(&self.meta.schema, &self.meta.table, &self.meta.columns),
+            self.shape.option()
         );
         let (fingerprint, stored) = copy_in(
             &mut wire,
             &statement,
+            self.shape,
             reader.as_mut(),
             &self.key,
             self.meter,
