@@ -113,7 +113,7 @@ fn start(cli: Cli, command: &'static str, output: Output) -> Result<Exit> {
     let runtime =
         runtime.map_err(|e| crate::error::Error::bug("the runtime does not start").caused_by(e))?;
     let answer: Result<Answer> = runtime.block_on(async {
-        signals::watch(&session);
+        signals::watch(&session, command);
         commands::dispatch(&session, cli.command).await
     });
     // Work that was abandoned by a second Ctrl-C must not keep the process.
