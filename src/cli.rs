@@ -14,6 +14,7 @@ use crate::wait::Cancel;
 
 pub mod args;
 mod commands;
+mod layout;
 mod listen;
 mod output;
 mod prompt;
@@ -82,7 +83,7 @@ pub fn run() -> ExitCode {
     };
     let command = cli.command.words();
     let output = Output::new(cli.globals.output);
-    panic_hook();
+    panic_hook(command, output);
     match start(cli, command, output) {
         Ok(exit) => exit.into(),
         Err(error) => output.error(command, &error).into(),
@@ -140,34 +141,46 @@ fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return Exit::Ok.into();
     }
-    let json = std::env::args().any(|a| a == "--output=json" || a == "-ojson")
-        || std::env::args()
-            .collect::<Vec<_>>()
-            .windows(2)
-            .any(|w| (w[0] == "--output" || w[0] == "-o") && w[1] == "json");
-    if json {
-        let text = error.render().to_string();
-        let message = text
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_owned();
-        return Output::new(Format::Json)
-            .error("", &crate::error::Error::input(message))
-            .into();
+    if wants_json() {
+        let message = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                "the command line names a group of commands, and none of them".to_owned()
+            }
+            _ => error
+                .render()
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned(),
+        };
+        let error = crate::error::Error::input(message)
+            .hint("See the commands and their flags with `summitctl help`.");
+        return Output::new(Format::Json).error("", &error).into();
     }
     let _ = error.print();
     Exit::Usage.into()
 }
 
-/// A panic is a bug: its message is masked, and the exit code says so.
-fn panic_hook() {
-    std::panic::set_hook(Box::new(|info| {
-        let text = format!(
-            "error: this is a bug in summitctl: {info}\n  hint: Please report it; the journal is kept."
-        );
-        Output::new(Format::Human).say(&text);
-        std::process::exit(i32::from(Exit::Bug.code()));
+/// Whether a command line that cannot be parsed asks for JSON all the same.
+fn wants_json() -> bool {
+    let args: Vec<String> = std::env::args_os()
+        .map(|a| a.to_string_lossy().into_owned())
+        .collect();
+    let together = ["--output=json", "-ojson", "-o=json"];
+    args.iter().any(|a| together.contains(&a.as_str()))
+        || args
+            .windows(2)
+            .any(|w| (w[0] == "--output" || w[0] == "-o") && w[1] == "json")
+        || std::env::var("SUMMITCTL_OUTPUT").is_ok_and(|v| v == "json")
+}
+
+/// A panic is a bug: its message is masked, and the exit code and the document say so.
+fn panic_hook(command: &'static str, output: Output) {
+    std::panic::set_hook(Box::new(move |info| {
+        let bug = crate::error::Error::bug(format!("this is a bug in summitctl: {info}"))
+            .hint("Please report it; the journal is kept.");
+        std::process::exit(i32::from(output.error(command, &bug).code()));
     }));
 }
