@@ -276,10 +276,13 @@ impl<T> Context<T> for Result<T> {
 
 /// A machine-readable error, as `--output json` and the journal hold it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub struct Report {
     /// The stable reason code.
     pub reason: String,
     /// The exit code the process ends with.
+    // Journals of earlier builds spell it with an underscore.
+    #[serde(alias = "exit_code")]
     pub exit_code: u8,
     /// The outermost message.
     pub message: String,
