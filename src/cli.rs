@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::event::Events;
 use crate::evidence::Timeline;
 use crate::exit::Exit;
-use crate::wait::Cancel;
+use crate::wait::{Cancel, not_begun};
 
 pub mod args;
 mod commands;
@@ -115,11 +115,21 @@ fn start(cli: Cli, command: &'static str, output: Output) -> Result<Exit> {
         runtime.map_err(|e| crate::error::Error::bug("the runtime does not start").caused_by(e))?;
     let answer: Result<Answer> = runtime.block_on(async {
         signals::watch(&session, command);
-        commands::dispatch(&session, cli.command).await
+        let at_once = stops_at_once(&cli.command);
+        tokio::select! {
+            biased;
+            () = session.cancel.asked_before_begin(), if at_once => Err(not_begun()),
+            answer = commands::dispatch(&session, cli.command) => answer,
+        }
     });
     // Work that was abandoned by a second Ctrl-C must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     Ok(session.output.answer(command, &answer?))
+}
+
+/// Commands that may be dropped anywhere until they begin a run: they only look before. The sandbox's change servers.
+fn stops_at_once(command: &Command) -> bool {
+    !matches!(command, Command::Sandbox(_) | Command::GoldenPath(_))
 }
 
 /// Commands whose result is the only thing anybody wants to see.
@@ -146,14 +156,7 @@ fn usage(error: &clap::Error) -> ExitCode {
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 "the command line names a group of commands, and none of them".to_owned()
             }
-            _ => error
-                .render()
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned(),
+            _ => first_paragraph(&error.render().to_string()),
         };
         let error = crate::error::Error::input(message)
             .hint("See the commands and their flags with `summitctl help`.");
@@ -161,6 +164,13 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
     let _ = error.print();
     Exit::Usage.into()
+}
+
+/// What clap says is wrong, without its advice.
+fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().take_while(|l| !l.trim().is_empty());
+    let said: Vec<&str> = lines.map(str::trim).collect();
+    said.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// Whether a command line that cannot be parsed asks for JSON all the same.

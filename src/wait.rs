@@ -95,6 +95,14 @@ impl Cancel {
         self.reaches(Stop::BetweenEffects).await;
     }
 
+    /// Completes when somebody asks to stop before a run has begun. None begins after that.
+    pub async fn asked_before_begin(&self) {
+        self.asked().await;
+        if self.has_begun() {
+            std::future::pending().await
+        }
+    }
+
     /// Completes when somebody asks to stop now.
     pub async fn now(&self) {
         self.reaches(Stop::Now).await;

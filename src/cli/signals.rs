@@ -44,9 +44,7 @@ fn resumable(stop: Stop) -> &'static str {
 
 fn nothing_begun(stop: Stop) -> &'static str {
     match stop {
-        Stop::BetweenEffects => {
-            "\nstopping; no run was begun, so there is nothing to resume. Press Ctrl-C again to stop now."
-        }
-        _ => "\nstopping now; no run was begun, so there is nothing to resume.",
+        Stop::BetweenEffects => "\nstopping; no run was begun. Press Ctrl-C again to stop now.",
+        _ => "\nstopping now; no run was begun.",
     }
 }
