@@ -8,8 +8,11 @@ use crate::cli::output::Document;
 use crate::ops::execute::Executed;
 use crate::sandbox::{Down, Status, Up};
 
-/// Every command that prints a result, by its words, with the schema of its document.
-const COMMANDS: &[(&str, fn() -> Schema)] = &[
+/// A command's words, and the schema of its document.
+type Published = (&'static str, fn() -> Schema);
+
+/// Every command that prints a result.
+const COMMANDS: &[Published] = &[
     ("init", of::<config::Initialised>),
     ("doctor", of::<Report>),
     ("status", of::<crate::ops::status::Overview>),
