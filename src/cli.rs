@@ -10,10 +10,11 @@ use crate::error::Result;
 use crate::event::Events;
 use crate::evidence::Timeline;
 use crate::exit::Exit;
-use crate::wait::Cancel;
+use crate::wait::{Cancel, not_begun};
 
 pub mod args;
 mod commands;
+mod layout;
 mod listen;
 mod output;
 mod prompt;
@@ -82,7 +83,7 @@ pub fn run() -> ExitCode {
     };
     let command = cli.command.words();
     let output = Output::new(cli.globals.output);
-    panic_hook();
+    panic_hook(command, output);
     match start(cli, command, output) {
         Ok(exit) => exit.into(),
         Err(error) => output.error(command, &error).into(),
@@ -113,12 +114,22 @@ fn start(cli: Cli, command: &'static str, output: Output) -> Result<Exit> {
     let runtime =
         runtime.map_err(|e| crate::error::Error::bug("the runtime does not start").caused_by(e))?;
     let answer: Result<Answer> = runtime.block_on(async {
-        signals::watch(&session);
-        commands::dispatch(&session, cli.command).await
+        signals::watch(&session, command);
+        let at_once = stops_at_once(&cli.command);
+        tokio::select! {
+            biased;
+            () = session.cancel.asked_before_begin(), if at_once => Err(not_begun()),
+            answer = commands::dispatch(&session, cli.command) => answer,
+        }
     });
     // Work that was abandoned by a second Ctrl-C must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     Ok(session.output.answer(command, &answer?))
+}
+
+/// Commands that may be dropped anywhere until they begin a run: they only look before. The sandbox's change servers.
+fn stops_at_once(command: &Command) -> bool {
+    !matches!(command, Command::Sandbox(_) | Command::GoldenPath(_))
 }
 
 /// Commands whose result is the only thing anybody wants to see.
@@ -140,34 +151,46 @@ fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return Exit::Ok.into();
     }
-    let json = std::env::args().any(|a| a == "--output=json" || a == "-ojson")
-        || std::env::args()
-            .collect::<Vec<_>>()
-            .windows(2)
-            .any(|w| (w[0] == "--output" || w[0] == "-o") && w[1] == "json");
-    if json {
-        let text = error.render().to_string();
-        let message = text
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_owned();
-        return Output::new(Format::Json)
-            .error("", &crate::error::Error::input(message))
-            .into();
+    if wants_json() {
+        let message = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                "the command line names a group of commands, and none of them".to_owned()
+            }
+            _ => first_paragraph(&error.render().to_string()),
+        };
+        let error = crate::error::Error::input(message)
+            .hint("See the commands and their flags with `summitctl help`.");
+        return Output::new(Format::Json).error("", &error).into();
     }
     let _ = error.print();
     Exit::Usage.into()
 }
 
-/// A panic is a bug: its message is masked, and the exit code says so.
-fn panic_hook() {
-    std::panic::set_hook(Box::new(|info| {
-        let text = format!(
-            "error: this is a bug in summitctl: {info}\n  hint: Please report it; the journal is kept."
-        );
-        Output::new(Format::Human).say(&text);
-        std::process::exit(i32::from(Exit::Bug.code()));
+/// What clap says is wrong, without its advice.
+fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().take_while(|l| !l.trim().is_empty());
+    let said: Vec<&str> = lines.map(str::trim).collect();
+    said.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+/// Whether a command line that cannot be parsed asks for JSON all the same.
+fn wants_json() -> bool {
+    let args: Vec<String> = std::env::args_os()
+        .map(|a| a.to_string_lossy().into_owned())
+        .collect();
+    let together = ["--output=json", "-ojson", "-o=json"];
+    args.iter().any(|a| together.contains(&a.as_str()))
+        || args
+            .windows(2)
+            .any(|w| (w[0] == "--output" || w[0] == "-o") && w[1] == "json")
+        || std::env::var("SUMMITCTL_OUTPUT").is_ok_and(|v| v == "json")
+}
+
+/// A panic is a bug: its message is masked, and the exit code and the document say so.
+fn panic_hook(command: &'static str, output: Output) {
+    std::panic::set_hook(Box::new(move |info| {
+        let bug = crate::error::Error::bug(format!("this is a bug in summitctl: {info}"))
+            .hint("Please report it; the journal is kept.");
+        std::process::exit(i32::from(output.error(command, &bug).code()));
     }));
 }

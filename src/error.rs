@@ -54,6 +54,9 @@ reasons! {
     NOT_FOUND = "input.not-found", Usage, "Nothing with this name exists here. The message lists the nearest names.";
     /// The run was interrupted.
     INTERRUPTED = "run.interrupted", Interrupted, "The run was interrupted. Its journal is intact: `summitctl run resume` goes on.";
+    /// There was no run yet.
+    NOT_BEGUN = "run.not-begun", Interrupted,
+        "The command was interrupted before it had begun a run, such as while it planned or asked. There is nothing to resume: run the command again.";
     /// A deadline passed.
     TIMEOUT = "wait.timeout", Failed, "What was waited for did not happen before the deadline; the message holds the last status seen.";
 }
@@ -273,10 +276,13 @@ impl<T> Context<T> for Result<T> {
 
 /// A machine-readable error, as `--output json` and the journal hold it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub struct Report {
     /// The stable reason code.
     pub reason: String,
     /// The exit code the process ends with.
+    // Journals of earlier builds spell it with an underscore.
+    #[serde(alias = "exit_code")]
     pub exit_code: u8,
     /// The outermost message.
     pub message: String,

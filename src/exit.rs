@@ -81,7 +81,8 @@ impl Exit {
             }
             Exit::Interrupted => {
                 "The run was interrupted between effects and its journal is intact. `summitctl run resume` goes on \
-                 where it stopped; `summitctl run abort` takes back what can be taken back."
+                 where it stopped; `summitctl run abort` takes back what can be taken back. If the message says that \
+                 no run was begun, there is nothing to resume."
             }
             Exit::NoGo => {
                 "The gate evaluated its checks and at least one required check did not pass."

@@ -58,6 +58,11 @@ impl Instant {
     pub fn human(self) -> String {
         self.0.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
     }
+
+    /// `2026-11-21 03:04Z`, for tables whose ids hold the seconds.
+    pub fn minute(self) -> String {
+        self.0.strftime("%Y-%m-%d %H:%MZ").to_string()
+    }
 }
 
 impl fmt::Display for Instant {

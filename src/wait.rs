@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::error::{Error, INTERRUPTED, Result, TIMEOUT};
+use crate::error::{Error, INTERRUPTED, NOT_BEGUN, Result, TIMEOUT};
 use crate::time::Span;
 
 /// How urgently somebody wants the run to stop.
@@ -20,9 +20,15 @@ pub enum Stop {
     Now,
 }
 
-/// The stop signal of one run; clones share it.
+/// The stop signal of one process, and whether a run is there to go on with; clones share it.
 #[derive(Clone, Default)]
 pub struct Cancel(Arc<(AtomicU8, Notify)>);
+
+/// The bits of the urgency: 0, 1 or 2.
+const URGENCY: u8 = 3;
+
+/// The bit that says that a run has begun.
+const BEGUN: u8 = 4;
 
 impl Cancel {
     /// A signal nobody has given.
@@ -32,33 +38,69 @@ impl Cancel {
 
     /// Raises the urgency by one level and returns the new one: the first Ctrl-C, the second.
     pub fn raise(&self) -> Stop {
-        let next = if self.level() == Stop::No { 1 } else { 2 };
-        self.0.0.store(next, Ordering::SeqCst);
+        let raised = |state: u8| {
+            let urgency = if state & URGENCY == 0 { 1 } else { 2 };
+            Some(state & BEGUN | urgency)
+        };
+        let _ = self
+            .0
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, raised);
         self.0.1.notify_waiters();
         self.level()
     }
 
     /// The present level.
     pub fn level(&self) -> Stop {
-        match self.0.0.load(Ordering::SeqCst) {
+        match self.0.0.load(Ordering::SeqCst) & URGENCY {
             0 => Stop::No,
             1 => Stop::BetweenEffects,
             _ => Stop::Now,
         }
     }
 
-    /// Fails with `run.interrupted` once anybody asked to stop: call it between effects.
+    /// Says that from now on there is a run to go on with: call it right before the first record of a journal is
+    /// written. Fails if somebody asked to stop before that, so that nothing is begun.
+    pub fn begin(&self) -> Result<()> {
+        let begin = |state: u8| (state & URGENCY == 0).then_some(state | BEGUN);
+        self.0
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, begin)
+            .map(drop)
+            .map_err(|_| not_begun())
+    }
+
+    /// Says that there is a run to go on with, which an earlier process began.
+    pub fn goes_on(&self) {
+        self.0.0.fetch_or(BEGUN, Ordering::SeqCst);
+    }
+
+    /// Whether there is a run to go on with.
+    pub fn has_begun(&self) -> bool {
+        self.0.0.load(Ordering::SeqCst) & BEGUN != 0
+    }
+
+    /// Fails with `run.interrupted` once anybody asked to stop, or with `run.not-begun` if there is no run yet: call it
+    /// between effects.
     pub fn check(&self) -> Result<()> {
         if self.level() == Stop::No {
             Ok(())
         } else {
-            Err(interrupted())
+            Err(self.interrupted())
         }
     }
 
     /// Completes when somebody asks to stop, however urgently.
     pub async fn asked(&self) {
         self.reaches(Stop::BetweenEffects).await;
+    }
+
+    /// Completes when somebody asks to stop before a run has begun. None begins after that.
+    pub async fn asked_before_begin(&self) {
+        self.asked().await;
+        if self.has_begun() {
+            std::future::pending().await
+        }
     }
 
     /// Completes when somebody asks to stop now.
@@ -82,14 +124,33 @@ impl Cancel {
     pub async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
-            () = self.now() => Err(interrupted()),
+            () = self.now() => Err(self.interrupted()),
             done = work => done,
+        }
+    }
+
+    /// Runs `work` that changes nothing, such as planning, abandoning it as soon as somebody asks to stop.
+    pub async fn guard_look<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.asked() => Err(self.interrupted()),
+            done = work => done,
+        }
+    }
+
+    fn interrupted(&self) -> Error {
+        if self.has_begun() {
+            Error::new(&INTERRUPTED, "interrupted")
+        } else {
+            not_begun()
         }
     }
 }
 
-fn interrupted() -> Error {
-    Error::new(&INTERRUPTED, "interrupted")
+/// The error of an interruption before there was a run.
+pub fn not_begun() -> Error {
+    Error::new(&NOT_BEGUN, "interrupted; no run was begun")
+        .hint("There is nothing to resume. Run the command again.")
 }
 
 /// A point in time by which something must have happened.
@@ -189,6 +250,25 @@ mod tests {
         .await;
         let error = result.expect_err("times out");
         assert!(error.to_string().contains("last seen: starting"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn who_stops_before_a_run_begins_is_told_that_none_did() {
+        let cancel = Cancel::new();
+        cancel.raise();
+        for stopped in [cancel.check(), cancel.begin()] {
+            let error = stopped.expect_err("stopped");
+            assert_eq!(error.reason(), &NOT_BEGUN);
+            assert!(!error.hints().join(" ").contains("run resume"));
+        }
+        assert!(!cancel.has_begun());
+        let planning = cancel.guard_look(std::future::pending::<Result<()>>());
+        assert_eq!(planning.await.expect_err("stops").reason(), &NOT_BEGUN);
+        let cancel = Cancel::new();
+        cancel.begin().expect("nobody asked to stop");
+        assert_eq!(cancel.raise(), Stop::BetweenEffects);
+        assert_eq!(cancel.check().expect_err("stopped").reason(), &INTERRUPTED);
+        assert!(cancel.has_begun());
     }
 
     #[tokio::test]

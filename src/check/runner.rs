@@ -52,7 +52,7 @@ impl Options {
 /// Runs the checks side by side and reports all of them.
 ///
 /// # Errors
-/// `run.interrupted` if somebody asked to stop; a bug if ids repeat, or needs name no check or form a circle.
+/// `run.interrupted` or `run.not-begun` if somebody asked to stop; a bug if ids repeat, or needs name no check or form a circle.
 pub async fn run(title: &str, checks: &[Check<'_>], options: &Options) -> Result<Report> {
     let index = index(checks)?;
     let started = Instant::now();

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::layout::wrap;
+use super::output::{Stream, width};
 use crate::consent::Effect;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events, Listener, Stamped, StepEnd, Unit};
@@ -66,7 +68,7 @@ struct Lines {
 impl Listener for Lines {
     fn hear(&self, stamped: &Stamped) {
         if let Some(line) = line_of(&stamped.event, self.verbose) {
-            let _ = writeln!(std::io::stderr(), "{line}");
+            let _ = writeln!(std::io::stderr(), "{}", fit(&line));
         }
     }
 }
@@ -81,7 +83,8 @@ fn line_of(event: &Event, verbose: u8) -> Option<String> {
             ..
         } => {
             let verb = if *resumed { "resuming" } else { "run" };
-            Some(format!("{verb} {run}: {title} ({steps} steps)"))
+            let unit = if *steps == 1 { "step" } else { "steps" };
+            Some(format!("{verb} {run}: {title} ({steps} {unit})"))
         }
         Event::StepFinished {
             step,
@@ -183,11 +186,21 @@ impl Drop for Quiet {
     }
 }
 
+/// How many parts of a step have a bar of their own. A database of many tables would fill the screen otherwise.
+const MOST_PARTS: usize = 6;
+
 /// Progress bars with bytes, rate and ETA.
 struct Bars {
     display: Display,
-    bars: Mutex<BTreeMap<(String, String), ProgressBar>>,
+    bars: Mutex<BTreeMap<(String, String), Bar>>,
     verbose: u8,
+}
+
+/// The bar of a step, or of a part of one.
+struct Bar {
+    bar: ProgressBar,
+    /// When it moved last.
+    moved: std::time::Instant,
 }
 
 impl Bars {
@@ -199,7 +212,8 @@ impl Bars {
         }
     }
 
-    fn bar(&self, total: Option<u64>, unit: Option<Unit>) -> ProgressBar {
+    /// A new bar, below the bar of its step if that is given.
+    fn bar(&self, below: Option<&ProgressBar>, total: Option<u64>, unit: Option<Unit>) -> Bar {
         let bar = match total {
             Some(total) => ProgressBar::new(total),
             None => ProgressBar::new_spinner(),
@@ -216,12 +230,61 @@ impl Bars {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        self.display.multi.add(bar)
+        let bar = match below {
+            Some(step) => self.display.multi.insert_after(step, bar),
+            None => self.display.multi.add(bar),
+        };
+        Bar {
+            bar,
+            moved: std::time::Instant::now(),
+        }
+    }
+
+    fn progress(&self, step: &str, task: &str, done: u64, total: Option<u64>, unit: Unit) {
+        let Ok(mut bars) = self.bars.lock() else {
+            return;
+        };
+        let key = (step.to_owned(), task.to_owned());
+        if !bars.contains_key(&key) {
+            self.make_room(&mut bars, step);
+            let own = bars.get(&(step.to_owned(), String::new()));
+            let bar = self.bar(own.map(|b| &b.bar), total, Some(unit));
+            bars.insert(key.clone(), bar);
+        }
+        let Some(Bar { bar, moved }) = bars.get_mut(&key) else {
+            return;
+        };
+        *moved = std::time::Instant::now();
+        if let Some(total) = total {
+            bar.set_length(total);
+        }
+        bar.set_message(task.to_owned());
+        bar.set_position(done);
+        if total.is_some_and(|t| done >= t) {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Drops the part of a step that has not moved for longest, once there are too many.
+    fn make_room(&self, bars: &mut BTreeMap<(String, String), Bar>, step: &str) {
+        let shown = |((of, part), bar): &(&(String, String), &Bar)| {
+            of == step && !part.is_empty() && !bar.bar.is_finished()
+        };
+        if bars.iter().filter(shown).count() < MOST_PARTS {
+            return;
+        }
+        let oldest = bars.iter().filter(shown).min_by_key(|(_, b)| b.moved);
+        if let Some(key) = oldest.map(|(key, _)| key.clone())
+            && let Some(gone) = bars.remove(&key)
+        {
+            gone.bar.finish_and_clear();
+            self.display.multi.remove(&gone.bar);
+        }
     }
 
     fn drop_step(&self, step: &str) {
         if let Ok(mut bars) = self.bars.lock() {
-            bars.retain(|(of, _), bar| {
+            bars.retain(|(of, _), Bar { bar, .. }| {
                 if of == step {
                     bar.finish_and_clear();
                     self.display.multi.remove(bar);
@@ -241,7 +304,8 @@ impl Listener for Bars {
                 effect,
                 ..
             } => {
-                let bar = self.bar(None, None);
+                let made = self.bar(None, None, None);
+                let bar = &made.bar;
                 let effect = if *effect == Effect::Read {
                     String::new()
                 } else {
@@ -250,7 +314,7 @@ impl Listener for Bars {
                 bar.set_message(format!("{step}: {title}{effect}"));
                 bar.enable_steady_tick(Duration::from_millis(120));
                 if let Ok(mut bars) = self.bars.lock() {
-                    bars.insert((step.clone(), String::new()), bar);
+                    bars.insert((step.clone(), String::new()), made);
                 }
             }
             Event::Progress {
@@ -259,36 +323,24 @@ impl Listener for Bars {
                 done,
                 total,
                 unit,
-            } => {
-                let Ok(mut bars) = self.bars.lock() else {
-                    return;
-                };
-                let key = (step.clone(), task.clone());
-                let bar = bars
-                    .entry(key)
-                    .or_insert_with(|| self.bar(*total, Some(*unit)));
-                if let Some(total) = total {
-                    bar.set_length(*total);
-                }
-                bar.set_message(task.clone());
-                bar.set_position(*done);
-                if total.is_some_and(|t| *done >= t) {
-                    bar.finish_and_clear();
-                }
-            }
+            } => self.progress(step, task, *done, *total, *unit),
             Event::StepFinished { step, .. } => self.drop_step(step),
             Event::RunFinished { .. } => {
                 if let Ok(mut bars) = self.bars.lock() {
-                    bars.values().for_each(ProgressBar::finish_and_clear);
+                    bars.values().for_each(|b| b.bar.finish_and_clear());
                     bars.clear();
                 }
             }
             _ => {}
         }
         if let Some(line) = line_of(&stamped.event, self.verbose) {
-            self.display.line(line);
+            self.display.line(fit(&line));
         }
     }
+}
+
+fn fit(line: &str) -> String {
+    wrap(line, width(Stream::Err))
 }
 
 /// Bytes and rate in words, for summaries.

@@ -2,12 +2,12 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::args::Format;
+use super::layout::{Table, wrap};
 use crate::error::{Error, Report};
 use crate::event::Outcome;
 use crate::exit::Exit;
@@ -19,20 +19,30 @@ pub struct Answer {
     pub exit: Exit,
     /// The text for people.
     pub text: String,
-    /// The document.
+    /// The result in the document.
     pub json: Value,
+    /// Whether the text is written as it is: a file's content, or something that programs read.
+    verbatim: bool,
 }
 
 impl Answer {
-    /// An answer from its two forms.
-    pub fn new(exit: Exit, text: impl Into<String>, json: impl Serialize) -> Self {
+    /// An answer from its two forms. The result's type is the one that `schemas` publishes for the command.
+    pub fn new(exit: Exit, text: impl Into<String>, json: impl Serialize + JsonSchema) -> Self {
         let json =
             serde_json::to_value(json).unwrap_or_else(|e| json!({"unserialisable": e.to_string()}));
         Answer {
             exit,
             text: text.into(),
             json,
+            verbatim: false,
         }
+    }
+
+    /// Writes the text as it is, however long its lines are.
+    #[must_use]
+    pub fn verbatim(mut self) -> Self {
+        self.verbatim = true;
+        self
     }
 }
 
@@ -42,13 +52,13 @@ impl Answer {
 pub struct Document<T> {
     /// Format version: 1.
     pub version: u32,
-    /// The command's words.
+    /// The command's words, such as `backup list`; empty if the command line names none.
     pub command: String,
-    /// The exit code.
+    /// The exit code; `summitctl explain` describes each.
     pub exit_code: u8,
-    /// The result; absent if the command could not be carried out.
+    /// The result; null if the command could not be carried out.
     pub result: Option<T>,
-    /// Why it could not be carried out.
+    /// Why it could not be carried out; null if it was.
     pub error: Option<Report>,
 }
 
@@ -78,7 +88,8 @@ impl Output {
     /// Writes a command's result.
     pub fn answer(self, command: &str, answer: &Answer) -> Exit {
         let text = match self.format {
-            Format::Human => answer.text.trim_end().to_owned(),
+            Format::Human if answer.verbatim => answer.text.trim_end().to_owned(),
+            Format::Human => wrap(answer.text.trim_end(), width(Stream::Out)),
             Format::Json => document(command, answer.exit, Some(answer.json.clone()), None),
         };
         if !text.is_empty() && !write_stdout(&text) {
@@ -97,15 +108,19 @@ impl Output {
                 Some(Report::from(error)),
             ));
         }
-        self.say(&render_error(error, self.colour));
+        write_stderr(&render_error(error, self.colour, width(Stream::Err)));
         error.exit()
     }
 
-    /// Writes a line to stderr.
+    /// Writes a text to stderr.
     pub fn say(self, text: &str) {
-        // Nobody is left to tell if stderr is closed.
-        let _ = writeln!(std::io::stderr(), "{}", secret::mask(text));
+        write_stderr(&wrap(text, width(Stream::Err)));
     }
+}
+
+fn write_stderr(text: &str) {
+    // Nobody is left to tell if stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{}", secret::mask(text));
 }
 
 /// A closed pipe (`summitctl … | head`) is no failure; any other error is.
@@ -134,22 +149,28 @@ fn document(command: &str, exit: Exit, result: Option<Value>, error: Option<Repo
 }
 
 /// The error chain as people read it.
-pub fn render_error(error: &Error, colour: bool) -> String {
+fn render_error(error: &Error, colour: bool, width: Option<usize>) -> String {
     let (red, cyan, off) = if colour {
         ("\u{1b}[31m", "\u{1b}[36m", "\u{1b}[0m")
     } else {
         ("", "", "")
     };
-    let mut text = format!("{red}error{off}: {error}");
+    // Colours take no room on a line: they are put around the first word once the line is laid out.
+    let coloured = |text: String, word: &str, colour: &str| {
+        wrap(&text, width).replacen(word, &format!("{colour}{word}{off}"), 1)
+    };
+    let mut text = coloured(format!("error: {error}"), "error", red);
     for cause in error.causes() {
-        text.push_str(&format!("\n  caused by: {}", cause.replace('\n', "\n    ")));
+        let cause = format!("  caused by: {}", cause.replace('\n', "\n    "));
+        text.push_str(&format!("\n{}", wrap(&cause, width)));
     }
     if let Some(excerpt) = error.innermost_excerpt() {
         text.push('\n');
         text.push_str(excerpt);
     }
     for hint in error.hints() {
-        text.push_str(&format!("\n  {cyan}hint{off}: {hint}"));
+        let hint = coloured(format!("  hint: {hint}"), "hint", cyan);
+        text.push_str(&format!("\n{hint}"));
     }
     text.push_str(&format!(
         "\n  more: `summitctl explain {}` (exit code {})",
@@ -159,36 +180,37 @@ pub fn render_error(error: &Error, colour: bool) -> String {
     secret::mask(&text).into_owned()
 }
 
-/// How wide the terminal is; 80 where there is none.
-pub fn width() -> usize {
-    let columns =
-        rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| usize::from(size.ws_col));
-    if columns == 0 { 80 } else { columns.min(160) }
+/// A stream that people may look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Results.
+    Out,
+    /// Everything else.
+    Err,
 }
 
-/// A table that fits the terminal.
+/// How wide lines should be: as the terminal is, but no wider than is good to read; elsewhere what `COLUMNS` says.
+/// `None`: a pipe or a file, where a line is a line.
+pub fn width(stream: Stream) -> Option<usize> {
+    let size = match stream {
+        Stream::Out => rustix::termios::tcgetwinsize(std::io::stdout()),
+        Stream::Err => rustix::termios::tcgetwinsize(std::io::stderr()),
+    };
+    let said = || std::env::var("COLUMNS").ok()?.parse::<usize>().ok();
+    let columns = match size.map(|s| usize::from(s.ws_col)) {
+        // A terminal that does not know its size.
+        Ok(0) => said().or(Some(80)),
+        Ok(columns) => Some(columns),
+        Err(_) => said(),
+    };
+    columns.map(|n| n.clamp(40, 160))
+}
+
+/// A table of results.
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(u16::try_from(width()).unwrap_or(80));
-    table.set_header(head.iter().map(|h| h.to_uppercase()));
-    for row in rows {
-        table.add_row(row);
-    }
-    // The first column names things that people copy: it must not be broken across lines.
-    if let Some(names) = table.column_mut(0) {
-        names.set_constraint(ColumnConstraint::ContentWidth);
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect::<Vec<_>>()
-        .join("\n")
+    let mut table = Table::new(head);
+    rows.into_iter().for_each(|row| table.row(row));
+    table.render(width(Stream::Out))
 }
 
 /// A sign and a word: the sign never stands alone.

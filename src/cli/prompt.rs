@@ -1,11 +1,21 @@
 //! Asks a person at the terminal. Questions go to stderr, so that stdout stays data.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::listen::Display;
 use crate::consent::Ask;
 use crate::error::{Error, INTERRUPTED, Result};
 use crate::steps::world::Person;
+use crate::wait::not_begun;
+
+/// Whether a question blocks the thread that put it.
+static OPEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether the program waits for an answer before it has begun anything.
+pub fn is_open() -> bool {
+    OPEN.load(Ordering::SeqCst)
+}
 
 /// The terminal, or nobody.
 pub struct Terminal {
@@ -54,12 +64,13 @@ impl Person for Beside {
         std::thread::spawn(move || send.send(line(&question)));
         received
             .await
-            .map_err(|_| Error::bug("the terminal's reader ended without an answer"))?
+            .map_err(|_| Error::bug("the terminal's reader ended without an answer"))??
+            .ok_or_else(|| Error::new(&INTERRUPTED, "the question was not answered"))
     }
 }
 
-/// Puts a question and reads one line.
-fn line(prompt: &str) -> Result<String> {
+/// Puts a question and reads one line; `None` if there are no more.
+fn line(prompt: &str) -> Result<Option<String>> {
     let mut stderr = std::io::stderr();
     let _ = write!(stderr, "{prompt} ");
     let _ = stderr.flush();
@@ -68,10 +79,15 @@ fn line(prompt: &str) -> Result<String> {
         .lock()
         .read_line(&mut line)
         .map_err(|e| Error::io("read", "the terminal", e))?;
-    if read == 0 {
-        return Err(Error::new(&INTERRUPTED, "the question was not answered"));
-    }
-    Ok(line.trim().to_owned())
+    Ok((read > 0).then(|| line.trim().to_owned()))
+}
+
+/// Puts a question before anything is begun.
+fn line_before(prompt: &str) -> Result<String> {
+    OPEN.store(true, Ordering::SeqCst);
+    let answer = line(prompt);
+    OPEN.store(false, Ordering::SeqCst);
+    answer?.ok_or_else(|| not_begun().context("the question was not answered"))
 }
 
 impl Ask for Terminal {
@@ -80,11 +96,11 @@ impl Ask for Terminal {
     }
 
     fn yes_no(&mut self, question: &str) -> Result<bool> {
-        let answer = line(&format!("{question} [y/N]"))?;
+        let answer = line_before(&format!("{question} [y/N]"))?;
         Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
     fn typed(&mut self, question: &str) -> Result<String> {
-        line(question)
+        line_before(question)
     }
 }

@@ -362,7 +362,7 @@ fn needles(values: &Values) -> Vec<tracked::Needle> {
 
 /// The checks of a context's own settings: references that lead somewhere, files that others cannot read, secrets that
 /// were written out. Nothing is fetched and no program is run.
-pub fn context(context: &Context, environment: &Environment) -> Vec<Check<'static>> {
+pub fn context<'a>(context: &Context, environment: &Environment) -> Vec<Check<'a>> {
     let shown = show::show(context, environment);
     let references = references(context);
     let configuration =

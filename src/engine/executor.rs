@@ -106,6 +106,7 @@ impl<W: Send + Sync + 'static> Executor<'_, W> {
         }
         let consent_json = serde_json::to_value(consent)
             .map_err(|e| Error::bug("a consent does not serialise").caused_by(e))?;
+        self.cancel.begin()?;
         journal.append(&Record::Started {
             version: 1,
             run: run.to_owned(),
@@ -136,6 +137,7 @@ impl<W: Send + Sync + 'static> Executor<'_, W> {
         lease: &dyn Lease,
         mut journal: Journal,
     ) -> Result<RunReport> {
+        self.cancel.goes_on();
         journal.append(&Record::Resumed {
             host: host_name(),
             process: Process::current(),
@@ -160,6 +162,7 @@ impl<W: Send + Sync + 'static> Executor<'_, W> {
         lease: &dyn Lease,
         mut journal: Journal,
     ) -> Result<RunReport> {
+        self.cancel.goes_on();
         journal.append(&Record::Resumed {
             host: host_name(),
             process: Process::current(),

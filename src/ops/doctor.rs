@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::findings::sentence;
 use crate::check::{Category, Check, Finding, Options, Report, run};
+use crate::config;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::identity::Store;
@@ -38,6 +40,10 @@ pub async fn doctor(
                 "The context and its secrets resolve",
                 Finding::passed(format!("context `{}`", world.context)),
             ));
+            for mut check in config::check::context(&world.settings, &world.environment) {
+                check.title = sentence(&check.title);
+                checks.push(check);
+            }
             tools(world, &mut checks);
             space(world, state, &mut checks);
             datastores(world, &mut checks);

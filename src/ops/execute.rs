@@ -105,7 +105,7 @@ pub async fn execute(
         events: host.events.clone(),
         cancel: host.cancel.clone(),
     };
-    let plan = host.cancel.guard(planner.plan(spec, &run)).await?;
+    let plan = host.cancel.guard_look(planner.plan(spec, &run)).await?;
     let digest = plan.digest();
     if host.plan_only {
         return Ok(Executed::Planned {

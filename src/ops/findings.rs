@@ -1,6 +1,8 @@
 //! The checks that `explain` knows, whatever they found; and every reason code of the program.
 
 use super::explain::FindingInfo;
+use crate::check::Category;
+use crate::config::check;
 use crate::error::Reason;
 use crate::identity::Store;
 use crate::steps::smoke;
@@ -42,167 +44,294 @@ pub fn reasons() -> Vec<&'static [&'static Reason]> {
     ]
 }
 
-/// The checks of smoke and gate. Those of `config check` are named after their variables.
+/// A check that looks the same on every context: id, what is checked, where reports show it, what its failure means, and
+/// what mends it.
+type Known = (
+    &'static str,
+    &'static str,
+    Category,
+    Option<&'static str>,
+    Option<&'static str>,
+);
+
+const CREATE: Option<&str> = Some("Make a backup with `summitctl backup create`.");
+const DRILL: Option<&str> = Some("Run a drill with `summitctl drill run`.");
+const CONNECTION: Option<&str> = Some("Run `summitctl doctor` to see how far the connection gets.");
+
+/// The checks of `smoke`.
+const SMOKE: &[Known] = &[
+    (
+        "network.dns",
+        "The gateway's host name resolves",
+        Category::Network,
+        Some("Nobody reaches the platform by its name."),
+        None,
+    ),
+    (
+        "network.tcp",
+        "The gateway's port accepts connections",
+        Category::Network,
+        Some("Nobody reaches the platform."),
+        None,
+    ),
+    (
+        "network.tls",
+        "The gateway's certificate is valid for at least 21 days",
+        Category::Network,
+        None,
+        Some("Renew the certificate."),
+    ),
+    (
+        "gateway.live",
+        "`/health` says `ok`",
+        Category::Platform,
+        Some("The gateway's process is not serving."),
+        None,
+    ),
+    (
+        "gateway.live-alias",
+        "`/healthz`, where it is served, says `ok`",
+        Category::Platform,
+        None,
+        None,
+    ),
+    (
+        "gateway.detailed",
+        "`/health/detailed` reports Postgres, Neo4j and Redis healthy",
+        Category::Platform,
+        None,
+        None,
+    ),
+    (
+        "gateway.ready",
+        "`/health/ready` says `ready` and lists no failures",
+        Category::Platform,
+        Some("Load balancers keep the gateway out of rotation."),
+        None,
+    ),
+    (
+        "gateway.queues",
+        "`/queues/health` is good, where it is configured",
+        Category::Platform,
+        Some("Background jobs wait."),
+        None,
+    ),
+    (
+        "gateway.not-a-stub",
+        "A path that does not exist is refused",
+        Category::Platform,
+        Some("A gateway that says yes to everything proves nothing."),
+        None,
+    ),
+    (
+        "ui.page",
+        "The UI serves an HTML page",
+        Category::Platform,
+        Some("Users see no UI."),
+        None,
+    ),
+    (
+        "prometheus.targets",
+        "Prometheus reports its targets up",
+        Category::Observability,
+        Some("Alerts are blind where a target is down."),
+        None,
+    ),
+];
+
+/// The checks of `gate run`.
+const GATE: &[Known] = &[
+    (
+        "backup.fresh",
+        "The newest backup's data are younger than the policy's freshness",
+        Category::Backups,
+        Some("A disaster now would lose more than the policy allows."),
+        CREATE,
+    ),
+    (
+        "backup.verified",
+        "The newest backup was proved to the policy's level, by the signed ledger",
+        Category::Backups,
+        None,
+        Some("Prove it with `summitctl backup verify`."),
+    ),
+    (
+        "backup.consistent",
+        "Each store of the newest backup shows one moment",
+        Category::Backups,
+        None,
+        None,
+    ),
+    (
+        "drill.recent",
+        "A signed drill passed within the policy's interval",
+        Category::Drills,
+        Some("Nobody knows that the backups can be restored."),
+        DRILL,
+    ),
+    (
+        "drill.times",
+        "The last drill kept RTO and RPO",
+        Category::Drills,
+        None,
+        DRILL,
+    ),
+    (
+        "evidence.sound",
+        "Every record is signed and chained, and no run stayed open",
+        Category::Evidence,
+        None,
+        Some("See the findings with `summitctl evidence verify`."),
+    ),
+    (
+        "config.variables",
+        "The platform's variables are present, strong and consistent",
+        Category::Configuration,
+        None,
+        Some("See each with `summitctl config check`."),
+    ),
+    (
+        "smoke",
+        "Smoke passes now",
+        Category::Platform,
+        None,
+        Some("See each probe with `summitctl smoke`."),
+    ),
+];
+
+/// The checks of `doctor`, besides those of smoke that it shares.
+const DOCTOR: &[Known] = &[
+    (
+        "machine.state-folder",
+        "The state folder can be written",
+        Category::Machine,
+        Some("No run can be journalled, so nothing can be changed."),
+        Some("Name a folder that you may write to with `--state-dir DIR`."),
+    ),
+    (
+        "machine.space-state",
+        "At least 1 GiB is free where the state folder is",
+        Category::Machine,
+        Some("A drill restores to scratch servers there, and may run out of space."),
+        Some("Free space there, or put the folder elsewhere with `--state-dir DIR`."),
+    ),
+    (
+        "machine.space-repository",
+        "At least 1 GiB is free where the repository is",
+        Category::Machine,
+        Some("A backup may run out of space; what is half-written does not count."),
+        Some("Free space there."),
+    ),
+    (
+        "machine.clock",
+        "This clock and the Postgres server's are at most 5 seconds apart",
+        Category::Machine,
+        Some("Recovery points and signatures carry doubtful times."),
+        Some("Let both machines keep time with NTP: `timedatectl set-ntp true`."),
+    ),
+    (
+        "tools.redis-server",
+        "`redis-server` or `valkey-server` is on this machine",
+        Category::Tools,
+        Some("A drill cannot start a scratch Redis here."),
+        Some("Install it, on Debian with `apt-get install redis-server`."),
+    ),
+    (
+        "tools.java",
+        "A Java runtime is on this machine",
+        Category::Tools,
+        Some("A drill cannot start a scratch Neo4j here."),
+        Some("Install it, on Debian with `apt-get install default-jre-headless`."),
+    ),
+    (
+        "postgres.tools",
+        "`pg_dump` and `pg_restore` are here, in a version that fits the server",
+        Category::Tools,
+        Some("Postgres can be neither backed up nor restored from this machine."),
+        Some("Install the client of the server's version, on Debian `postgresql-client-VERSION`."),
+    ),
+    (
+        "postgres.sees-everything",
+        "The Postgres role may read every row, whatever row-level security says",
+        Category::Datastores,
+        Some("A backup of a table that the role sees in part is refused."),
+        Some(
+            "As an administrator: `GRANT pg_read_all_data TO role;` and `ALTER ROLE role BYPASSRLS;`.",
+        ),
+    ),
+    (
+        "context.resolves",
+        "The context and every secret that it refers to can be read",
+        Category::Configuration,
+        Some("No command can work on the context."),
+        Some("See each setting and where it came from with `summitctl config show`."),
+    ),
+    (
+        "repository.opens",
+        "The backup repository opens, and this host's key may sign for it",
+        Category::Backups,
+        Some("No backup can be made."),
+        None,
+    ),
+    (
+        "repository.key",
+        "An identity on this machine opens the repository's keys",
+        Category::Secrets,
+        Some("No backup can be restored from this machine."),
+        None,
+    ),
+    (
+        "evidence.verifies",
+        "The evidence is signed by trusted keys, and its chains are whole",
+        Category::Evidence,
+        Some("What was done cannot be proved."),
+        Some("See the findings with `summitctl evidence verify`."),
+    ),
+];
+
+/// The checks of smoke, gate, doctor and `config check`, each once.
 pub fn all() -> Vec<FindingInfo> {
-    let info = |id: &str, title: &str, category: &str, impact: Option<&str>, hint: Option<&str>| {
-        FindingInfo {
-            id: id.to_owned(),
-            title: title.to_owned(),
-            category: category.to_owned(),
-            impact: impact.map(str::to_owned),
-            hint: hint.map(str::to_owned),
-        }
-    };
-    let doctor = Some("Run `summitctl doctor` to see how far the connection gets.");
-    let mut all: Vec<FindingInfo> = Store::ALL
-        .into_iter()
-        .map(|store| {
-            let title = format!("{store} answers, asked directly");
-            info(
-                smoke::store_check(store),
-                &title,
-                "Datastores",
-                Some(smoke::impact(store)),
-                doctor,
-            )
-        })
-        .collect();
-    let create = Some("Make a backup with `summitctl backup create`.");
-    let drill = Some("Run a drill with `summitctl drill run`.");
-    all.extend([
-        info(
-            "network.dns",
-            "The gateway's host name resolves",
-            "Network",
-            Some("Nobody reaches the platform by its name."),
-            None,
+    let stores = Store::ALL.into_iter().map(|store| FindingInfo {
+        id: smoke::store_check(store).to_owned(),
+        title: format!("{store} answers, asked directly"),
+        category: Category::Datastores.title().to_owned(),
+        impact: Some(smoke::impact(store).to_owned()),
+        hint: CONNECTION.map(str::to_owned),
+    });
+    let pins = Store::ALL.into_iter().map(|store| FindingInfo {
+        id: format!("pin.{store}"),
+        title: format!("The {store} target is the one that was pinned"),
+        category: Category::Configuration.title().to_owned(),
+        impact: Some("Every change on the context is refused.".to_owned()),
+        hint: Some(
+            "If the target is right, pin it with `summitctl context pin`, or with `--replace` if it was pinned before."
+                .to_owned(),
         ),
-        info(
-            "network.tcp",
-            "The gateway's port accepts connections",
-            "Network",
-            Some("Nobody reaches the platform."),
-            None,
-        ),
-        info(
-            "network.tls",
-            "The gateway's certificate is valid for at least 21 days",
-            "Network",
-            None,
-            Some("Renew the certificate."),
-        ),
-        info(
-            "gateway.live",
-            "`/health` says `ok`",
-            "Platform",
-            Some("The gateway's process is not serving."),
-            None,
-        ),
-        info(
-            "gateway.live-alias",
-            "`/healthz`, where it is served, says `ok`",
-            "Platform",
-            None,
-            None,
-        ),
-        info(
-            "gateway.detailed",
-            "`/health/detailed` reports Postgres, Neo4j and Redis healthy",
-            "Platform",
-            None,
-            None,
-        ),
-        info(
-            "gateway.ready",
-            "`/health/ready` says `ready` and lists no failures",
-            "Platform",
-            Some("Load balancers keep the gateway out of rotation."),
-            None,
-        ),
-        info(
-            "gateway.queues",
-            "`/queues/health` is good, where it is configured",
-            "Platform",
-            Some("Background jobs wait."),
-            None,
-        ),
-        info(
-            "gateway.not-a-stub",
-            "A path that does not exist is refused",
-            "Platform",
-            Some("A gateway that says yes to everything proves nothing."),
-            None,
-        ),
-        info(
-            "ui.page",
-            "The UI serves an HTML page",
-            "Platform",
-            Some("Users see no UI."),
-            None,
-        ),
-        info(
-            "prometheus.targets",
-            "Prometheus reports its targets up",
-            "Observability",
-            Some("Alerts are blind where a target is down."),
-            None,
-        ),
-        info(
-            "backup.fresh",
-            "The newest backup's data are younger than the policy's freshness",
-            "Backups",
-            Some("A disaster now would lose more than the policy allows."),
-            create,
-        ),
-        info(
-            "backup.verified",
-            "The newest backup was proved to the policy's level, by the signed ledger",
-            "Backups",
-            None,
-            Some("Prove it with `summitctl backup verify`."),
-        ),
-        info(
-            "backup.consistent",
-            "Each store of the newest backup shows one moment",
-            "Backups",
-            None,
-            None,
-        ),
-        info(
-            "drill.recent",
-            "A signed drill passed within the policy's interval",
-            "Drills",
-            Some("Nobody knows that the backups can be restored."),
-            drill,
-        ),
-        info(
-            "drill.times",
-            "The last drill kept RTO and RPO",
-            "Drills",
-            None,
-            drill,
-        ),
-        info(
-            "evidence.sound",
-            "Every record is signed and chained, and no run stayed open",
-            "Evidence",
-            None,
-            Some("See the findings with `summitctl evidence verify`."),
-        ),
-        info(
-            "config.variables",
-            "The platform's variables are present, strong and consistent",
-            "Configuration",
-            None,
-            Some("See each with `summitctl config check`."),
-        ),
-        info(
-            "smoke",
-            "Smoke passes now",
-            "Platform",
-            None,
-            Some("See each probe with `summitctl smoke`."),
-        ),
-    ]);
-    all
+    });
+    let known = SMOKE.iter().chain(GATE).chain(DOCTOR);
+    let fixed = known.map(|(id, title, category, impact, hint)| FindingInfo {
+        id: (*id).to_owned(),
+        title: (*title).to_owned(),
+        category: category.title().to_owned(),
+        impact: impact.map(str::to_owned),
+        hint: hint.map(str::to_owned),
+    });
+    let configured = check::catalog().into_iter().map(|check| FindingInfo {
+        id: check.id,
+        title: sentence(&check.title),
+        category: check.category.title().to_owned(),
+        impact: check.impact,
+        hint: check
+            .hint
+            .or_else(|| Some("See what was found with `summitctl config check`.".to_owned())),
+    });
+    stores.chain(fixed).chain(pins).chain(configured).collect()
+}
+
+/// A title as the others begin theirs.
+pub fn sentence(title: &str) -> String {
+    let mut letters = title.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }

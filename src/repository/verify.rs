@@ -252,7 +252,7 @@ impl Repository {
         match look.options.cancel.guard(work).await {
             Ok(None) => look.seen(doc.size),
             Ok(Some(problem)) => look.note(&name, &problem),
-            Err(e) if e.reason() == &crate::error::INTERRUPTED => return Err(e),
+            Err(e) if e.exit() == crate::exit::Exit::Interrupted => return Err(e),
             Err(e) => look.found(&name, &e),
         }
         Ok(())
@@ -295,7 +295,7 @@ async fn verify_part(
             }
             Ok(seen.map_or(0, |f| f.rows))
         }
-        Err(e) if e.reason() == &crate::error::INTERRUPTED => Err(e),
+        Err(e) if e.exit() == crate::exit::Exit::Interrupted => Err(e),
         Err(e) => {
             look.found(&part.name, &e);
             Ok(0)

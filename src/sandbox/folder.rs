@@ -465,7 +465,7 @@ mod tests {
         let interrupted = Held::take(&root, &events, &cancel).await;
         assert_eq!(
             interrupted.err().expect("interrupted").reason().code,
-            "run.interrupted"
+            "run.not-begun"
         );
         first.remove().unwrap();
         assert!(!root.exists());

@@ -172,7 +172,7 @@ impl Sandbox {
     /// Starts what does not run, fills what is empty, and writes the context. Faults that stop a server end with it.
     ///
     /// # Errors
-    /// `sandbox.missing-program`, `sandbox.start-failed`, `sandbox.not-ours`, `sandbox.busy`, `run.interrupted`.
+    /// `sandbox.missing-program`, `sandbox.start-failed`, `sandbox.not-ours`, `sandbox.busy`, `run.not-begun`.
     pub async fn up(&self, events: &Events, cancel: &Cancel) -> Result<Up> {
         let mut held = Held::make(&self.root, events, cancel).await?;
         let ended: Vec<Fault> = held

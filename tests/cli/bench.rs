@@ -1,7 +1,7 @@
 //! A folder, the program, and what one call of it gave.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -63,7 +63,12 @@ impl Bench {
 
     /// Runs the program in the folder, with nothing of this process's environment.
     pub fn run(&self, args: &[&str]) -> Gave {
-        let output = Command::new(env!("CARGO_BIN_EXE_summitctl"))
+        Self::gave(self.start(args).wait_with_output().unwrap())
+    }
+
+    /// Starts the program as [`Bench::run`] does.
+    pub fn start(&self, args: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_summitctl"))
             .args(args)
             .env_clear()
             .env("HOME", &self.dir)
@@ -73,9 +78,15 @@ impl Bench {
             .env("SUMMITCTL_TEST_ID", "0000")
             .envs(self.env.iter().map(|(k, v)| (k.as_str(), v.as_str())))
             .current_dir(&self.dir)
-            .stdin(std::process::Stdio::null())
-            .output()
-            .unwrap();
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// What a call that has ended gave.
+    pub fn gave(output: Output) -> Gave {
         Gave {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout).unwrap(),

@@ -9,5 +9,9 @@
 mod bench;
 mod by_hand;
 mod commands;
+mod documents;
 mod generated;
+mod interrupted;
 mod refusals;
+#[path = "../shared/documents.rs"]
+mod shared;

@@ -6,9 +6,12 @@
     reason = "a test's helpers are tests too: a panic is a failed test, and its output is read by a developer"
 )]
 
+mod documents;
 mod journey;
 mod neo4j;
 mod postgres;
 mod redis;
 mod restore;
 mod sandbox;
+#[path = "../shared/documents.rs"]
+mod shared;

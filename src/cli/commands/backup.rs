@@ -1,6 +1,8 @@
 //! `backup …` and `drill …`.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{show, world};
 use crate::cli::Session;
@@ -11,13 +13,14 @@ use crate::cli::listen::rate;
 use crate::cli::output::{Answer, table};
 use crate::engine::executor::RunReport;
 use crate::engine::plan::Spec;
-use crate::error::Result;
+use crate::error::{Report, Result};
+use crate::event::Outcome;
 use crate::evidence::Archive;
 use crate::exit::Exit;
 use crate::identity::Store;
 use crate::ops::backup as plans;
 use crate::ops::execute::{Executed, execute};
-use crate::repository::Backup;
+use crate::repository::{Backup, BackupId, Level};
 use crate::steps::drill::OPERATION;
 use crate::steps::evidence::trusted_keys;
 use crate::steps::verify::find;
@@ -121,21 +124,94 @@ pub fn summary_of_backup(report: &RunReport, prefix: &str) -> String {
     text
 }
 
-fn facts(backup: &Backup) -> Value {
-    let contents = backup.contents.as_ref();
-    json!({
-        "backup": backup.id,
-        "created": backup.signed.as_ref().map(|s| s.created),
-        "from": contents.and_then(|c| c.window()).map(|w| w.0),
-        "context": contents.map(|c| c.context.clone()),
-        "labels": contents.map(|c| c.labels.clone()),
-        "stores": contents.map(|c| c.stores.iter().map(|s| s.captured.store).collect::<Vec<_>>()),
-        "plain-bytes": contents.map(|c| c.bytes()),
-        "stored-bytes": backup.signed.as_ref().map(|s| s.stored_bytes),
-        "verified-level": backup.verified_level().map(|r| r.level),
-        "verified-at": backup.verified_level().map(|r| r.to),
-        "problem": backup.problem,
-    })
+/// What `backup list` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Backups {
+    /// Where the repository is.
+    pub repository: String,
+    /// Newest first.
+    pub backups: Vec<Summary>,
+}
+
+/// What `backup show` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Shown {
+    /// As in the list.
+    pub summary: Summary,
+    /// All of it.
+    pub backup: Backup,
+}
+
+/// A backup in the list. What the manifest or the repository's secret would have to tell is null without them.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Summary {
+    /// Its id.
+    pub backup: BackupId,
+    /// When its manifest was made.
+    pub created: Option<Instant>,
+    /// The oldest moment that its data show.
+    pub from: Option<Instant>,
+    /// The context it was made of.
+    pub context: Option<String>,
+    /// Free words to find it by.
+    pub labels: Option<Vec<String>>,
+    /// The stores it holds.
+    pub stores: Option<Vec<Store>>,
+    /// Bytes of payload, before compression.
+    pub plain_bytes: Option<u64>,
+    /// Encrypted bytes of its segments, those shared with other backups included.
+    pub stored_bytes: Option<u64>,
+    /// How far it was proved, 1 to 4; null if it never was.
+    pub verified_level: Option<Level>,
+    /// When that was.
+    pub verified_at: Option<Instant>,
+    /// Why it must not be relied on, if so.
+    pub problem: Option<Report>,
+}
+
+/// What `drill history` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Drills {
+    /// The context's drills, from the evidence.
+    pub drills: Vec<PastDrill>,
+}
+
+/// A drill in the history.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct PastDrill {
+    /// The run's id, by which its record is found.
+    pub record: String,
+    /// How it went; null if it never ended.
+    pub outcome: Option<Outcome>,
+    /// How long the recovery took, in seconds; null if it was not measured.
+    pub rto_seconds: Option<f64>,
+    /// How old the recovered data were, in seconds; null if it was not measured.
+    pub rpo_seconds: Option<f64>,
+    /// When it began.
+    pub started: Instant,
+}
+
+fn summary(backup: &Backup) -> Summary {
+    let (contents, signed) = (backup.contents.as_ref(), backup.signed.as_ref());
+    let verified = backup.verified_level();
+    Summary {
+        backup: backup.id.clone(),
+        created: signed.map(|s| s.created),
+        from: contents.and_then(|c| c.window()).map(|w| w.0),
+        context: contents.map(|c| c.context.clone()),
+        labels: contents.map(|c| c.labels.clone()),
+        stores: contents.map(|c| c.stores.iter().map(|s| s.captured.store).collect()),
+        plain_bytes: contents.map(|c| c.bytes()),
+        stored_bytes: signed.map(|s| s.stored_bytes),
+        verified_level: verified.map(|r| r.level),
+        verified_at: verified.map(|r| r.to),
+        problem: backup.problem.clone(),
+    }
 }
 
 async fn list(session: &Session) -> Result<Answer> {
@@ -172,7 +248,7 @@ async fn list(session: &Session) -> Result<Answer> {
             stores,
             size,
             level,
-            contents.map_or(String::new(), |c| c.labels.join(",")),
+            contents.map_or(String::new(), |c| c.labels.join(", ")),
         ]
     });
     let text = if backups.is_empty() {
@@ -187,12 +263,11 @@ async fn list(session: &Session) -> Result<Answer> {
             rows,
         )
     };
-    let items: Vec<Value> = backups.iter().map(facts).collect();
-    Ok(Answer::new(
-        Exit::Ok,
-        text,
-        json!({"repository": repository.place(), "backups": items}),
-    ))
+    let listed = Backups {
+        repository: repository.place(),
+        backups: backups.iter().map(summary).collect(),
+    };
+    Ok(Answer::new(Exit::Ok, text, listed))
 }
 
 async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
@@ -202,7 +277,7 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
     let mut text = format!("backup    {}\n", backup.id);
     if let Some(signed) = &backup.signed {
         text.push_str(&format!(
-            "created   {} by summitctl {}, signed by {}\n",
+            "created   {} by {}, signed by {}\n",
             signed.created.human(),
             signed.tool,
             signed.signer
@@ -236,10 +311,9 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
         for store in &contents.stores {
             let captured = &store.captured;
             text.push_str(&format!(
-                "\n{} {} at {}\n  {}, from {} to {}\n",
-                captured.store,
-                captured.server_version,
+                "\n{}, version {}\n  {}\n  from {} to {}\n",
                 captured.identity.short(),
+                captured.server_version,
                 captured.method,
                 captured.from,
                 captured.to
@@ -258,8 +332,8 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
             text.push('\n');
         }
     }
-    let json = json!({"summary": facts(&backup), "backup": backup});
-    Ok(Answer::new(Exit::Ok, text, json))
+    let summary = summary(&backup);
+    Ok(Answer::new(Exit::Ok, text, Shown { summary, backup }))
 }
 
 async fn verify(session: &Session, args: &BackupVerifyArgs) -> Result<Answer> {
@@ -269,16 +343,21 @@ async fn verify(session: &Session, args: &BackupVerifyArgs) -> Result<Answer> {
     let command = format!("backup verify {} --level {}", backup.id, args.level);
     carry_out(session, &world, spec, command, |report| {
         let seen = report.observed("verify").cloned().unwrap_or_default();
-        let measured = seen["measured"].as_object().cloned().unwrap_or_default();
-        let shown: Vec<String> = measured.iter().map(|(k, v)| format!("{k} {v}")).collect();
         format!(
             "verified  {} to level {}: {}\n",
             backup.id,
             seen["level"],
-            shown.join(", ")
+            measured(&seen)
         )
     })
     .await
+}
+
+/// What a verification counted, in words.
+pub fn measured(seen: &Value) -> String {
+    let measured = seen["measured"].as_object().into_iter().flatten();
+    let shown: Vec<String> = measured.map(|(k, v)| format!("{k} {v}")).collect();
+    shown.join(", ")
 }
 
 /// `drill …`
@@ -318,7 +397,7 @@ pub fn summary_of_drill(world: &World, report: &RunReport, step: &str) -> String
         .filter_map(|(k, v)| Some(format!("{} {}", k.strip_prefix("phase/")?, span(v))))
         .collect();
     format!(
-        "drill     backup {}, {} rows restored to scratch servers and compared\n  RTO     {} of {} ({})\n  RPO     {} of {}\n",
+        "drill     backup {}, {} rows restored to scratch servers and compared\n  RTO       {} of {} ({})\n  RPO       {} of {}\n",
         seen["backup"].as_str().unwrap_or("?"),
         seen["rows"],
         seconds.get("rto").map_or("?".to_owned(), span),
@@ -341,7 +420,7 @@ fn history(world: &World) -> Result<Answer> {
         ..Default::default()
     };
     let mut rows = Vec::new();
-    let mut items = Vec::new();
+    let mut drills = Vec::new();
     for run in archive.list(&query) {
         let closing = run.closing();
         let number = |name: &str| {
@@ -366,9 +445,15 @@ fn history(world: &World) -> Result<Answer> {
             outcome.to_owned(),
             span(number("rto")),
             span(number("rpo")),
-            run.start.predicate.facts.started.human(),
+            run.start.predicate.facts.started.minute(),
         ]);
-        items.push(json!({"record": run.id().to_string(), "outcome": run.outcome(), "rto-seconds": number("rto"), "rpo-seconds": number("rpo"), "started": run.start.predicate.facts.started}));
+        drills.push(PastDrill {
+            record: run.id().to_string(),
+            outcome: run.outcome(),
+            rto_seconds: number("rto"),
+            rpo_seconds: number("rpo"),
+            started: run.start.predicate.facts.started,
+        });
     }
     let text = if rows.is_empty() {
         format!(
@@ -378,5 +463,5 @@ fn history(world: &World) -> Result<Answer> {
     } else {
         table(&["drill", "outcome", "rto", "rpo", "started"], rows)
     };
-    Ok(Answer::new(Exit::Ok, text, json!({"drills": items})))
+    Ok(Answer::new(Exit::Ok, text, Drills { drills }))
 }

@@ -1,17 +1,32 @@
 //! `smoke`, `gate run`, `doctor` and `status`: looking without touching.
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::json;
 
 use super::backup::carry_out;
 use super::{show, world};
+use crate::check::Report;
 use crate::cli::Session;
 use crate::cli::args::{GateCommand, SmokeArgs};
 use crate::cli::output::Answer;
 use crate::engine::plan::{Spec, StepSpec};
 use crate::engine::step::ReadCx;
 use crate::error::Result;
+use crate::exit::Exit;
 use crate::ops::backup as plans;
+use crate::ops::execute::Executed;
 use crate::steps::world::World;
+
+/// What `smoke` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Smoked {
+    /// The probes.
+    pub report: Report,
+    /// The run that wrote through the platform; null without `--data-plane`, or if the probes did not pass.
+    pub data_plane: Option<Executed>,
+}
 
 /// A view for looks outside a run.
 pub fn look<'a>(session: &Session, world: &'a World) -> ReadCx<'a, World> {
@@ -30,12 +45,12 @@ pub async fn smoke(session: &Session, args: &SmokeArgs) -> Result<Answer> {
     let report =
         crate::steps::smoke::smoke(&look(session, &world), args.wait, session.globals.timeout)
             .await?;
-    let mut text = show::checks(&report, session.globals.verbose > 0);
+    let mut text = show::checks(&report);
     let mut exit = report.exit();
-    let mut data_plane = serde_json::Value::Null;
+    let mut data_plane = None;
     if args.data_plane {
         // The write is a run of its own, planned and consented to; there is no use in it while the platform is down.
-        if exit == crate::exit::Exit::Ok {
+        if exit == Exit::Ok {
             let spec = plans::data_plane(&world).await?;
             let executed =
                 super::backup::run_spec(session, &world, spec, "smoke --data-plane".to_owned())
@@ -47,19 +62,14 @@ pub async fn smoke(session: &Session, args: &SmokeArgs) -> Result<Answer> {
                     seen["landed-ms"].as_f64().unwrap_or(0.0)
                 ));
             }
-            let answer = show::executed(&executed, |_| String::new());
-            exit = answer.exit;
-            text.push_str(&answer.text);
-            data_plane = answer.json;
+            exit = executed.exit();
+            text.push_str(&show::text_of(&executed, |_| String::new()));
+            data_plane = Some(executed);
         } else {
             text.push_str("? not evaluated: data plane, because smoke did not pass\n");
         }
     }
-    Ok(Answer::new(
-        exit,
-        text,
-        json!({"report": report, "data-plane": data_plane}),
-    ))
+    Ok(Answer::new(exit, text, Smoked { report, data_plane }))
 }
 
 /// `gate …`
@@ -86,14 +96,14 @@ pub async fn gate(session: &Session, command: GateCommand) -> Result<Answer> {
     })
     .await?;
     let observed = answer.json["report"]["steps"][0]["observed"].clone();
-    if let Ok(report) = serde_json::from_value::<crate::check::Report>(observed["report"].clone()) {
+    if let Ok(report) = serde_json::from_value::<Report>(observed["report"].clone()) {
         let verdict = observed["verdict"]
             .as_str()
             .unwrap_or("not evaluated")
             .to_uppercase();
         answer.text = format!(
             "{}\nverdict   {verdict}\n{}",
-            show::checks(&report, true),
+            show::checks(&report),
             answer.text
         );
     }
@@ -110,20 +120,12 @@ pub async fn doctor(session: &Session) -> Result<Answer> {
         &session.cancel,
     )
     .await?;
-    Ok(Answer::new(
-        report.exit(),
-        show::checks(&report, true),
-        &report,
-    ))
+    Ok(Answer::new(report.exit(), show::checks(&report), &report))
 }
 
 /// `status`
 pub async fn status(session: &Session) -> Result<Answer> {
     let world = world::world(session).await?;
     let status = crate::ops::status::status(&look(session, &world)).await?;
-    Ok(Answer::new(
-        crate::exit::Exit::Ok,
-        status.to_string(),
-        &status,
-    ))
+    Ok(Answer::new(Exit::Ok, status.to_string(), &status))
 }

@@ -1,5 +1,9 @@
 //! `init`, `config …` and `context …`: what is configured, and where each value came from. Values of secrets never show.
 
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::json;
 
 use super::backup::carry_out;
@@ -14,11 +18,68 @@ use crate::exit::Exit;
 use crate::ops::backup as plans;
 use crate::steps::variables;
 
+/// What `init` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Initialised {
+    /// The file that was written; null with `-`.
+    pub file: Option<PathBuf>,
+    /// The text of `summitctl.toml`; it names secrets by reference and holds none.
+    pub toml: String,
+}
+
+/// What `config show` and `context show` give.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Settings {
+    /// The context's name.
+    pub context: String,
+    /// Where it is defined.
+    pub defined: Provenance,
+    /// Every setting, in the order of the documentation.
+    pub settings: Vec<config::Shown>,
+}
+
+/// What `context list` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Contexts {
+    /// By name.
+    pub contexts: Vec<Listed>,
+}
+
+/// A context in the list.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Listed {
+    /// Its name.
+    pub context: String,
+    /// How much a mistake on it costs.
+    pub tier: Tier,
+    /// The platform whose runbooks apply.
+    pub platform: String,
+    /// Where it is defined.
+    pub defined: Provenance,
+    /// Whether commands work on it unless told otherwise.
+    pub chosen: bool,
+}
+
+/// What `context use` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Chosen {
+    /// The context's name.
+    pub context: String,
+    /// The file that keeps the choice.
+    pub file: PathBuf,
+}
+
 /// `init`
 pub fn init(_: &Session, args: &InitArgs) -> Result<Answer> {
     let text = config::template(&world::environment(), "production", Tier::Production)?;
     if args.file == "-" {
-        return Ok(Answer::new(Exit::Ok, text.clone(), json!({"toml": text})));
+        let (file, toml) = (None, text.clone());
+        return Ok(Answer::new(Exit::Ok, text, Initialised { file, toml }).verbatim());
     }
     let path = std::path::Path::new(&args.file);
     if path.exists() {
@@ -27,10 +88,14 @@ pub fn init(_: &Session, args: &InitArgs) -> Result<Answer> {
     }
     crate::sandbox::servers::write_private(path, text.as_bytes())?;
     let message = format!(
-        "Wrote {}. It names secrets by reference and holds none.\n\nnext      summitctl config check, then summitctl doctor",
+        "Wrote {}. It names secrets by reference and holds none.\n\nnext      summitctl config check\nthen      summitctl doctor",
         path.display()
     );
-    Ok(Answer::new(Exit::Ok, message, json!({"file": path})))
+    let made = Initialised {
+        file: Some(path.to_owned()),
+        toml: text,
+    };
+    Ok(Answer::new(Exit::Ok, message, made))
 }
 
 /// `config show`, `context show`
@@ -38,9 +103,13 @@ pub fn show(session: &Session) -> Result<Answer> {
     let environment = world::environment();
     let context = world::context(session, &environment)?;
     let settings = config::show(&context, &environment);
-    let rows = settings
-        .iter()
-        .map(|s| vec![s.key.clone(), word(&s.value), s.source.to_string()]);
+    let rows = settings.iter().map(|s| {
+        vec![
+            s.key.clone(),
+            word(&s.value),
+            place(&s.source, &context.defined),
+        ]
+    });
     let text = format!(
         "context   {} (defined in {})\n\n{}",
         context.name,
@@ -50,8 +119,22 @@ pub fn show(session: &Session) -> Result<Answer> {
     Ok(Answer::new(
         Exit::Ok,
         text,
-        json!({"context": context.name, "settings": settings}),
+        Settings {
+            context: context.name,
+            defined: context.defined,
+            settings,
+        },
     ))
+}
+
+/// Where a setting was said; a line of the context's own file by its number alone.
+fn place(source: &Provenance, defined: &Provenance) -> String {
+    match (source, defined) {
+        (Provenance::File { path, line }, Provenance::File { path: own, .. }) if path == own => {
+            format!("line {line}")
+        }
+        _ => source.to_string(),
+    }
 }
 
 /// `context list`
@@ -81,16 +164,24 @@ pub fn list(session: &Session) -> Result<Answer> {
         ]
     });
     let text = if config.contexts.is_empty() {
-        "No contexts.\n\nnext      summitctl sandbox up (to practise), or summitctl init (to describe a platform)".to_owned()
+        "No contexts.\n\nnext      summitctl init          (describes a platform)\n\
+         or        summitctl sandbox up    (starts servers to practise on)"
+            .to_owned()
     } else {
         table(&["", "context", "tier", "platform", "defined in"], rows)
     };
-    let items: Vec<_> = config
+    let contexts = config
         .contexts
         .values()
-        .map(|c| json!({"context": c.name, "tier": c.tier.value, "platform": c.platform.value, "defined": c.defined, "chosen": chosen.as_deref() == Some(c.name.as_str())}))
+        .map(|c| Listed {
+            context: c.name.clone(),
+            tier: c.tier.value,
+            platform: c.platform.value.clone(),
+            defined: c.defined.clone(),
+            chosen: chosen.as_deref() == Some(c.name.as_str()),
+        })
         .collect();
-    Ok(Answer::new(Exit::Ok, text, json!({"contexts": items})))
+    Ok(Answer::new(Exit::Ok, text, Contexts { contexts }))
 }
 
 /// `context use`
@@ -109,7 +200,10 @@ pub fn make_default(session: &Session, name: &str) -> Result<Answer> {
     Ok(Answer::new(
         Exit::Ok,
         format!("Commands on this machine now work on context `{name}`."),
-        json!({"context": name}),
+        Chosen {
+            context: name.to_owned(),
+            file: path,
+        },
     ))
 }
 
@@ -168,11 +262,7 @@ pub async fn check(session: &Session, args: &ConfigCheckArgs) -> Result<Answer> 
         ingress_host: args.ingress_host.as_deref(),
     };
     let report = variables::evaluate(&source, &judge, &environment).await?;
-    Ok(Answer::new(
-        report.exit(),
-        shown::checks(&report, true),
-        &report,
-    ))
+    Ok(Answer::new(report.exit(), shown::checks(&report), &report))
 }
 
 fn parse_tier(text: &str) -> Result<Tier> {

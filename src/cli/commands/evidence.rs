@@ -2,17 +2,67 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::world;
 use crate::cli::Session;
 use crate::cli::args::{EvidenceCommand, EvidenceShowArgs, EvidenceVerifyArgs, Rendering};
 use crate::cli::output::{Answer, table};
 use crate::error::{Error, NOT_FOUND, Result};
+use crate::event::Outcome;
 use crate::evidence::{Anchor, Archive, Query, Run, TrustedKeys, export, keys, render, verify};
 use crate::exit::Exit;
+use crate::sign::KeyId;
 use crate::steps::evidence::trusted_keys;
 use crate::steps::world::World;
+use crate::time::Instant;
+
+/// What `evidence keygen` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct KeyPair {
+    /// The private key's file, mode 0600.
+    pub private: PathBuf,
+    /// The public key's file.
+    pub public: PathBuf,
+    /// The key's id: 16 hexadecimal digits.
+    pub key_id: KeyId,
+}
+
+/// What `evidence list` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Records {
+    /// One for each run.
+    pub records: Vec<Recorded>,
+}
+
+/// A run in the list.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Recorded {
+    /// The run's id.
+    pub run: String,
+    /// How it went; null while it has not ended.
+    pub outcome: Option<Outcome>,
+    /// What was done, such as `backup create`.
+    pub operation: String,
+    /// The context's name.
+    pub context: String,
+    /// When it began.
+    pub started: Instant,
+    /// Whether trusted keys' signatures over all of its records were checked.
+    pub trusted: bool,
+}
+
+/// What `evidence export` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Exported {
+    /// The files in the folder that belong to the run, those that were there already included.
+    pub files: Vec<PathBuf>,
+}
 
 /// `evidence …`
 pub async fn evidence(session: &Session, command: EvidenceCommand) -> Result<Answer> {
@@ -20,13 +70,17 @@ pub async fn evidence(session: &Session, command: EvidenceCommand) -> Result<Ans
         EvidenceCommand::Keygen { file } => {
             let made = keys::generate(&file)?;
             let text = format!(
-                "private   {} (mode 0600; keep it on this host)\npublic    {}\nkey id    {}\n\nnext      give the public key to whoever verifies, out of band",
+                "private   {} (mode 0600; keep it on this host)\npublic    {}\nkey id    {}\n\nnext      Give the public key to whoever verifies, out of band.",
                 made.private.display(),
                 made.public.display(),
                 made.id
             );
-            let json = json!({"private": made.private, "public": made.public, "key-id": made.id});
-            Ok(Answer::new(Exit::Ok, text, json))
+            let pair = KeyPair {
+                private: made.private,
+                public: made.public,
+                key_id: made.id,
+            };
+            Ok(Answer::new(Exit::Ok, text, pair))
         }
         EvidenceCommand::Verify(args) => check(session, &args).await,
         EvidenceCommand::List => list(&world::world(session).await?),
@@ -41,7 +95,7 @@ pub async fn evidence(session: &Session, command: EvidenceCommand) -> Result<Ans
                 args.folder.display(),
                 args.folder.display()
             );
-            Ok(Answer::new(Exit::Ok, text, json!({"files": files})))
+            Ok(Answer::new(Exit::Ok, text, Exported { files }))
         }
     }
 }
@@ -101,7 +155,7 @@ fn list(world: &World) -> Result<Answer> {
             outcome.to_owned(),
             start.operation.to_string(),
             start.context.to_string(),
-            start.started.human(),
+            start.started.minute(),
         ]
     });
     let text = if runs.is_empty() {
@@ -109,14 +163,21 @@ fn list(world: &World) -> Result<Answer> {
     } else {
         table(&["run", "outcome", "operation", "context", "started"], rows)
     };
-    let items: Vec<_> = runs
+    let records = runs
         .iter()
         .map(|run| {
             let start = &run.start.predicate.facts;
-            json!({"run": run.id().to_string(), "outcome": run.outcome(), "operation": start.operation.to_string(), "context": start.context.to_string(), "started": start.started, "trusted": run.trusted()})
+            Recorded {
+                run: run.id().to_string(),
+                outcome: run.outcome(),
+                operation: start.operation.to_string(),
+                context: start.context.to_string(),
+                started: start.started,
+                trusted: run.trusted(),
+            }
         })
         .collect();
-    Ok(Answer::new(Exit::Ok, text, json!({"records": items})))
+    Ok(Answer::new(Exit::Ok, text, Records { records }))
 }
 
 fn show(world: &World, args: &EvidenceShowArgs) -> Result<Answer> {
@@ -135,9 +196,9 @@ fn show(world: &World, args: &EvidenceShowArgs) -> Result<Answer> {
         Rendering::Junit => render::junit(run),
         Rendering::Html => render::html(run),
     };
-    let dossier = serde_json::to_value(render::dossier(run)).unwrap_or_default();
+    let dossier = render::dossier(run);
     match &args.file {
-        None => Ok(Answer::new(Exit::Ok, text, dossier)),
+        None => Ok(Answer::new(Exit::Ok, text, dossier).verbatim()),
         Some(path) => {
             std::fs::write(path, text).map_err(|e| Error::io("write", path, e))?;
             Ok(Answer::new(

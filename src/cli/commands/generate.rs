@@ -1,14 +1,33 @@
 //! Completions, manual pages and schemas: generated from what the program is, so that they cannot drift.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::cli::args::{Cli, CompletionsArgs, ManArgs};
 use crate::cli::output::Answer;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+
+/// What `completions` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Completions {
+    /// The shell: `bash`, `elvish`, `fish`, `powershell` or `zsh`.
+    pub shell: String,
+    /// The script to source.
+    pub script: String,
+}
+
+/// What `man` and `schemas` give.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Written {
+    /// The files that were written, each below the folder as it was named.
+    pub files: Vec<PathBuf>,
+}
 
 /// `completions SHELL`
 pub fn completions(args: &CompletionsArgs) -> Result<Answer> {
@@ -16,8 +35,11 @@ pub fn completions(args: &CompletionsArgs) -> Result<Answer> {
     clap_complete::generate(args.shell, &mut Cli::command(), "summitctl", &mut bytes);
     let text = String::from_utf8(bytes)
         .map_err(|e| Error::bug("a completion script is not UTF-8").caused_by(e))?;
-    let json = json!({"shell": args.shell.to_string(), "script": text});
-    Ok(Answer::new(Exit::Ok, text, json))
+    let made = Completions {
+        shell: args.shell.to_string(),
+        script: text.clone(),
+    };
+    Ok(Answer::new(Exit::Ok, text, made).verbatim())
 }
 
 /// `man FOLDER`
@@ -30,7 +52,7 @@ pub fn man(args: &ManArgs) -> Result<Answer> {
     Ok(Answer::new(
         Exit::Ok,
         format!("Wrote {} pages to {}.", files.len(), args.folder.display()),
-        json!({"files": files}),
+        Written { files },
     ))
 }
 
@@ -38,7 +60,7 @@ fn pages(
     command: &clap::Command,
     name: &str,
     folder: &Path,
-    files: &mut Vec<String>,
+    files: &mut Vec<PathBuf>,
 ) -> Result<()> {
     if command.is_hide_set() {
         return Ok(());
@@ -49,7 +71,7 @@ fn pages(
         .render(&mut bytes)
         .and_then(|()| std::fs::write(&path, &bytes))
         .map_err(|e| Error::io("write", &path, e))?;
-    files.push(path.display().to_string());
+    files.push(path);
     for sub in command.get_subcommands().filter(|s| s.get_name() != "help") {
         pages(sub, &format!("{name}-{}", sub.get_name()), folder, files)?;
     }
@@ -65,7 +87,7 @@ pub fn schemas(args: &ManArgs) -> Result<Answer> {
         let text = serde_json::to_string_pretty(&schema)
             .map_err(|e| Error::bug("a schema does not serialise").caused_by(e))?;
         std::fs::write(&path, format!("{text}\n")).map_err(|e| Error::io("write", &path, e))?;
-        files.push(path.display().to_string());
+        files.push(path);
     }
     Ok(Answer::new(
         Exit::Ok,
@@ -74,7 +96,7 @@ pub fn schemas(args: &ManArgs) -> Result<Answer> {
             files.len(),
             args.folder.display()
         ),
-        json!({"files": files}),
+        Written { files },
     ))
 }
 

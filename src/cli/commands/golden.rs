@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::backup::{run_spec, summary_of_backup, summary_of_drill};
+use super::backup::{measured, run_spec, summary_of_backup, summary_of_drill};
 use super::{runbook, sandbox, show, world};
 use crate::cli::Session;
 use crate::cli::args::GoldenPathArgs;
@@ -13,11 +14,26 @@ use crate::consent::{Effect, Request, Tier, obtain};
 use crate::engine::executor::RunReport;
 use crate::error::{Error, Result};
 use crate::evidence::{Archive, render};
+use crate::exit::Exit;
 use crate::ops::execute::Executed;
 use crate::ops::runbook_run;
 use crate::ops::sandbox::{CONTEXT, sandbox as at};
+use crate::sandbox::Up;
 use crate::steps::evidence::trusted_keys;
 use crate::steps::world::World;
+
+/// What `golden-path` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct GoldenPath {
+    /// The run of the runbook `golden-path`.
+    #[serde(flatten)]
+    pub executed: Executed,
+    /// The run's record as one self-contained page; null if it was only planned.
+    pub page: Option<PathBuf>,
+    /// The sandbox it ran on.
+    pub sandbox: Up,
+}
 
 /// The runbook it follows.
 const RUNBOOK: &str = "golden-path";
@@ -50,28 +66,33 @@ pub async fn golden_path(session: &Session, args: &GoldenPathArgs) -> Result<Ans
     let book = library.get(RUNBOOK, &registry)?;
     let spec = runbook_run::spec(&world, book, &Default::default()).await?;
     let executed = run_spec(session, &world, spec, "golden-path".to_owned()).await?;
-    let mut answer = match &executed {
-        Executed::Ran { report, .. } => {
-            let page = page(&world, &report.run)?;
-            let mut answer = show::executed(&executed, |report| summary(&world, report));
-            answer
-                .text
-                .push_str(&format!("page      {}\n", page.display()));
-            if let Some(object) = answer.json.as_object_mut() {
-                object.insert("page".to_owned(), json!(page));
-                object.insert("sandbox".to_owned(), json!(up));
-            }
-            answer
-        }
-        Executed::Planned { .. } => show::executed(&executed, |_| String::new()),
+    let mut text = show::text_of(&executed, |report| summary(&world, report));
+    let page = match &executed {
+        Executed::Ran { report, .. } => Some(page(&world, &report.run)?),
+        Executed::Planned { .. } => None,
     };
-    if args.keep || answer.exit != crate::exit::Exit::Ok || session.globals.plan_only {
-        answer.text.push_str("\nnext      summitctl status --context sandbox     (the sandbox still runs; end it with `summitctl sandbox down`)\n");
+    if let Some(page) = &page {
+        text.push_str(&format!("page      {}\n", page.display()));
+    }
+    let exit = executed.exit();
+    if args.keep || exit != Exit::Ok || session.globals.plan_only {
+        text.push_str(
+            "\nnext      summitctl status --context sandbox\n\
+             end       summitctl sandbox down               (the sandbox still runs)\n",
+        );
     } else {
         stack.down(false, &session.events).await?;
-        answer.text.push_str("\nThe sandbox was stopped; its backups and evidence stay. Practise on it with `summitctl sandbox up`.\n");
+        text.push_str(
+            "\nThe sandbox was stopped; its backups and evidence stay.\n\
+             practise  summitctl sandbox up\n",
+        );
     }
-    Ok(answer)
+    let walked = GoldenPath {
+        executed,
+        page,
+        sandbox: up,
+    };
+    Ok(Answer::new(exit, text, walked))
 }
 
 /// Probes, backups with bytes and rates, the drill's phases, the verdict, the evidence.
@@ -96,7 +117,8 @@ fn summary(world: &World, report: &RunReport) -> String {
     if let Some(seen) = report.observed("verify") {
         text.push_str(&format!(
             "verified  level {}: {}\n",
-            seen["level"], seen["measured"]
+            seen["level"],
+            measured(seen)
         ));
     }
     text.push_str(&summary_of_drill(world, report, "drill"));

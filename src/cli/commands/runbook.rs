@@ -3,18 +3,90 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::backup::{carry_out, run_spec};
 use super::{show, world};
 use crate::cli::Session;
 use crate::cli::args::{RunbookCommand, RunbookRunArgs};
-use crate::cli::output::{Answer, table};
+use crate::cli::layout::Table;
+use crate::cli::output::{Answer, Stream, width};
 use crate::consent::Ask as _;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::ops::runbook_run;
-use crate::runbook::{Library, Runbook, Severity, template};
+use crate::runbook::{Diagnostic, Library, Runbook, Severity, template};
+
+/// What `runbook list` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Runbooks {
+    /// Built-in and local ones, by platform and name.
+    pub runbooks: Vec<Listed>,
+}
+
+/// A runbook in the list.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Listed {
+    /// Its name.
+    pub runbook: String,
+    /// Its title.
+    pub title: String,
+    /// When somebody should reach for it: a sentence.
+    pub when: String,
+    /// Whether it comes from the folder `runbooks` here.
+    pub local: bool,
+    /// Whether it can be read without errors.
+    pub readable: bool,
+    /// `sha256:` and the digest of its text.
+    pub digest: String,
+}
+
+/// What `runbook show` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Shown {
+    /// Its name.
+    pub runbook: String,
+    /// Its title.
+    pub title: String,
+    /// `sha256:` and the digest of its text.
+    pub digest: String,
+    /// The text, front matter left out.
+    pub markdown: String,
+}
+
+/// What `runbook lint` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Linted {
+    /// How many runbooks were looked at.
+    pub runbooks: usize,
+    /// How many of the findings are errors.
+    pub errors: usize,
+    /// By runbook, in the order of its text.
+    pub findings: Vec<Found>,
+}
+
+/// A finding and whose it is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Found {
+    /// The runbook's name.
+    pub runbook: String,
+    /// What was found.
+    pub finding: Diagnostic,
+}
+
+/// What `runbook new` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Started {
+    /// The new runbook's text, front matter included.
+    pub markdown: String,
+}
 
 /// Built-in runbooks, with those of `./runbooks` added or in their place.
 pub fn library(_: &Session) -> Result<Library> {
@@ -66,17 +138,18 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
         RunbookCommand::Show(name) => {
             let (library, id) = library_with(session, &name.runbook)?;
             let book = library.find(&id)?;
-            let json = json!({"runbook": book.id, "title": book.title, "digest": book.digest(), "markdown": book.markdown()});
-            Ok(Answer::new(Exit::Ok, book.markdown(), json))
+            let shown = Shown {
+                runbook: book.id.clone(),
+                title: book.title.clone(),
+                digest: book.digest(),
+                markdown: book.markdown().to_owned(),
+            };
+            Ok(Answer::new(Exit::Ok, book.markdown(), shown).verbatim())
         }
         RunbookCommand::Lint { runbook } => lint(session, runbook.as_deref()),
         RunbookCommand::New { name } => {
-            let text = template(&name, &name);
-            Ok(Answer::new(
-                Exit::Ok,
-                text.clone(),
-                json!({"markdown": text}),
-            ))
+            let markdown = template(&name, &name);
+            Ok(Answer::new(Exit::Ok, markdown.clone(), Started { markdown }).verbatim())
         }
         RunbookCommand::Plan(args) => {
             let (library, id) = library_with(session, &args.name.runbook)?;
@@ -138,28 +211,33 @@ fn params(
 
 fn list(session: &Session) -> Result<Answer> {
     let library = library(session)?;
-    let rows = library.list().map(|l| {
+    let mut table = Table::new(&["runbook", "from", "title"]).with_prose();
+    for l in library.list() {
         let from = match (l.local, l.replaces) {
             (true, true) => "local, in place of the built-in",
             (true, false) => "local",
             (false, _) => "built-in",
         };
-        vec![
-            l.runbook.id.clone(),
-            l.runbook.title.clone(),
-            from.to_owned(),
-            l.runbook.when.clone(),
-        ]
-    });
-    let items: Vec<_> = library
+        let book = l.runbook;
+        table.row(vec![book.id.clone(), from.to_owned(), book.title.clone()]);
+        table.note(book.when.clone());
+    }
+    let runbooks = library
         .list()
-        .map(|l| json!({"runbook": l.runbook.id, "title": l.runbook.title, "when": l.runbook.when, "local": l.local, "readable": l.readable, "digest": l.runbook.digest()}))
+        .map(|l| Listed {
+            runbook: l.runbook.id.clone(),
+            title: l.runbook.title.clone(),
+            when: l.runbook.when.clone(),
+            local: l.local,
+            readable: l.readable,
+            digest: l.runbook.digest(),
+        })
         .collect();
     let text = format!(
         "{}\n\nnext      summitctl runbook show NAME",
-        table(&["runbook", "title", "from", "when"], rows)
+        table.render(width(Stream::Out))
     );
-    Ok(Answer::new(Exit::Ok, text, json!({"runbooks": items})))
+    Ok(Answer::new(Exit::Ok, text, Runbooks { runbooks }))
 }
 
 fn lint(session: &Session, wanted: Option<&str>) -> Result<Answer> {
@@ -176,21 +254,30 @@ fn lint(session: &Session, wanted: Option<&str>) -> Result<Answer> {
         }
     };
     let mut text = String::new();
-    let mut items = Vec::new();
+    let mut findings = Vec::new();
     let mut errors = 0;
     for id in &ids {
         let book = library.find(id)?;
         for finding in library.findings(id, &registry)? {
             errors += usize::from(finding.severity == Severity::Error);
             text.push_str(&format!("{}\n\n", finding.render(book.source())));
-            items.push(json!({"runbook": id, "finding": finding}));
+            findings.push(Found {
+                runbook: id.clone(),
+                finding,
+            });
         }
     }
     text.push_str(&format!(
         "{} runbooks, {} findings, {errors} errors",
         ids.len(),
-        items.len()
+        findings.len()
     ));
     let exit = if errors == 0 { Exit::Ok } else { Exit::Usage };
-    Ok(Answer::new(exit, text, json!({"findings": items})))
+    let linted = Linted {
+        runbooks: ids.len(),
+        errors,
+        findings,
+    };
+    // The lines of a runbook stand above carets: they are not to be broken.
+    Ok(Answer::new(exit, text, linted).verbatim())
 }

@@ -1,19 +1,147 @@
 //! `run …` and `lease …`: what was begun, where it stands, and how to go on.
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{show, world};
 use crate::cli::Session;
 use crate::cli::args::{LeaseCommand, RunCommand};
-use crate::cli::output::{Answer, table};
-use crate::engine::executor::report_step;
-use crate::engine::lease::FileLeases;
+use crate::cli::layout::Table;
+use crate::cli::output::{Answer, Stream, width};
+use crate::engine::executor::{StepReport, report_step};
+use crate::engine::lease::{FileLeases, Holder};
 use crate::engine::replay::RunState;
 use crate::engine::runs::Runs;
-use crate::error::{Error, NOT_FOUND, Result};
+use crate::error::{Error, NOT_FOUND, Report, Result};
 use crate::exit::Exit;
 use crate::ops::execute::{GoOn, go_on};
 use crate::steps::world::StateDir;
+use crate::time::Instant;
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It ended well.
+    Finished,
+    /// It ended for good, and not all of it went well.
+    FinishedWithFailures,
+    /// It was ended, and what it had done was taken back.
+    Aborted,
+    /// A process executes it now.
+    Running,
+    /// It stopped; `summitctl run resume` goes on.
+    Resumable,
+    /// Its journal cannot be read.
+    Damaged,
+}
+
+impl Standing {
+    fn of(runs: &Runs, state: &RunState) -> Self {
+        match (state.ended, state.aborted, runs.busy(&state.run)) {
+            (Some(0), false, _) => Standing::Finished,
+            (Some(_), false, _) => Standing::FinishedWithFailures,
+            (Some(_), true, _) => Standing::Aborted,
+            (None, _, true) => Standing::Running,
+            (None, _, false) => Standing::Resumable,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Standing::Finished => "finished",
+            Standing::FinishedWithFailures => "finished with failures",
+            Standing::Aborted => "aborted",
+            Standing::Running => "running",
+            Standing::Resumable => "resumable",
+            Standing::Damaged => "damaged",
+        }
+    }
+}
+
+/// What `run list` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Listed {
+    /// Newest first.
+    pub runs: Vec<Summary>,
+}
+
+/// A run in the list. What its journal would have to tell is null if it is damaged.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Summary {
+    /// Its id.
+    pub run: String,
+    /// Where it stands.
+    pub state: Standing,
+    /// What it does, such as `backup create`.
+    pub operation: Option<String>,
+    /// The context's name.
+    pub context: Option<String>,
+    /// When it began.
+    pub started: Option<Instant>,
+    /// When its last record was written.
+    pub last: Option<Instant>,
+    /// The exit code it ended with; null if it has not ended.
+    pub exit_code: Option<u8>,
+    /// Why its journal cannot be read.
+    pub error: Option<Report>,
+}
+
+/// What `run show` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Shown {
+    /// Its id.
+    pub run: String,
+    /// Where it stands.
+    pub state: Standing,
+    /// What it does, such as `backup create`.
+    pub operation: String,
+    /// The context's name.
+    pub context: String,
+    /// When it began.
+    pub started: Instant,
+    /// When its last record was written.
+    pub last: Instant,
+    /// The digest of its plan: `sha256:` and 64 hexadecimal digits.
+    pub plan_digest: String,
+    /// The exit code it ended with; null if it has not ended.
+    pub exit_code: Option<u8>,
+    /// How many times it was resumed.
+    pub resumed: u32,
+    /// Its steps, in the order of its plan.
+    pub steps: Vec<StepReport>,
+    /// Why it stopped, if it did.
+    pub paused: Option<Report>,
+}
+
+/// What `lease show` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Leases {
+    /// The leases of this state folder, by name.
+    pub leases: Vec<Held>,
+}
+
+/// A lease that is held.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Held {
+    /// Who holds it.
+    pub holder: Holder,
+    /// Whether its holder is known to have ended. Another machine's holder never is.
+    pub known_dead: bool,
+}
+
+/// What `lease break` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Broken {
+    /// Who held the lease that was removed.
+    pub broken: Holder,
+}
 
 /// `run …`
 pub async fn run(session: &Session, command: RunCommand) -> Result<Answer> {
@@ -36,60 +164,57 @@ pub async fn run(session: &Session, command: RunCommand) -> Result<Answer> {
     }
 }
 
-fn state_word(runs: &Runs, state: &RunState) -> &'static str {
-    match (state.ended, state.aborted, runs.busy(&state.run)) {
-        (Some(0), false, _) => "finished",
-        (Some(_), false, _) => "finished with failures",
-        (Some(_), true, _) => "aborted",
-        (None, _, true) => "running",
-        (None, _, false) => "resumable",
-    }
-}
-
 fn list(runs: &Runs) -> Result<Answer> {
-    let mut rows = Vec::new();
-    let mut items = Vec::new();
+    let mut table = Table::new(&["run", "state", "operation", "context", "started"]);
+    let mut found = Vec::new();
     for id in runs.ids()? {
-        match runs.show(&id) {
-            Ok((state, _)) => {
-                let word = state_word(runs, &state);
-                rows.push(vec![
-                    id.clone(),
-                    word.to_owned(),
-                    state.plan.operation.clone(),
-                    state.plan.context.clone(),
-                    state.started.human(),
-                ]);
-                items.push(json!({
-                    "run": id, "state": word, "operation": state.plan.operation, "context": state.plan.context,
-                    "started": state.started, "last": state.last, "exit-code": state.ended,
-                }));
-            }
-            Err(error) => {
-                rows.push(vec![
-                    id.clone(),
-                    "damaged".to_owned(),
-                    String::new(),
-                    String::new(),
-                    error.to_string(),
-                ]);
-                items.push(json!({"run": id, "state": "damaged", "error": crate::error::Report::from(&error)}));
-            }
+        let summary = match runs.show(&id) {
+            Ok((state, _)) => Summary {
+                run: id,
+                state: Standing::of(runs, &state),
+                operation: Some(state.plan.operation),
+                context: Some(state.plan.context),
+                started: Some(state.started),
+                last: Some(state.last),
+                exit_code: state.ended,
+                error: None,
+            },
+            Err(error) => Summary {
+                run: id,
+                state: Standing::Damaged,
+                operation: None,
+                context: None,
+                started: None,
+                last: None,
+                exit_code: None,
+                error: Some(Report::from(&error)),
+            },
+        };
+        table.row(vec![
+            summary.run.clone(),
+            summary.state.word().to_owned(),
+            summary.operation.clone().unwrap_or_default(),
+            summary.context.clone().unwrap_or_default(),
+            summary.started.map_or(String::new(), Instant::minute),
+        ]);
+        if let Some(error) = &summary.error {
+            table.note(error.message.clone());
         }
+        found.push(summary);
     }
-    let mut text = if rows.is_empty() {
+    let mut text = if found.is_empty() {
         "No runs yet.".to_owned()
     } else {
-        table(&["run", "state", "operation", "context", "started"], rows)
+        table.render(width(Stream::Out))
     };
-    if let Some(first) = items.iter().find(|i| i["state"] == "resumable") {
+    if let Some(first) = found.iter().find(|r| r.state == Standing::Resumable) {
         text.push_str(&format!(
             "\n\nnext      summitctl run resume {} --context {}",
-            first["run"].as_str().unwrap_or_default(),
-            first["context"].as_str().unwrap_or_default()
+            first.run,
+            first.context.as_deref().unwrap_or_default()
         ));
     }
-    Ok(Answer::new(Exit::Ok, text, json!({"runs": items})))
+    Ok(Answer::new(Exit::Ok, text, Listed { runs: found }))
 }
 
 fn show_run(runs: &Runs, id: &str) -> Result<Answer> {
@@ -100,10 +225,11 @@ fn show_run(runs: &Runs, id: &str) -> Result<Answer> {
         .iter()
         .map(|s| report_step(s, state.steps.get(&s.spec.id)))
         .collect();
-    let word = state_word(runs, &state);
+    let standing = Standing::of(runs, &state);
     let mut text = format!(
-        "run       {id}: {} ({word})\ncontext   {}\nstarted   {}\nplan      {}\njournal   {} ({} records, chain intact)\n\n{}\n",
+        "run       {id}: {} ({})\ncontext   {}\nstarted   {}\nplan      {}\njournal   {} ({} records, chain intact)\n\n{}\n",
         state.plan.title,
+        standing.word(),
         state.plan.context,
         state.started.human(),
         state.digest,
@@ -114,22 +240,31 @@ fn show_run(runs: &Runs, id: &str) -> Result<Answer> {
     if let Some(error) = &state.paused {
         text.push_str(&format!("\nstopped   {}\n", error.message));
     }
-    if word == "resumable" {
+    if standing == Standing::Resumable {
         text.push_str(&format!(
             "\nnext      summitctl run resume {id} --context {}\n",
             state.plan.context
         ));
     }
-    let json = json!({
-        "run": id, "state": word, "operation": state.plan.operation, "context": state.plan.context,
-        "started": state.started, "last": state.last, "plan-digest": state.digest, "exit-code": state.ended,
-        "resumed": state.resumed, "steps": steps, "paused": state.paused,
-    });
-    Ok(Answer::new(Exit::Ok, text, json))
+    let shown = Shown {
+        run: id.to_owned(),
+        state: standing,
+        operation: state.plan.operation,
+        context: state.plan.context,
+        started: state.started,
+        last: state.last,
+        plan_digest: state.digest,
+        exit_code: state.ended,
+        resumed: state.resumed,
+        steps,
+        paused: state.paused,
+    };
+    Ok(Answer::new(Exit::Ok, text, shown))
 }
 
 async fn act(session: &Session, runs: &Runs, wanted: Option<&str>, what: GoOn) -> Result<Answer> {
     let id = runs.to_resume(wanted)?;
+    session.cancel.goes_on();
     let (state, _) = runs.show(&id)?;
     // A run goes on where it began, whatever the default context is by now.
     let world = match &session.globals.context {
@@ -149,34 +284,33 @@ pub async fn lease(session: &Session, command: LeaseCommand) -> Result<Answer> {
     let leases = FileLeases::at(StateDir(session.state_dir()).leases());
     match command {
         LeaseCommand::Show => {
-            let holders = leases.list()?;
-            let rows = holders.iter().map(|h| {
-                let state = if h.known_dead() { "dead" } else { "held" };
-                vec![
-                    h.name.clone(),
-                    state.to_owned(),
-                    h.run.clone(),
-                    h.operation.clone(),
-                    format!("pid {} on {}", h.process.pid, h.host),
-                    h.since.human(),
-                ]
-            });
-            let text = if holders.is_empty() {
+            let mut table = Table::new(&["lease", "state", "run", "operation"]);
+            let mut held = Vec::new();
+            for holder in leases.list()? {
+                let known_dead = holder.known_dead();
+                table.row(vec![
+                    holder.name.clone(),
+                    if known_dead { "dead" } else { "held" }.to_owned(),
+                    holder.run.clone(),
+                    holder.operation.clone(),
+                ]);
+                table.note(format!(
+                    "pid {} on {}, since {}",
+                    holder.process.pid,
+                    holder.host,
+                    holder.since.human()
+                ));
+                held.push(Held { holder, known_dead });
+            }
+            let text = if held.is_empty() {
                 "No leases are held.".to_owned()
             } else {
                 format!(
                     "{}\n\nThese are files of this state folder: they do not fence a machine with another one.",
-                    table(
-                        &["lease", "state", "run", "operation", "holder", "since"],
-                        rows
-                    )
+                    table.render(width(Stream::Out))
                 )
             };
-            let items: Vec<_> = holders
-                .iter()
-                .map(|h| json!({"holder": h, "known-dead": h.known_dead()}))
-                .collect();
-            Ok(Answer::new(Exit::Ok, text, json!({"leases": items})))
+            Ok(Answer::new(Exit::Ok, text, Leases { leases: held }))
         }
         LeaseCommand::Break { name } => {
             let holder = leases
@@ -200,7 +334,7 @@ pub async fn lease(session: &Session, command: LeaseCommand) -> Result<Answer> {
                 holder.run,
                 holder.since.human()
             );
-            Ok(Answer::new(Exit::Ok, text, json!({"broken": holder})))
+            Ok(Answer::new(Exit::Ok, text, Broken { broken: holder }))
         }
     }
 }

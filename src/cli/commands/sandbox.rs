@@ -1,6 +1,7 @@
 //! `sandbox …`: a throw-away stack of real servers.
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::cli::Session;
 use crate::cli::args::SandboxCommand;
@@ -10,6 +11,24 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::ops::sandbox::{CONTEXT, repository, sandbox as at};
 use crate::sandbox::{Changed, Fault, Sandbox, Seen, Status, Up, platform};
+
+/// What `sandbox break` gives, and what `sandbox mend` did about one fault.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Practised {
+    /// What was broken or mended.
+    pub fault: Fault,
+    /// Whether that was done now.
+    pub changed: Changed,
+}
+
+/// What `sandbox mend` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Mended {
+    /// The faults that were looked at.
+    pub mended: Vec<Practised>,
+}
 
 /// `sandbox …`
 pub async fn sandbox(session: &Session, command: SandboxCommand) -> Result<Answer> {
@@ -39,11 +58,7 @@ pub async fn sandbox(session: &Session, command: SandboxCommand) -> Result<Answe
                 fault.means(),
                 fault.name()
             );
-            Ok(Answer::new(
-                Exit::Ok,
-                text,
-                json!({"fault": fault, "changed": changed}),
-            ))
+            Ok(Answer::new(Exit::Ok, text, Practised { fault, changed }))
         }
         SandboxCommand::Mend { fault } => {
             let faults = match fault {
@@ -51,7 +66,7 @@ pub async fn sandbox(session: &Session, command: SandboxCommand) -> Result<Answe
                 None => stack.status().await?.faults,
             };
             let mut lines = Vec::new();
-            let mut items = Vec::new();
+            let mut mended = Vec::new();
             for fault in faults {
                 let changed = stack.mend(fault, &session.events, &session.cancel).await?;
                 lines.push(format!(
@@ -63,14 +78,14 @@ pub async fn sandbox(session: &Session, command: SandboxCommand) -> Result<Answe
                     },
                     fault.name()
                 ));
-                items.push(json!({"fault": fault, "changed": changed}));
+                mended.push(Practised { fault, changed });
             }
             let text = if lines.is_empty() {
                 "Nothing is broken.".to_owned()
             } else {
                 lines.join("\n")
             };
-            Ok(Answer::new(Exit::Ok, text, json!({"mended": items})))
+            Ok(Answer::new(Exit::Ok, text, Mended { mended }))
         }
         SandboxCommand::Down { purge } => {
             if purge {
@@ -98,7 +113,7 @@ pub async fn sandbox(session: &Session, command: SandboxCommand) -> Result<Answe
         }
         SandboxCommand::ServePlatform { dir } => {
             platform::serve(&dir).await?;
-            Ok(Answer::new(Exit::Ok, String::new(), json!({})))
+            Ok(Answer::new(Exit::Ok, String::new(), ()))
         }
     }
 }
@@ -170,7 +185,7 @@ fn status_text(status: &Status) -> String {
     let mut text = table(&["part", "state", "endpoint", "process", "version"], rows);
     for fault in &status.faults {
         text.push_str(&format!(
-            "\nbroken    {}: {} (summitctl sandbox mend {})",
+            "\nbroken    {}: {}\nmend      summitctl sandbox mend {}",
             fault.name(),
             fault.means(),
             fault.name()

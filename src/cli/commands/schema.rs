@@ -1,50 +1,100 @@
-//! The published schemas of what commands print with `--output json`.
+//! The published schemas of what commands print with `--output json`: one line for each command.
 
-use schemars::{Schema, schema_for};
+use schemars::{JsonSchema, Schema, schema_for};
 
+use super::{backup, checks, config, evidence, generate, golden, runbook, runs, sandbox};
 use crate::check::Report;
 use crate::cli::output::Document;
 use crate::ops::execute::Executed;
 use crate::sandbox::{Down, Status, Up};
 
-/// Every schema by the name of its command. Commands that print a document of their own shape share `document`.
+/// A command's words, and the schema of its document.
+type Published = (&'static str, fn() -> Schema);
+
+/// Every command that prints a result.
+const COMMANDS: &[Published] = &[
+    ("init", of::<config::Initialised>),
+    ("doctor", of::<Report>),
+    ("status", of::<crate::ops::status::Overview>),
+    ("config check", of::<Report>),
+    ("config show", of::<config::Settings>),
+    ("context list", of::<config::Contexts>),
+    ("context show", of::<config::Settings>),
+    ("context use", of::<config::Chosen>),
+    ("context pin", of::<Executed>),
+    ("smoke", of::<checks::Smoked>),
+    ("backup create", of::<Executed>),
+    ("backup list", of::<backup::Backups>),
+    ("backup show", of::<backup::Shown>),
+    ("backup verify", of::<Executed>),
+    ("restore", of::<Executed>),
+    ("drill run", of::<Executed>),
+    ("drill history", of::<backup::Drills>),
+    ("gate run", of::<Executed>),
+    ("evidence list", of::<evidence::Records>),
+    (
+        "evidence show",
+        of::<crate::evidence::render::Dossier<'static>>,
+    ),
+    ("evidence verify", of::<crate::evidence::Report>),
+    ("evidence export", of::<evidence::Exported>),
+    ("evidence keygen", of::<evidence::KeyPair>),
+    ("runbook list", of::<runbook::Runbooks>),
+    ("runbook show", of::<runbook::Shown>),
+    ("runbook lint", of::<runbook::Linted>),
+    ("runbook plan", of::<Executed>),
+    ("runbook run", of::<Executed>),
+    ("runbook new", of::<runbook::Started>),
+    ("run list", of::<runs::Listed>),
+    ("run show", of::<runs::Shown>),
+    ("run resume", of::<Executed>),
+    ("run abort", of::<Executed>),
+    ("lease show", of::<runs::Leases>),
+    ("lease break", of::<runs::Broken>),
+    ("golden-path", of::<golden::GoldenPath>),
+    ("sandbox up", of::<Up>),
+    ("sandbox status", of::<Status>),
+    ("sandbox break", of::<sandbox::Practised>),
+    ("sandbox mend", of::<sandbox::Mended>),
+    ("sandbox down", of::<Down>),
+    ("explain", of::<crate::ops::explain::Explanation>),
+    ("completions", of::<generate::Completions>),
+    ("man", of::<generate::Written>),
+    ("schemas", of::<generate::Written>),
+];
+
+/// Every schema by its file's name: those of the commands; `document`, which all of them fit; and `events`.
 pub fn all() -> Vec<(String, Schema)> {
-    let mut all: Vec<(String, Schema)> = vec![
-        ("document".into(), schema_for!(Document<serde_json::Value>)),
-        ("events".into(), schema_for!(crate::event::Stamped)),
-        ("doctor".into(), schema_for!(Document<Report>)),
-        ("config-check".into(), schema_for!(Document<Report>)),
-        (
-            "explain".into(),
-            schema_for!(Document<crate::ops::explain::Explanation>),
+    let mut all: Vec<(String, Schema)> = COMMANDS
+        .iter()
+        .map(|(words, schema)| {
+            let title = format!("What `summitctl {words} --output json` prints");
+            (words.replace(' ', "-"), titled(schema(), &title))
+        })
+        .collect();
+    all.push((
+        "document".to_owned(),
+        titled(
+            of::<serde_json::Value>(),
+            "What any command prints with `--output json`",
         ),
-        ("sandbox-up".into(), schema_for!(Document<Up>)),
-        ("sandbox-down".into(), schema_for!(Document<Down>)),
-        ("sandbox-status".into(), schema_for!(Document<Status>)),
-        (
-            "status".into(),
-            schema_for!(Document<crate::ops::status::Overview>),
+    ));
+    all.push((
+        "events".to_owned(),
+        titled(
+            schema_for!(crate::event::Stamped),
+            "A line of what `--events FILE` writes",
         ),
-        (
-            "evidence-verify".into(),
-            schema_for!(Document<crate::evidence::Report>),
-        ),
-    ];
-    for command in [
-        "backup-create",
-        "backup-verify",
-        "restore",
-        "drill-run",
-        "gate-run",
-        "context-pin",
-        "runbook-run",
-        "runbook-plan",
-        "run-resume",
-        "run-abort",
-        "golden-path",
-    ] {
-        all.push((command.into(), schema_for!(Document<Executed>)));
-    }
+    ));
     all.sort_by(|a, b| a.0.cmp(&b.0));
     all
+}
+
+fn of<T: JsonSchema>() -> Schema {
+    schema_for!(Document<T>)
+}
+
+fn titled(mut schema: Schema, title: &str) -> Schema {
+    schema.insert("title".to_owned(), title.into());
+    schema
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::check::{Evaluated, Report};
+use crate::cli::layout::Table;
 use crate::cli::listen::end_mark;
-use crate::cli::output::{Answer, mark, table};
+use crate::cli::output::{Answer, Stream, mark, width};
 use crate::engine::executor::{RunReport, StepReport};
 use crate::engine::plan::{Forecast, Plan};
 use crate::event::{Outcome, StepEnd};
@@ -26,23 +27,19 @@ pub fn plan(plan: &Plan) -> String {
         text.push_str(&format!("  target   {}\n", identity.short()));
     }
     for step in &plan.steps {
-        let (sign, note) = match &step.forecast {
-            Forecast::Looks => ("look  ", String::new()),
-            Forecast::AlreadySo { .. } => ("as is ", "already so".to_owned()),
-            Forecast::WillChange { shown, .. } => (step.effect.word(), facts(shown)),
-            Forecast::Later { shown, .. } => (step.effect.word(), facts(shown)),
-            Forecast::WillSkip => ("skip  ", "its condition is false".to_owned()),
-            Forecast::Blocked { reason, .. } => ("BLOCKED", reason.clone()),
+        let (sign, notes) = match &step.forecast {
+            Forecast::Looks => ("look", Vec::new()),
+            Forecast::AlreadySo { .. } => ("as is", Vec::new()),
+            Forecast::WillChange { shown, .. } | Forecast::Later { shown, .. } => {
+                (step.effect.word(), facts(shown, &step.title))
+            }
+            Forecast::WillSkip => ("skip", vec!["its condition is false".to_owned()]),
+            Forecast::Blocked { reason, .. } => ("BLOCKED", vec![reason.clone()]),
         };
-        let note = if note.is_empty() {
-            String::new()
-        } else {
-            format!(" ({note})")
-        };
-        text.push_str(&format!(
-            "  {sign:<8} {}: {}{note}\n",
-            step.spec.id, step.title
-        ));
+        text.push_str(&format!("  {sign:<7}  {}: {}\n", step.spec.id, step.title));
+        for note in notes {
+            text.push_str(&format!("             {note}\n"));
+        }
     }
     text.push_str(&format!("  digest   {}\n", plan.digest()));
     text
@@ -55,10 +52,12 @@ fn tier(plan: &Plan) -> String {
         .unwrap_or_default()
 }
 
-fn facts(facts: &serde_json::Map<String, Value>) -> String {
-    let shown: Vec<String> = facts
+/// One line each, because many are paths or ids that somebody copies; without those that the title names.
+fn facts(facts: &serde_json::Map<String, Value>, title: &str) -> Vec<String> {
+    facts
         .iter()
         .filter_map(|(name, value)| match value {
+            Value::String(text) if title.contains(text.as_str()) => None,
             Value::String(text) => Some(format!("{name} {text}")),
             Value::Number(number) if name.ends_with("bytes") => {
                 Some(format!("{name} {}", human_bytes(number.as_u64()?)))
@@ -67,13 +66,17 @@ fn facts(facts: &serde_json::Map<String, Value>) -> String {
             Value::Bool(yes) => Some(format!("{name} {yes}")),
             _ => None,
         })
-        .collect();
-    shown.join(", ")
+        .collect()
 }
 
 /// The answer to an execution; `summary` adds the command's own lines about a finished run.
 pub fn executed(executed: &Executed, summary: impl Fn(&RunReport) -> String) -> Answer {
-    let text = match executed {
+    Answer::new(executed.exit(), text_of(executed, summary), executed)
+}
+
+/// The text of [`executed`].
+pub fn text_of(executed: &Executed, summary: impl Fn(&RunReport) -> String) -> String {
+    match executed {
         Executed::Planned { plan: planned, .. } => {
             format!("{}\nNothing was done: `--plan-only`.", plan(planned))
         }
@@ -93,8 +96,7 @@ pub fn executed(executed: &Executed, summary: impl Fn(&RunReport) -> String) -> 
             }
             text
         }
-    };
-    Answer::new(executed.exit(), text, executed)
+    }
 }
 
 /// The end of a run: how many steps did what, what failed, and the next command.
@@ -127,37 +129,37 @@ pub fn run(report: &RunReport) -> String {
     }
     if report.resumable {
         text.push_str(&format!(
-            "next      summitctl run resume {run} --context {context}    (or take back what it did: summitctl run abort {run} --context {context})\n",
-            run = report.run, context = report.context
+            "next      summitctl run resume {run} --context {context}\n\
+             or undo   summitctl run abort {run} --context {context}\n",
+            run = report.run,
+            context = report.context
         ));
     }
     text
 }
 
-/// One line per step.
+/// A row per step, and below it why it failed.
 pub fn steps(steps: &[StepReport]) -> String {
-    let rows = steps.iter().map(|step| {
+    let mut table = Table::new(&["end", "step", "time", "what"]).with_prose();
+    for step in steps {
         let end = step.end.map_or("not reached", end_mark);
         let seconds = step.seconds.map_or(String::new(), |s| {
             Span(Duration::from_secs_f64(s.max(0.0))).to_string()
         });
-        let adopted = if step.adopted {
-            " (adopted after a crash)"
-        } else {
-            ""
-        };
-        let why = step
-            .error
-            .as_ref()
-            .map_or(String::new(), |e| format!(": {}", e.message));
-        vec![
+        table.row(vec![
             end.to_owned(),
             step.id.clone(),
             seconds,
-            format!("{}{adopted}{why}", step.title),
-        ]
-    });
-    table(&["end", "step", "time", "what"], rows)
+            step.title.clone(),
+        ]);
+        if step.adopted {
+            table.note("adopted after a crash");
+        }
+        if let Some(error) = &step.error {
+            table.note(error.message.clone());
+        }
+    }
+    table.render(width(Stream::Out))
 }
 
 fn end_word(end: StepEnd) -> &'static str {
@@ -173,13 +175,13 @@ fn end_word(end: StepEnd) -> &'static str {
 }
 
 /// A report of checks: by category, causes before consequences, and what to do next.
-pub fn checks(report: &Report, all: bool) -> String {
+pub fn checks(report: &Report) -> String {
     let mut text = String::new();
     for group in &report.groups {
         let mut lines = String::new();
         for check in &group.checks {
             if check.caused_by.is_none() {
-                lines.push_str(&line(check, all));
+                lines.push_str(&line(check));
                 for consequence in report.consequences(&check.id) {
                     if let Some(c) = report.check(consequence) {
                         lines.push_str(&format!(
@@ -210,7 +212,7 @@ pub fn checks(report: &Report, all: bool) -> String {
     text
 }
 
-fn line(check: &Evaluated, _all: bool) -> String {
+fn line(check: &Evaluated) -> String {
     let mut text = format!(
         "  {} {}: {}\n",
         mark(check.outcome),

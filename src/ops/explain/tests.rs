@@ -77,6 +77,8 @@ It may change something, so a run asks for consent first.
 Arguments:
   - argv (a list, each a text, required): The program and its arguments, one each; no shell reads them.
   - effect (`read` or `change`): What the program does; `change` unless it says `read`.
+  - check (a list, each a text): A program that looks whether the change is in effect: status 0 if it is. With it, a second run does nothing.
+  - undo (a list, each a text): A program that takes the change back, for `on-failure: undo` and `summitctl run abort`.
 
 In a runbook:
 

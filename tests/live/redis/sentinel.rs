@@ -101,6 +101,7 @@ async fn sentinel_does_not_take_a_capture_for_a_replica() {
     )
     .await;
     let running = !capturing.is_finished();
+    cancel.goes_on();
     cancel.raise();
     cancel.raise();
     let stopped = capturing.await.expect("joins");
