@@ -214,10 +214,11 @@ impl Table {
     /// The table as lines of at most `width`, as far as its cells allow.
     pub fn render(&self, width: Option<usize>) -> String {
         let rooms = self.rooms(width);
-        let mut lines = Vec::new();
-        lines.extend(row_lines(&self.head, &rooms));
+        let mut grid = grid();
+        let mut heights = vec![fill_row(&mut grid, &self.head, &rooms)];
+        let mut below = vec![Vec::new()];
         for row in &self.rows {
-            let mut below = Vec::new();
+            let mut apart = Vec::new();
             let mut cells = row.cells.clone();
             for ((cell, room), (head, prose)) in cells
                 .iter_mut()
@@ -229,16 +230,32 @@ impl Table {
                     Room::Below => cell.is_empty(),
                 };
                 if !stays {
-                    below.push(format!(
+                    apart.push(format!(
                         "{NOTE}{}  {}",
                         head.to_lowercase(),
                         std::mem::take(cell)
                     ));
                 }
             }
-            lines.extend(row_lines(&cells, &rooms));
+            heights.push(fill_row(&mut grid, &cells, &rooms));
             let notes = row.notes.iter().map(|n| format!("{NOTE}{n}"));
-            lines.extend(below.into_iter().chain(notes).map(|l| wrap(&l, width)));
+            below.push(
+                apart
+                    .into_iter()
+                    .chain(notes)
+                    .map(|l| wrap(&l, width))
+                    .collect(),
+            );
+        }
+        for column in grid.column_iter_mut() {
+            column.set_padding((0, GAP as u16));
+        }
+        let drawn: Vec<String> = grid.lines().map(|l| l.trim_end().to_owned()).collect();
+        let mut drawn = drawn.into_iter();
+        let mut lines = Vec::new();
+        for (height, notes) in heights.into_iter().zip(below) {
+            lines.extend(drawn.by_ref().take(height));
+            lines.extend(notes);
         }
         lines.join("\n")
     }
@@ -308,27 +325,31 @@ fn total(rooms: &[usize]) -> usize {
     rooms.iter().sum::<usize>() + GAP * rooms.len().saturating_sub(1)
 }
 
-/// One row, on as many lines as its prose takes.
-fn row_lines(cells: &[String], rooms: &[Room]) -> Vec<String> {
-    let mut lines: Vec<String> = vec![String::new()];
-    let mut start = 0;
-    for (cell, room) in cells.iter().zip(rooms) {
-        let Room::Columns(room) = *room else {
-            continue;
-        };
-        let parts = fill(cell, room);
-        lines.resize(lines.len().max(parts.len()), String::new());
-        for (line, part) in lines.iter_mut().zip(&parts) {
-            if part.is_empty() {
-                continue;
-            }
-            let missing = start - columns(line).min(start);
-            line.push_str(&" ".repeat(missing));
-            line.push_str(part);
-        }
-        start += room + GAP;
-    }
-    lines
+/// An empty grid without lines.
+fn grid() -> comfy_table::Table {
+    let mut grid = comfy_table::Table::new();
+    grid.load_style(comfy_table::presets::NOTHING)
+        .set_content_arrangement(comfy_table::ContentArrangement::Disabled);
+    grid
+}
+
+/// Adds one row, on as many lines as its prose takes; says how many.
+fn fill_row(grid: &mut comfy_table::Table, cells: &[String], rooms: &[Room]) -> usize {
+    let mut height = 1;
+    let filled: Vec<String> = cells
+        .iter()
+        .zip(rooms)
+        .filter_map(|(cell, room)| match room {
+            Room::Columns(room) => Some(fill(cell, *room)),
+            Room::Below => None,
+        })
+        .map(|lines| {
+            height = height.max(lines.len());
+            lines.join("\n")
+        })
+        .collect();
+    grid.add_row(filled);
+    height
 }
 
 /// A cell's text in lines of `room`.
