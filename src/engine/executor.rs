@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
-use crate::consent::Consent;
+use crate::consent::{Consent, Effect};
 use crate::error::{Context as _, Error, Report, Result};
 use crate::event::{Event, Events, StepEnd};
 use crate::exit::Exit;
@@ -286,7 +286,9 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
                         let began = Instant::now();
                         (
                             step,
-                            self.step(step, &outputs, doubt).await,
+                            self.step(step, &outputs, doubt)
+                                .await
+                                .map_err(|e| self.out_of_reach(e)),
                             began.elapsed(),
                         )
                     });
@@ -316,6 +318,17 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
             }
         }
         Ok(stopped)
+    }
+
+    /// A target that cannot be reached: how far a connection gets is the next question.
+    fn out_of_reach(&self, error: Error) -> Error {
+        let doctor = format!("summitctl doctor --context {}", self.plan.context);
+        if error.exit() != Exit::Unreachable || error.hints().iter().any(|h| h.contains(&doctor)) {
+            return error;
+        }
+        error.hint(format!(
+            "See whether the server runs, and how far a connection gets, with `{doctor}`; then resume."
+        ))
     }
 
     async fn ended(
@@ -426,6 +439,13 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
             return Ok(Record::Ended {
                 exit_code: exit.code(),
                 aborted: true,
+            });
+        }
+        if self.plan.effect() == Effect::Read && exit != Exit::Interrupted {
+            // Nothing was begun that could be gone on with: whoever wants to know again, looks again.
+            return Ok(Record::Ended {
+                exit_code: exit.code(),
+                aborted: false,
             });
         }
         Ok(Record::Paused {

@@ -115,7 +115,9 @@ pub async fn status(cx: &ReadCx<'_, World>) -> Result<Overview> {
                 open[0].run, open[0].plan.context
             ))
         }
-        Err(error) => row("runs", Outcome::NotEvaluated, error.one_line()),
+        Err(error) => {
+            row("runs", Outcome::NotEvaluated, error.one_line()).next("summitctl run list")
+        }
     });
     Ok(Overview {
         context: world.context.clone(),
