@@ -363,10 +363,12 @@ impl Step<World> for Swap {
                 postgres::swap_in(target, live, aside, retired).await
             }
             SwapChange::Redis { backup, from } => {
+                cx.world.require_place(Store::Redis).await?;
                 let source = source(cx.world, backup, from.as_deref()).await?;
                 replace_redis(cx, &source).await
             }
             SwapChange::Neo4j { backup, from, map } => {
+                cx.world.require_place(Store::Neo4j).await?;
                 let source = source(cx.world, backup, from.as_deref()).await?;
                 let target = cx.world.neo4j()?;
                 neo4j::wipe(target, &cx.events, &cx.cancel).await?;
