@@ -353,6 +353,19 @@ pub async fn restored(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Recov
     })
 }
 
+/// The label of the backups that a restore makes of what it is about to replace.
+pub const SAFETY: &str = "safety";
+
+/// The backups of the context that `newest` means: not those that a restore made of the state that somebody wanted to be
+/// rid of.
+pub fn regular(world: &World) -> Show {
+    Show {
+        context: Some(world.context.clone()),
+        except: Some(SAFETY.to_owned()),
+        ..Show::default()
+    }
+}
+
 /// Finds a backup of the context by id, a beginning of one, a label, or `newest`.
 pub async fn find(world: &World, repository: &Repository, wanted: &str) -> Result<Backup> {
     let none = |what: String| {
@@ -362,11 +375,7 @@ pub async fn find(world: &World, repository: &Repository, wanted: &str) -> Resul
         ))
     };
     if wanted == "newest" {
-        let show = Show {
-            context: Some(world.context.clone()),
-            ..Show::default()
-        };
-        let newest = repository.newest(&show).await?;
+        let newest = repository.newest(&regular(world)).await?;
         return newest.ok_or_else(|| {
             none(format!(
                 "context `{}` has no usable backup in `{}`",

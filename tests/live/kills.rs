@@ -27,6 +27,7 @@ async fn killed_on_the_golden_path_and_inside_effects_it_ends_as_if_undisturbed(
     so_far("backups");
     killed_inside_a_restore(&program).await;
     so_far("restore");
+    an_aborted_restore_leads_back(&program).await;
     a_killed_drill_is_taken_back(&program);
     nothing_is_left(&program).await;
     program.ok(&["evidence", "verify", "--context", "sandbox"]);
@@ -162,10 +163,10 @@ fn golden_path_twice(program: &Program) -> Vec<Value> {
 /// No lease or lock is held, no run is open, no scratch server or its data are there, no session stayed behind.
 async fn nothing_is_left(program: &Program) {
     assert_eq!(program.open_runs(), [""; 0]);
-    assert_eq!(program.scratch(), [PathBuf::new(); 0]);
+    assert_eq!(program.scratch(), Vec::<PathBuf>::new());
     let mut locks = Vec::new();
     files(&program.dir.join("sandbox/repository/locks"), &mut locks);
-    assert_eq!(locks, [PathBuf::new(); 0]);
+    assert_eq!(locks, Vec::<PathBuf>::new());
     // A lease may outlive the last kill; it is known to be dead, and the next run takes it.
     let leases = program.json(&["lease", "show"]);
     let mut leases = leases["leases"].as_array().unwrap().iter();
@@ -194,32 +195,28 @@ async fn nothing_is_left(program: &Program) {
 }
 
 fn killed_inside_a_backup(program: &Program) {
-    let create = ["backup", "create", "--yes", "--context", "sandbox"];
     let mut killed = 0;
     for store in ["postgres", "neo4j", "redis"] {
+        let create = [
+            &["backup", "create", "--yes", "--stores", store],
+            &CONTEXT[..],
+        ]
+        .concat();
         let needle = format!("\"event\":\"progress\",\"step\":\"{store}\"");
         killed += usize::from(program.killed_at(&create, &needle));
         for run in program.open_runs() {
             program.ok(&["run", "resume", &run]);
         }
+        let newest = program.backups().remove(0);
+        let verify = ["backup", "verify", &newest, "--level", "2", "--yes"];
+        program.ok(&[&verify, &CONTEXT[..]].concat());
     }
     assert!(killed >= 2, "{killed}");
-    for backup in &program.backups()[..3] {
-        program.ok(&[
-            "backup",
-            "verify",
-            backup,
-            "--level",
-            "2",
-            "--yes",
-            "--context",
-            "sandbox",
-        ]);
-    }
 }
 
 /// Killed while it loads beside, wipes, flushes and loads: the end is the backup's data, in every store.
 async fn killed_inside_a_restore(program: &Program) {
+    program.ok(&["backup", "create", "--yes", "--context", "sandbox"]);
     let backup = program.backups().remove(0);
     let before = contents(program, &backup);
     damage(program).await;
@@ -250,6 +247,38 @@ async fn killed_inside_a_restore(program: &Program) {
         "--context",
         "sandbox",
     ]);
+}
+
+/// Emptied and not refilled: the abort says so, and the command that it names brings everything back.
+async fn an_aborted_restore_leads_back(program: &Program) {
+    let keys: u64 = program.redis(&["DBSIZE"]).await;
+    let restore = [
+        "restore",
+        "newest",
+        "--stores",
+        "redis",
+        "--confirm",
+        "sandbox",
+    ];
+    let flushing = "\"step\":\"swap-redis\",\"message\":";
+    assert!(program.killed_at(&[&restore, &CONTEXT[..]].concat(), flushing));
+    let run = program.open_runs().remove(0);
+    let aborted = program.call(&["run", "abort", &run], None);
+    let text = said(&aborted);
+    assert_eq!(aborted.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("`swap-redis` could not be taken back"),
+        "{text}"
+    );
+    let back = format!("restore {run} --confirm sandbox --context sandbox");
+    assert!(text.contains(&format!("`summitctl {back}`")), "{text}");
+    assert!(text.contains("safety-commit: stays"), "{text}");
+    program.ok(&back.split(' ').collect::<Vec<_>>());
+    // What was to be got rid of is never what `newest` means.
+    let shown = program.json(&[&["restore", "newest", "--plan-only"], &CONTEXT[..]].concat());
+    let text = shown.to_string();
+    assert!(!text.contains(&format!("from backup {run}")), "{text}");
+    assert_eq!(program.redis::<u64>(&["DBSIZE"]).await, keys);
 }
 
 /// Something of each store is changed, and something is gone.

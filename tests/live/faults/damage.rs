@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::{CREATE, Program, files, refused, said, stopped, tells};
+use super::{CREATE, CREATE_REDIS, Program, files, refused, said, stopped, tells};
 
 const RESTORE: &str = "restore";
 
 /// Cut in its last line it goes on; anything else is named, and leads to a way out.
 pub fn a_journal(program: &Program) {
-    let killed = program.call(&CREATE, Some("after:4"));
+    let killed = program.call(&CREATE_REDIS, Some("after:4"));
     assert_eq!(killed.status.code(), None);
     let run = program.open_runs().remove(0);
     let path = program.dir.join("runs").join(&run).join("journal.ndjson");
@@ -41,7 +41,7 @@ pub fn a_journal(program: &Program) {
         tells(&program.call(&["run", "abort", &run], None), 3, &told);
     }
     // Others are not kept from their work, and the gate counts it until somebody ends it.
-    program.ok(&CREATE);
+    program.ok(&CREATE_REDIS);
     let gate = ["gate", "run", "--context", "sandbox"];
     tells(&program.call(&gate, None), 5, &[&run]);
     let ended = program.call(&["run", "abort", &run, "--confirm", &run], None);
@@ -79,6 +79,7 @@ pub fn evidence(program: &Program) {
 
 /// One flipped bit: the backup is refused before anything is touched, and the next backup does not share it.
 pub async fn a_segment(program: &Program) {
+    program.ok(&CREATE);
     let backup = program.backups().remove(0);
     let mut segments = Vec::new();
     files(

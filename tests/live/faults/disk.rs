@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use summitctl::repository::{LocalStore, Lock, Mode, Store};
 
-use super::{CREATE, Program, stopped, stopped_with, tells};
+use super::{CREATE_REDIS, Program, stopped, stopped_with, tells};
 
 pub async fn a_locked_repository(program: &Program) {
     let folder = program.dir.join("sandbox/repository");
@@ -21,7 +21,7 @@ pub async fn a_locked_repository(program: &Program) {
         &holder,
         "Wait until it has ended",
     ];
-    let run = stopped(program, &CREATE, 3, &told);
+    let run = stopped(program, &CREATE_REDIS, 3, &told);
     keys.release().await.unwrap();
     program.ok(&["run", "resume", &run]);
 }
@@ -39,7 +39,7 @@ pub fn a_folder_that_is_missing_or_forbidden(program: &Program) {
         "sandbox",
     ];
     let place = folder.to_string_lossy().into_owned();
-    for command in [&CREATE[..], &restore] {
+    for command in [&CREATE_REDIS[..], &restore] {
         let told = [
             place.as_str(),
             "holds no backup repository",
@@ -64,7 +64,7 @@ pub fn a_folder_that_is_missing_or_forbidden(program: &Program) {
         "ls -ld",
         "findmnt -T",
     ];
-    let output = without_root_rights(program, &CREATE);
+    let output = without_root_rights(program, &CREATE_REDIS);
     let run = stopped_with(program, &output, 1, &told);
     all().for_each(|dir| mode(dir, 0o700));
     program.ok(&["run", "resume", &run]);
@@ -83,7 +83,7 @@ pub fn a_folder_that_is_missing_or_forbidden(program: &Program) {
         "ls -ld",
         "Compare `id`",
     ];
-    let output = without_root_rights(program, &CREATE);
+    let output = without_root_rights(program, &CREATE_REDIS);
     tells(&output, 1, &told);
     if root {
         chown(&folder, Some(0), None).unwrap();
@@ -120,13 +120,12 @@ pub fn a_full_disk(program: &Program) {
     for (folder, script) in [
         ("sandbox/repository", FILLED),
         ("sandbox/evidence", FILLED),
-        // Journals are small: this disk is so small that it fills up by itself, after the captures or in their midst.
+        // Journals are small: this disk is so small that it fills up by itself, in the midst of a record.
         ("runs", TINY),
-        ("runs", SMALL),
     ] {
         let before = program.backups();
         let outer = ["unshare", outer, "sh", "-euc", script];
-        let mut command = program.command_in(&outer, &CREATE);
+        let mut command = program.command_in(&outer, &CREATE_REDIS);
         let output = command.env("FOLDER", folder).output().unwrap();
         tells(&program.keep(output), 0, &told);
         let _ = std::fs::remove_dir_all(program.dir.join("kept"));
@@ -151,13 +150,6 @@ const FILLED: &str = r#"
 
 const TINY: &str = r#"
     mount -t tmpfs -o size=4k tmpfs "$FOLDER"
-    code=0; "$0" "$@" || code=$?; echo "stopped with $code"
-    mount -o remount,size=64m "$FOLDER"
-    "$0" run resume; echo "went on with $?"
-"#;
-
-const SMALL: &str = r#"
-    mount -t tmpfs -o size=8k tmpfs "$FOLDER"
     code=0; "$0" "$@" || code=$?; echo "stopped with $code"
     mount -o remount,size=64m "$FOLDER"
     "$0" run resume; echo "went on with $?"
