@@ -79,7 +79,8 @@ pub fn evidence(program: &Program) {
 
 /// One flipped bit: the backup is refused before anything is touched, and the next backup does not share it.
 pub async fn a_segment(program: &Program) {
-    program.ok(&CREATE);
+    let create = [&CREATE[..], &["--stores", "postgres"]].concat();
+    program.ok(&create);
     let backup = program.backups().remove(0);
     let mut segments = Vec::new();
     files(
@@ -124,7 +125,7 @@ pub async fn a_segment(program: &Program) {
     assert_eq!(program.number(databases).await, there);
     program.ok(&["run", "abort", &run]);
 
-    let created = said(&program.ok(&CREATE));
+    let created = said(&program.ok(&create));
     assert!(created.contains("is stored anew"), "{created}");
     let newest = program.backups().remove(0);
     let verify = [

@@ -22,6 +22,8 @@ pub async fn die(program: &Program) {
     let restore = [
         "restore",
         &run,
+        "--stores",
+        "postgres",
         "--confirm",
         "sandbox",
         "--context",
