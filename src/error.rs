@@ -103,15 +103,35 @@ impl Error {
 
     /// A failed file operation, with the path and what was tried: `Error::io("write", path, e)`.
     pub fn io(verb: &str, path: impl AsRef<std::path::Path>, source: std::io::Error) -> Self {
-        let reason = match source.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => &DISK_FULL,
-            _ => &IO,
+        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, StorageFull};
+        let path = path.as_ref().display();
+        let folder = || {
+            let text = path.to_string();
+            let above = std::path::Path::new(&text).parent();
+            above.map_or(text.clone(), |p| p.display().to_string())
         };
-        Self::new(
-            reason,
-            format!("cannot {verb} `{}`", path.as_ref().display()),
-        )
-        .caused_by(source)
+        let (reason, hint) = match source.kind() {
+            StorageFull | QuotaExceeded => (
+                &DISK_FULL,
+                Some(format!(
+                    "See what is left with `df -h {}`, free space, and go on; nothing half-written counts.",
+                    folder()
+                )),
+            ),
+            PermissionDenied => (
+                &IO,
+                Some(format!(
+                    "Compare `id` with the owner and mode that `ls -ld {0} {path}` shows, or run this as the user that made it.",
+                    folder()
+                )),
+            ),
+            _ => (&IO, None),
+        };
+        let error = Self::new(reason, format!("cannot {verb} `{path}`")).caused_by(source);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 
     /// Adds what lies beneath.

@@ -1,5 +1,6 @@
 //! The operations: what a command or a schedule asks for, as steps for the engine, and the one way they are executed.
 
+pub mod abandon;
 pub mod backup;
 pub mod doctor;
 pub mod execute;

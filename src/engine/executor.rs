@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
-use crate::consent::Consent;
+use crate::consent::{Consent, Effect};
 use crate::error::{Context as _, Error, Report, Result};
 use crate::event::{Event, Events, StepEnd};
 use crate::exit::Exit;
@@ -40,6 +40,9 @@ reasons! {
     BLOCKED = "step.blocked", Refused, "A step cannot be done in the present state of the world. The message says what stands in the way.";
     /// It failed.
     FAILED = "step.failed", Failed, "A step failed. The causes below it say why; the run can be resumed once that is mended.";
+    /// Something of it stays.
+    NOT_UNDONE = "run.not-undone", Failed,
+        "The run was ended for good, and something that it did could not be taken back. The message names the steps, the hints say what to do about each.";
     /// The effect could not be seen afterwards.
     NOT_SEEN = "step.not-seen", Failed,
         "A step's effect was made without an error, but a second look does not show it. Nothing is taken on trust, so the run stopped.";
@@ -183,7 +186,8 @@ impl<W: Send + Sync + 'static> Executor<'_, W> {
         let mut states = state.steps.clone();
         let clean = run.undo_all(&mut states, &state.effects).await?;
         let exit = if clean { Exit::Ok } else { Exit::Failed };
-        let report = run.report(&states, exit, true, false, None, began.elapsed());
+        let error = (!clean).then(|| Report::from(&not_undone(&states)));
+        let report = run.report(&states, exit, true, false, error, began.elapsed());
         run.close(
             &report,
             &Record::Ended {
@@ -286,7 +290,9 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
                         let began = Instant::now();
                         (
                             step,
-                            self.step(step, &outputs, doubt).await,
+                            self.step(step, &outputs, doubt)
+                                .await
+                                .map_err(|e| self.out_of_reach(e)),
                             began.elapsed(),
                         )
                     });
@@ -316,6 +322,17 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
             }
         }
         Ok(stopped)
+    }
+
+    /// A target that cannot be reached: how far a connection gets is the next question.
+    fn out_of_reach(&self, error: Error) -> Error {
+        let doctor = format!("summitctl doctor --context {}", self.plan.context);
+        if error.exit() != Exit::Unreachable || error.hints().iter().any(|h| h.contains(&doctor)) {
+            return error;
+        }
+        error.hint(format!(
+            "See whether the server runs, and how far a connection gets, with `{doctor}`; then resume."
+        ))
     }
 
     async fn ended(
@@ -428,6 +445,13 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
                 aborted: true,
             });
         }
+        if self.plan.effect() == Effect::Read && exit != Exit::Interrupted {
+            // Nothing was begun that could be gone on with: whoever wants to know again, looks again.
+            return Ok(Record::Ended {
+                exit_code: exit.code(),
+                aborted: false,
+            });
+        }
         Ok(Record::Paused {
             error: Report::from(error),
         })
@@ -476,6 +500,13 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
             let (ok, detail) = match undone.context(|| format!("step `{id}` cannot be undone"))? {
                 Undo::Done(observed) => (true, Value::Object(observed.0).to_string()),
                 Undo::Nothing => (true, "nothing to take back".to_owned()),
+                Undo::Kept(why) => {
+                    self.executor
+                        .events
+                        .within(id)
+                        .note(format!("stays: {why}"));
+                    continue;
+                }
                 Undo::Impossible(why) => (false, why),
             };
             clean &= ok;
@@ -490,7 +521,7 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
                 kind: step.spec.kind.clone(),
                 end: if ok { StepEnd::Undone } else { StepEnd::Failed },
                 seconds: 0.0,
-                observed: json!({"undo": detail}),
+                observed: json!({"undo": detail, "message": detail}),
             });
             states.insert(id.clone(), StepState::Undone { clean: ok, detail });
         }
@@ -544,6 +575,39 @@ impl<W> Executor<'_, W> {
     async fn lease_check(&self, lease: &dyn Lease) -> Result<()> {
         lease.check().await
     }
+}
+
+/// What an abort could not take back. The state that is left is nobody's wish, so each step's own words say what to do.
+fn not_undone(states: &BTreeMap<String, StepState>) -> Error {
+    let left = states.iter().filter_map(|(id, state)| match state {
+        StepState::Undone {
+            clean: false,
+            detail,
+        } => Some((id, detail)),
+        _ => None,
+    });
+    let (ids, details): (Vec<String>, Vec<String>) = left
+        .map(|(id, detail)| (format!("`{id}`"), detail.clone()))
+        .unzip();
+    let error = Error::new(
+        &NOT_UNDONE,
+        format!(
+            "the run was ended, and {} could not be taken back",
+            ids.join(", ")
+        ),
+    );
+    details
+        .into_iter()
+        .collect::<std::collections::BTreeSet<String>>()
+        .into_iter()
+        .fold(error, |error, detail| error.hint(sentence(&detail)))
+}
+
+/// A fragment as a sentence.
+fn sentence(fragment: &str) -> String {
+    let mut letters = fragment.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }
 
 /// Ended well, or failed in a way the run tolerates.

@@ -26,7 +26,8 @@ reasons! {
     /// A line in the middle is not what was written.
     DAMAGED = "journal.damaged", Integrity,
         "A record of the run's journal is not what was written: a line was edited, removed, added or swapped. The run cannot be \
-         resumed from it. Look at the targets themselves (`summitctl status`) and start a new run.";
+         resumed from it. Look at the targets themselves (`summitctl status`), end the run for good with `summitctl run abort RUN --confirm RUN`, \
+         which takes nothing back and keeps the journal for examination, and start a new run.";
     /// Another process executes the run.
     BUSY = "journal.busy", Refused, "Another process executes this run right now; it holds the journal's lock. Wait for it or end it.";
     /// A crash that a test asked for.
@@ -211,6 +212,10 @@ pub struct Journal {
     next: u64,
     prev: String,
     written: u64,
+    /// Where the whole records end. A failed write is cut back to it, so that a later record never joins half a line.
+    length: u64,
+    /// Set when it is not known how the file ends; nothing is appended any more.
+    broken: bool,
     crash: Option<CrashPoint>,
 }
 
@@ -221,6 +226,18 @@ pub struct History {
     pub lines: Vec<Line>,
     /// How many bytes at the end were cut short by a crash.
     pub torn: u64,
+}
+
+/// A journal that cannot be executed any further.
+#[derive(Debug)]
+pub struct Damaged {
+    /// The file.
+    pub path: PathBuf,
+    /// The records before the damage.
+    pub whole: Vec<Line>,
+    /// What the damage is.
+    pub error: Error,
+    _lock: File,
 }
 
 impl Journal {
@@ -240,6 +257,8 @@ impl Journal {
             next: 0,
             prev: zeros(),
             written: 0,
+            length: 0,
+            broken: false,
             crash,
         })
     }
@@ -254,9 +273,9 @@ impl Journal {
             .and_then(|_| file.read_to_end(&mut bytes))
             .map_err(|e| Error::io("read", path, e))?;
         let (history, prev) = parse(&bytes, path)?;
+        let length = bytes.len() as u64 - history.torn;
         if history.torn > 0 {
-            let keep = bytes.len() as u64 - history.torn;
-            file.set_len(keep)
+            file.set_len(length)
                 .and_then(|()| file.sync_all())
                 .map_err(|e| Error::io("cut the torn end of", path, e))?;
         }
@@ -268,6 +287,8 @@ impl Journal {
                 next,
                 prev,
                 written: 0,
+                length,
+                broken: false,
                 crash,
             },
             history,
@@ -278,6 +299,37 @@ impl Journal {
     pub fn read(path: &Path) -> Result<History> {
         let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
         parse(&bytes, path).map(|(history, _)| history)
+    }
+
+    /// What is left of a damaged journal; `None` for one that can be read. Holds the lock, so that nobody executes the run
+    /// meanwhile.
+    pub fn salvage(path: &Path) -> Result<Option<Damaged>> {
+        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        lock(&file, path)?;
+        let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let error = match parse(&bytes, path) {
+            Ok((history, _)) => match super::replay::RunState::of(&history, path) {
+                Ok(_) => return Ok(None),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        let mut whole = Vec::new();
+        let mut prev = zeros();
+        for text in bytes.split(|b| *b == b'\n') {
+            let line = serde_json::from_slice::<Line>(text).ok();
+            let Some(line) = line.filter(|l| l.prev == prev && l.seq == whole.len() as u64) else {
+                break;
+            };
+            prev = hash(text);
+            whole.push(line);
+        }
+        Ok(Some(Damaged {
+            path: path.to_owned(),
+            whole,
+            error,
+            _lock: file,
+        }))
     }
 
     /// Whether a process executes the run right now.
@@ -297,7 +349,22 @@ impl Journal {
             self.write(&line.as_bytes()[..line.len() / 2])?;
             return self.crash_at(CrashPlace::Within);
         }
-        self.write(format!("{line}\n").as_bytes())?;
+        if self.broken {
+            return Err(Error::new(
+                &crate::error::IO,
+                format!(
+                    "journal `{}` takes no more records: an earlier one could not be written",
+                    self.path.display()
+                ),
+            ));
+        }
+        let line_and_end = format!("{line}\n");
+        if let Err(error) = self.write(line_and_end.as_bytes()) {
+            let cut = self.file.set_len(self.length);
+            self.broken = cut.and_then(|()| self.file.sync_all()).is_err();
+            return Err(error);
+        }
+        self.length += line_and_end.len() as u64;
         self.prev = hash(line.as_bytes());
         self.next += 1;
         self.crash_at(CrashPlace::After)?;
@@ -359,6 +426,15 @@ fn sync_parent(path: &Path) -> Result<()> {
         .map_err(|e| Error::io("sync", parent, e))
 }
 
+/// What to do about a damaged journal; it lies in the folder that bears the run's id.
+pub(super) fn give_up_hint(error: Error, path: &Path) -> Error {
+    let run = path.parent().and_then(Path::file_name).unwrap_or_default();
+    let run = run.to_string_lossy();
+    error.hint(format!(
+        "It cannot be resumed: look at the targets with `summitctl status`, end it for good with `summitctl run abort {run} --confirm {run}`, which takes nothing back, and start a new run."
+    ))
+}
+
 /// Only a last line without its newline, or one that is not whole, can be a crash's doing.
 fn parse(bytes: &[u8], path: &Path) -> Result<(History, String)> {
     let mut lines = Vec::new();
@@ -377,8 +453,13 @@ fn parse(bytes: &[u8], path: &Path) -> Result<(History, String)> {
         let text = &bytes[start..start + length];
         let number = lines.len() + 1;
         let damaged = |what: String| {
-            Error::new(&DAMAGED, format!("line {number} of journal `{}` {what}", path.display()))
-                .hint("Do not resume this run; look at the targets with `summitctl status` and start a new one.")
+            give_up_hint(
+                Error::new(
+                    &DAMAGED,
+                    format!("line {number} of journal `{}` {what}", path.display()),
+                ),
+                path,
+            )
         };
         let line: Line = serde_json::from_slice(text)
             .map_err(|e| damaged("is not a journal record".into()).caused_by(e))?;

@@ -175,7 +175,12 @@ impl FileLeases {
     }
 
     fn take(&self, path: &Path, holder: &Holder) -> Result<()> {
-        let temporary = path.with_extension(format!("tmp{}", holder.process.pid));
+        // A name of its own for each attempt: containers that share the folder share pids too, and who writes to another's
+        // file after it was linked changes the lease.
+        let mut tag = [0_u8; 8];
+        getrandom::fill(&mut tag).map_err(|e| Error::bug(format!("no random numbers: {e}")))?;
+        let tag = u64::from_ne_bytes(tag);
+        let temporary = path.with_extension(format!("tmp{tag:016x}"));
         let text = serde_json::to_vec(holder)
             .map_err(|e| Error::bug("a lease does not serialise").caused_by(e))?;
         fs::write(&temporary, text).map_err(|e| Error::io("write", &temporary, e))?;
@@ -203,7 +208,7 @@ impl FileLeases {
             }
             // Move the dead lease aside under our own name: of several who try, one moves it and the others find nothing
             // or find a living holder on the next turn. What was moved is looked at again before it is dropped.
-            let grave = path.with_extension(format!("dead{}", holder.process.pid));
+            let grave = temporary.with_extension("dead");
             if fs::rename(path, &grave).is_ok() {
                 let moved = read_holder(&grave)?;
                 if moved.as_ref().is_some_and(|m| !m.known_dead()) {

@@ -10,7 +10,7 @@ use crate::event::StepEnd;
 use crate::pid::Process;
 use crate::time::Instant;
 
-use super::journal::{DAMAGED, History, Record};
+use super::journal::{DAMAGED, History, Record, give_up_hint};
 use super::plan::Plan;
 use super::step::Facts;
 
@@ -94,8 +94,10 @@ impl RunState {
 
     /// Replays a journal.
     pub fn of(history: &History, path: &Path) -> Result<RunState> {
-        let damaged =
-            |what: &str| Error::new(&DAMAGED, format!("journal `{}` {what}", path.display()));
+        let damaged = |what: &str| {
+            let error = Error::new(&DAMAGED, format!("journal `{}` {what}", path.display()));
+            give_up_hint(error, path)
+        };
         let first = history.lines.first();
         let Some(Record::Started {
             version,

@@ -7,7 +7,7 @@ use crate::error::{Error, NOT_FOUND, Result};
 use crate::reasons;
 use crate::time::Instant;
 
-use super::journal::{CrashPoint, History, Journal};
+use super::journal::{CrashPoint, Damaged, History, Journal};
 use super::replay::RunState;
 
 reasons! {
@@ -120,12 +120,20 @@ impl Runs {
             return Ok(run.to_owned());
         }
         for run in self.ids()? {
-            if self.show(&run)?.0.resumable() {
+            let shown = self.show(&run).map_err(|e| {
+                e.hint("To go on with an older run, name it: `summitctl run list` shows them.")
+            });
+            if shown?.0.resumable() {
                 return Ok(run);
             }
         }
         Err(Error::new(&NOT_FOUND, "no run is waiting to be resumed")
             .hint("See all runs with `summitctl run list`."))
+    }
+
+    /// What is left of a run whose journal is damaged; `None` for a run that can be read.
+    pub fn damaged(&self, run: &str) -> Result<Option<Damaged>> {
+        Journal::salvage(&self.existing(run)?)
     }
 
     /// Whether a process executes the run right now.

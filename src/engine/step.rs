@@ -77,6 +77,8 @@ pub enum Undo {
     Done(Observed),
     /// There was nothing to take back.
     Nothing,
+    /// It stays, as it should; the text says why.
+    Kept(String),
     /// It cannot be taken back; the text says why and what to do.
     Impossible(String),
 }

@@ -138,7 +138,8 @@ pub async fn execute(
     let executor = executor(host, &evidence);
     let report = executor
         .start(&plan, &run, &consent, lease.as_ref(), journal)
-        .await?;
+        .await
+        .map_err(|e| left_open(e, host.world, &run))?;
     Ok(Executed::Ran {
         report: Box::new(report),
         evidence: evidence.closed(),
@@ -173,18 +174,31 @@ pub async fn go_on(host: &Host<'_>, run: &str, what: GoOn) -> Result<Executed> {
         GoOn::Resume => {
             executor
                 .resume(&state, &consent, lease.as_ref(), journal)
-                .await?
+                .await
         }
         GoOn::Abort => {
             executor
                 .abort(&state, &consent, lease.as_ref(), journal)
-                .await?
+                .await
         }
     };
+    let report = report.map_err(|e| left_open(e, host.world, run))?;
     Ok(Executed::Ran {
         report: Box::new(report),
         evidence: evidence.closed(),
     })
+}
+
+/// The error of a run that could not even keep its records: where it stands, and how to go on.
+fn left_open(error: Error, world: &World, run: &str) -> Error {
+    let open = world.state.runs().show(run);
+    if open.is_ok_and(|(state, _)| state.resumable()) {
+        return error.hint(format!(
+            "Once that is mended, go on with `summitctl run resume {run} --context {}`.",
+            world.context
+        ));
+    }
+    error.hint("Nothing was begun: once that is mended, run the command again.")
 }
 
 fn executor<'a>(host: &'a Host<'_>, evidence: &'a Evidence<'_>) -> Executor<'a, World> {

@@ -11,6 +11,7 @@ use crate::error::{Error, NOT_FOUND, Result};
 use crate::identity::Store;
 use crate::reasons;
 use crate::repository::BackupId;
+use crate::steps::verify::SAFETY;
 use crate::steps::world::World;
 
 reasons! {
@@ -93,7 +94,7 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
     let ready = match wanted.without_safety {
         Some(_) => "check",
         None => {
-            let labels = vec!["safety".to_owned(), format!("before-{backup}")];
+            let labels = vec![SAFETY.to_owned(), format!("before-{backup}")];
             steps.extend(capture_steps(&stores, &labels, "safety-", &["check"]));
             "safety-commit"
         }
@@ -200,7 +201,7 @@ pub async fn undo(world: &World, wanted: &[Store]) -> Result<Spec> {
             )));
         };
         steps.push(check(safety, None));
-        let labels = vec!["safety".to_owned(), format!("before-undo-{}", done.run)];
+        let labels = vec![SAFETY.to_owned(), format!("before-undo-{}", done.run)];
         steps.extend(capture_steps(&replaced, &labels, "safety-", &["check"]));
         last = "safety-commit".to_owned();
         for store in &replaced {

@@ -10,10 +10,10 @@ use crate::engine::step::ReadCx;
 use crate::error::Result;
 use crate::event::Outcome;
 use crate::evidence::Archive;
-use crate::repository::Show;
 use crate::steps::drill::OPERATION;
 use crate::steps::evidence::trusted_keys;
 use crate::steps::smoke::smoke;
+use crate::steps::verify::regular;
 use crate::steps::world::World;
 use crate::time::{Instant, Span};
 
@@ -115,7 +115,9 @@ pub async fn status(cx: &ReadCx<'_, World>) -> Result<Overview> {
                 open[0].run, open[0].plan.context
             ))
         }
-        Err(error) => row("runs", Outcome::NotEvaluated, error.one_line()),
+        Err(error) => {
+            row("runs", Outcome::NotEvaluated, error.one_line()).next("summitctl run list")
+        }
     });
     Ok(Overview {
         context: world.context.clone(),
@@ -149,13 +151,7 @@ async fn health(cx: &ReadCx<'_, World>) -> Row {
 
 async fn backup(world: &World) -> Row {
     let create = format!("summitctl backup create --context {}", world.context);
-    let newest = async {
-        let show = Show {
-            context: Some(world.context.clone()),
-            ..Show::default()
-        };
-        world.repository().await?.newest(&show).await
-    };
+    let newest = async { world.repository().await?.newest(&regular(world)).await };
     match newest.await {
         Err(error) => row("backup", Outcome::NotEvaluated, error.one_line()),
         Ok(None) => row(

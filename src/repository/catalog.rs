@@ -66,6 +66,8 @@ pub struct Show {
     pub context: Option<String>,
     /// With this label.
     pub label: Option<String>,
+    /// Without this label.
+    pub except: Option<String>,
     /// Verified at least to this level.
     pub level: Option<Level>,
 }
@@ -316,6 +318,10 @@ impl Show {
                 .label
                 .as_ref()
                 .is_none_or(|l| contents.labels.contains(l))
+            && self
+                .except
+                .as_ref()
+                .is_none_or(|l| !contents.labels.contains(l))
             && self
                 .level
                 .is_none_or(|wanted| backup.verified_level().is_some_and(|r| r.level >= wanted))

@@ -381,6 +381,10 @@ async fn read_doc(store: &dyn Store) -> Result<RepositoryDoc> {
             &NOT_A_REPOSITORY,
             format!("`{}` holds no backup repository", store.place()),
         )
+        .hint(format!(
+            "Check the path in `summitctl context show`, and with `findmnt -T {}` whether its file system is mounted.",
+            store.place()
+        ))
     })?;
     let doc: RepositoryDoc = format::from_bytes(&bytes, names::REPOSITORY)
         .context(|| format!("cannot open the repository `{}`", store.place()))?;

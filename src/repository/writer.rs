@@ -363,11 +363,15 @@ impl Shared {
             return Ok(false);
         };
         let wrong = match known {
-            Some(known) if known.doc.size == size => {
+            Some(known) if known.doc.size != size => {
+                format!("has {size} bytes instead of {}", known.doc.size)
+            }
+            // Its size alone would not show a flipped bit, and a backup made to replace a damaged one must not share the damage.
+            Some(known) if self.holds(&known.doc).await? => {
                 self.remember(known.doc);
                 return Ok(true);
             }
-            Some(known) => format!("has {size} bytes instead of {}", known.doc.size),
+            Some(_) => "does not have the bytes that were written".to_owned(),
             // Left by a killed writer, or part of an older or unfinished backup.
             None => match self.adopt(piece, size).await? {
                 Some(doc) => {
@@ -383,6 +387,16 @@ impl Shared {
         store.delete(&name).await?;
         guard(&self.known).remove(&piece.id);
         Ok(false)
+    }
+
+    /// Whether the stored object is the one that a signed manifest lists.
+    async fn holds(&self, doc: &SegmentDoc) -> Result<bool> {
+        let name = names::segment(&doc.id);
+        let Some(bytes) = self.repository.store.get(&name, doc.size).await? else {
+            return Ok(false);
+        };
+        let listed = doc.sha256;
+        blocking(move || Ok(sha256(&bytes) == listed)).await
     }
 
     /// Measures an object that no known manifest lists; `None` if it cannot be a segment.

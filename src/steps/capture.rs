@@ -166,7 +166,7 @@ impl Step<World> for Capture {
                 )))
             }
             State::Absent => Ok(Undo::Nothing),
-            State::Complete => Ok(Undo::Impossible(format!(
+            State::Complete => Ok(Undo::Kept(format!(
                 "backup `{}` is complete, and a complete backup stays",
                 change.backup
             ))),
@@ -327,7 +327,7 @@ impl Step<World> for Commit {
         change: &CommitChange,
         _: Grant<'_>,
     ) -> Result<Undo> {
-        Ok(Undo::Impossible(format!(
+        Ok(Undo::Kept(format!(
             "backup `{}` is published, and a published backup stays",
             change.backup
         )))

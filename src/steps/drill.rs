@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::verify::{Recovery, find, restored, verify_to};
+use super::verify::{Recovery, find, restored, verify_to, wipe_scratch};
 use super::world::{EvidenceSettings, World};
 use crate::consent::Effect;
 use crate::engine::step::{ApplyCx, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
@@ -169,9 +169,8 @@ impl Step<World> for Drill {
         })))
     }
 
-    /// Only records were written, and records are never taken back.
-    async fn undo(&self, _: &ApplyCx<'_, World>, _: &DrillChange, _: Grant<'_>) -> Result<Undo> {
-        Ok(Undo::Nothing)
+    async fn undo(&self, cx: &ApplyCx<'_, World>, _: &DrillChange, _: Grant<'_>) -> Result<Undo> {
+        wipe_scratch(cx).await
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::drill;
 use super::evidence::trusted_keys;
 use super::smoke::smoke;
+use super::verify::regular;
 use super::world::World;
 use crate::capture::Consistency;
 use crate::check::{Category, Check, Finding, Options, Report, run};
@@ -18,7 +19,7 @@ use crate::event::Outcome;
 use crate::evidence::{Archive, Closing, Filed};
 use crate::exit::Exit;
 use crate::reasons;
-use crate::repository::{Backup, Show};
+use crate::repository::Backup;
 use crate::time::{Instant, Span};
 use crate::wait::Deadline;
 
@@ -139,12 +140,7 @@ async fn smoke_now(cx: &ReadCx<'_, World>) -> Finding {
 
 async fn newest(world: &World) -> Result<Option<Backup>> {
     let repository = world.repository().await?;
-    repository
-        .newest(&Show {
-            context: Some(world.context.clone()),
-            ..Show::default()
-        })
-        .await
+    repository.newest(&regular(world)).await
 }
 
 async fn backups(world: &World, checks: &mut Vec<Check<'_>>) {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::world::World;
 use crate::config::pins::PinState;
 use crate::consent::Effect;
-use crate::engine::step::{ApplyCx, Decision, Facts, Grant, Observed, ReadCx, Step};
+use crate::engine::step::{ApplyCx, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Store};
 
@@ -123,6 +123,12 @@ impl Step<World> for Pin {
             }
         }
         Ok(())
+    }
+
+    async fn undo(&self, _: &ApplyCx<'_, World>, _: &PinChange, _: Grant<'_>) -> Result<Undo> {
+        Ok(Undo::Kept(
+            "a pin only records what the targets are".to_owned(),
+        ))
     }
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &PinChange) -> Result<Observed> {

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::identity::Store;
 use crate::providers::{neo4j, postgres, redis};
 use crate::reasons;
-use crate::repository::{BackupId, BackupParts};
+use crate::repository::{BackupId, BackupParts, State};
 use crate::time::Instant;
 
 reasons! {
@@ -363,10 +363,12 @@ impl Step<World> for Swap {
                 postgres::swap_in(target, live, aside, retired).await
             }
             SwapChange::Redis { backup, from } => {
+                cx.world.require_place(Store::Redis).await?;
                 let source = source(cx.world, backup, from.as_deref()).await?;
                 replace_redis(cx, &source).await
             }
             SwapChange::Neo4j { backup, from, map } => {
+                cx.world.require_place(Store::Neo4j).await?;
                 let source = source(cx.world, backup, from.as_deref()).await?;
                 let target = cx.world.neo4j()?;
                 neo4j::wipe(target, &cx.events, &cx.cancel).await?;
@@ -464,12 +466,27 @@ impl Step<World> for Swap {
                     json!({"live": live, "aside": aside}),
                 )))
             }
-            _ => Ok(Undo::Impossible(format!(
-                "its contents were replaced; bring the safety backup of this run back with `summitctl restore {} --context {}`",
-                cx.run, cx.world.context
-            ))),
+            SwapChange::Redis { .. } => way_back(cx, Store::Redis).await,
+            SwapChange::Neo4j { .. } => way_back(cx, Store::Neo4j).await,
         }
     }
+}
+
+/// What was replaced comes back from the run's safety backup only, if it made one.
+async fn way_back(cx: &ReadCx<'_, World>, store: Store) -> Result<Undo> {
+    let context = &cx.world.context;
+    let safety: BackupId = cx.run.parse()?;
+    let how = match cx.world.repository().await?.state(&safety).await? {
+        State::Complete => format!(
+            "the safety backup of this run holds what was there before, so bring it back with `summitctl restore {safety} --confirm {context} --context {context}`"
+        ),
+        _ => format!(
+            "this run made no safety backup, so choose a backup from `summitctl backup list --context {context}` and restore it"
+        ),
+    };
+    Ok(Undo::Impossible(format!(
+        "{store} was emptied or replaced, in part or whole; {how}"
+    )))
 }
 
 fn redis_options(cx: &ReadCx<'_, World>, source: &BackupParts) -> redis::CaptureOptions {

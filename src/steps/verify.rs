@@ -4,6 +4,7 @@
 //! and compares. A failed verification is recorded too: it takes an earlier claim away.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -16,6 +17,7 @@ use crate::consent::Effect;
 use crate::engine::step::{ApplyCx, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::event::Outcome;
+use crate::identity::Store;
 use crate::reasons;
 use crate::repository::{
     Backup, BackupId, Finding, Level, Repository, Show, Verification, VerifyOptions,
@@ -162,9 +164,8 @@ impl Step<World> for Verify {
         })))
     }
 
-    /// Only records were written, and records are never taken back.
-    async fn undo(&self, _: &ApplyCx<'_, World>, _: &VerifyChange, _: Grant<'_>) -> Result<Undo> {
-        Ok(Undo::Nothing)
+    async fn undo(&self, cx: &ApplyCx<'_, World>, _: &VerifyChange, _: Grant<'_>) -> Result<Undo> {
+        wipe_scratch(cx).await
     }
 }
 
@@ -258,6 +259,36 @@ pub struct Recovery {
     pub oldest: Option<Instant>,
 }
 
+fn scratch(world: &World, run: &str, store: Store) -> PathBuf {
+    world
+        .state
+        .scratch()
+        .join(format!("{run}-{}", store.name()))
+}
+
+/// Takes back what a restore to scratch servers left when it was killed: the servers, and the data in the clear. Records
+/// were written too, and records are never taken back.
+pub async fn wipe_scratch(cx: &ReadCx<'_, World>) -> Result<Undo> {
+    let wiped = wipe_scratch_of(cx.world, cx.run).await?;
+    if wiped.is_empty() {
+        return Ok(Undo::Nothing);
+    }
+    Ok(Undo::Done(Observed::of(json!({"wiped": wiped}))))
+}
+
+/// Ends the scratch servers of a run and removes their data; which folders there were.
+pub async fn wipe_scratch_of(world: &World, run: &str) -> Result<Vec<PathBuf>> {
+    let mut wiped = Vec::new();
+    for store in Store::ALL {
+        let dir = scratch(world, run, store);
+        if dir.exists() {
+            stores::wipe(store, &dir).await?;
+            wiped.push(dir);
+        }
+    }
+    Ok(wiped)
+}
+
 /// Level 3: every store of the backup on a scratch server, one after the other, so that two cores are not shared by three
 /// starting servers and the times mean something.
 pub async fn restored(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Recovery> {
@@ -278,11 +309,7 @@ pub async fn restored(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Recov
     let mut findings = Vec::new();
     let mut measured = BTreeMap::new();
     for store in stores {
-        let dir = cx
-            .world
-            .state
-            .scratch()
-            .join(format!("{}-{}", cx.run, store.name()));
+        let dir = scratch(cx.world, cx.run, store);
         let proof = stores::prove(cx, &source, store, &dir).await?;
         cx.events.note(format!(
             "{store}: {} rows in {} parts restored to a scratch server in {:.1} s and compared: {}",
@@ -326,6 +353,19 @@ pub async fn restored(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Recov
     })
 }
 
+/// The label of the backups that a restore makes of what it is about to replace.
+pub const SAFETY: &str = "safety";
+
+/// The backups of the context that `newest` means: not those that a restore made of the state that somebody wanted to be
+/// rid of.
+pub fn regular(world: &World) -> Show {
+    Show {
+        context: Some(world.context.clone()),
+        except: Some(SAFETY.to_owned()),
+        ..Show::default()
+    }
+}
+
 /// Finds a backup of the context by id, a beginning of one, a label, or `newest`.
 pub async fn find(world: &World, repository: &Repository, wanted: &str) -> Result<Backup> {
     let none = |what: String| {
@@ -335,11 +375,7 @@ pub async fn find(world: &World, repository: &Repository, wanted: &str) -> Resul
         ))
     };
     if wanted == "newest" {
-        let show = Show {
-            context: Some(world.context.clone()),
-            ..Show::default()
-        };
-        let newest = repository.newest(&show).await?;
+        let newest = repository.newest(&regular(world)).await?;
         return newest.ok_or_else(|| {
             none(format!(
                 "context `{}` has no usable backup in `{}`",

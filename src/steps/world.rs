@@ -12,7 +12,8 @@ use crate::config::pins::{PinState, PinStore};
 use crate::config::{self, Environment};
 use crate::consent::Tier;
 use crate::engine::runs::Runs;
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Context as _, Error, Result, TIMEOUT};
+use crate::exit::Exit;
 use crate::identity::{Identity, Store};
 use crate::providers::{neo4j, postgres, redis};
 use crate::reasons;
@@ -351,15 +352,46 @@ impl World {
         Deadline::after(LOOK)
             .run(&format!("looking at {store}"), work)
             .await
+            .map_err(|e| self.out_of_reach(store, e))
     }
 
-    /// What the stores are, side by side.
+    /// The error of a store that could not be looked at, with the commands that say why.
+    fn out_of_reach(&self, store: Store, error: Error) -> Error {
+        let error = if error.reason() == &TIMEOUT {
+            let reason = match store {
+                Store::Postgres => &postgres::UNREACHABLE,
+                Store::Neo4j => &neo4j::UNREACHABLE,
+                Store::Redis => &redis::UNREACHABLE,
+            };
+            let place = self.endpoint(store).unwrap_or_default();
+            let message = format!("`{place}` does not answer as {store} does");
+            Error::new(reason, message).caused_by(error)
+        } else {
+            error
+        };
+        if ![Exit::Unreachable, Exit::Failed].contains(&error.exit()) {
+            return error;
+        }
+        error.hint(format!(
+            "Compare address, user and password reference with `summitctl context show {0}`; `summitctl doctor --context {0}` shows how far each connection gets.",
+            self.context
+        ))
+    }
+
+    /// `HOST:PORT` of a store.
+    pub fn endpoint(&self, store: Store) -> Option<String> {
+        match store {
+            Store::Postgres => self.postgres.as_ref().map(postgres::Target::endpoint),
+            Store::Neo4j => self.neo4j.as_ref().map(neo4j::Target::endpoint),
+            Store::Redis => self.redis.as_ref().map(redis::Target::endpoint),
+        }
+    }
+
+    /// What the stores are, side by side. The first that cannot be looked at ends it: one that never answers must not keep
+    /// the reader from the error of another.
     pub async fn identities(&self, stores: &[Store]) -> Result<Vec<Identity>> {
         let looks = stores.iter().map(|store| self.identify(*store));
-        futures_util::future::join_all(looks)
-            .await
-            .into_iter()
-            .collect()
+        futures_util::future::try_join_all(looks).await
     }
 
     /// Plants the marker that tells a target from its empty twin.
@@ -393,6 +425,23 @@ impl World {
                 self.context
             ))),
             PinState::Different(differences) => Err(self.wrong_target(store, &differences)),
+        }
+    }
+
+    /// The same for a target whose contents are being replaced: half a replacement may have taken the marker with it, and
+    /// a place without one holds nothing that was pinned. Any other difference is refused.
+    pub async fn require_place(&self, store: Store) -> Result<()> {
+        let seen = self.identify(store).await?;
+        match self.pins()?.compare(&seen) {
+            PinState::Different(differences)
+                if differences
+                    .iter()
+                    .any(|d| d.fact != "marker" || d.seen.is_some()) =>
+            {
+                Err(self.wrong_target(store, &differences))
+            }
+            PinState::Same | PinState::Different(_) => Ok(()),
+            PinState::Unpinned => self.require_pinned(store).await.map(drop),
         }
     }
 

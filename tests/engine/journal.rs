@@ -1,6 +1,6 @@
 //! Damage to a journal: a torn end is cut, anything else is named and refused.
 
-use summitctl::engine::journal::{BUSY, CrashPlace, CrashPoint, DAMAGED, Journal};
+use summitctl::engine::journal::{BUSY, CrashPlace, CrashPoint, DAMAGED, Journal, Record};
 use summitctl::engine::runs::Runs;
 use summitctl::exit::Exit;
 
@@ -77,4 +77,55 @@ async fn two_processes_cannot_execute_one_run() {
     );
     drop(held);
     assert_eq!(resume(&world, &dir.0, None).await.unwrap().exit_code, 0);
+}
+
+/// Names the journal to the process whose files may not grow.
+const FULL: &str = "SUMMITCTL_TEST_FULL_JOURNAL";
+
+/// Not a test of its own: writes until there is no room, makes room, and writes on.
+#[test]
+fn write_until_it_is_full() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let Some(path) = std::env::var_os(FULL) else {
+        return;
+    };
+    let room = |most| {
+        let limit = Rlimit {
+            current: most,
+            maximum: None,
+        };
+        setrlimit(Resource::Fsize, limit).unwrap();
+    };
+    let record = Record::UndoIntent {
+        step: "a-step-with-a-name-of-some-length".to_owned(),
+    };
+    let mut journal = Journal::create(std::path::Path::new(&path), None).unwrap();
+    room(Some(2000));
+    let mut written = 0;
+    while journal.append(&record).is_ok() {
+        written += 1;
+    }
+    assert!(written > 3, "{written}");
+    assert!(journal.append(&record).is_err(), "still full");
+    room(None);
+    journal.append(&record).unwrap();
+}
+
+/// Half a line that a full disk left must not become one with the next record: that would be damage.
+#[test]
+fn a_record_that_did_not_fit_leaves_nothing_behind() {
+    let dir = TempDir::new("full");
+    let path = dir.0.join("journal.ndjson");
+    // A file that may not grow is announced by a signal as well, which is ignored as a full disk has none.
+    let status = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["journal::write_until_it_is_full", "--exact"])
+        .env(FULL, &path)
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{status:?}");
+    let history = Journal::read(&path).unwrap();
+    assert_eq!(history.torn, 0);
+    assert!(history.lines.len() > 4);
 }

@@ -180,6 +180,10 @@ async fn an_expectation_that_is_not_met_names_what_was_seen() {
     )
     .await
     .unwrap();
+    assert!(
+        !report.resumable,
+        "nothing was begun that could be gone on with"
+    );
     let error = report.error.unwrap();
     assert_eq!(error.reason, "step.expectation");
     assert!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::journey::Journey;
+use super::program::Program;
 use super::shared;
 
 /// Commands in an order in which each finds what it works on: what is said besides the words, and the exit code.
@@ -43,7 +43,7 @@ const STORY: &[(&str, &str, i32)] = &[
 
 #[test]
 fn every_result_that_needs_servers_fits_its_schema() {
-    let journey = Journey::start();
+    let journey = Program::start("documents");
     let mut held: BTreeSet<&str> = BTreeSet::new();
     for (words, more, code) in STORY {
         let mut args: Vec<&str> = words.split(' ').chain(more.split_whitespace()).collect();

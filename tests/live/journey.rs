@@ -1,134 +1,41 @@
 //! The program as its user runs it, on one sandbox: killed at journal boundaries and resumed, restored in place after real
 //! damage, with canary secrets looked for everywhere.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use crate::program::{Program, files, secrets};
 
-use serde_json::Value;
-use sqlx::Connection as _;
-
-/// The sandbox's folder and the program that works on it.
-pub struct Journey {
-    pub dir: PathBuf,
-    seen: std::cell::RefCell<String>,
-}
-
-impl Journey {
-    pub fn start() -> Self {
-        let mut bytes = [0_u8; 5];
-        getrandom::fill(&mut bytes).unwrap();
-        let tag: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-        let dir = std::env::temp_dir().join(format!("summitctl-journey-{tag}"));
-        std::fs::create_dir_all(&dir).unwrap();
-        let journey = Journey {
-            dir,
-            seen: std::cell::RefCell::default(),
-        };
-        journey.ok(&["sandbox", "up"]);
-        journey
-    }
-
-    pub fn call(&self, args: &[&str], crash: Option<&str>) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_summitctl"));
-        command
-            .args(args)
-            .env("SUMMITCTL_STATE_DIR", &self.dir)
-            .env_remove("SUMMITCTL_TEST_CRASH")
-            .current_dir(&self.dir)
-            .stdin(Stdio::null());
-        if let Some(crash) = crash {
-            command.env("SUMMITCTL_TEST_CRASH", crash);
+/// Runs a command again and again, killed at one boundary of its journal after the other, resumes it each time, and says how
+/// many of the kills came before its end.
+fn sweep(program: &Program, args: &[&str], crashes: impl Iterator<Item = String>) -> usize {
+    let mut killed = 0;
+    for crash in crashes {
+        let output = program.call(args, Some(&crash));
+        if output.status.code() == Some(0) {
+            // The run has fewer records than the crash point asks for.
+            break;
         }
-        let output = command.output().unwrap();
-        let mut seen = self.seen.borrow_mut();
-        seen.push_str(&String::from_utf8_lossy(&output.stdout));
-        seen.push_str(&String::from_utf8_lossy(&output.stderr));
-        output
-    }
-
-    pub fn code(&self, args: &[&str]) -> i32 {
-        self.call(args, None).status.code().unwrap_or(-1)
-    }
-
-    pub fn ok(&self, args: &[&str]) -> Output {
-        let output = self.call(args, None);
-        assert!(
-            output.status.success(),
-            "{args:?}: {}{}",
-            String::from_utf8_lossy(&output.stdout),
+        assert_eq!(
+            output.status.code(),
+            None,
+            "{crash}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        output
-    }
-
-    pub fn json(&self, args: &[&str]) -> Value {
-        let output = self.call(&[args, &["--output", "json"]].concat(), None);
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    pub fn secret(&self, path: &str) -> String {
-        std::fs::read_to_string(self.dir.join("sandbox").join(path))
-            .unwrap()
-            .trim()
-            .to_owned()
-    }
-
-    pub async fn postgres(&self) -> sqlx::PgConnection {
-        let record = self.secret("postgres/server.json");
-        let record: Value = serde_json::from_str(&record).unwrap();
-        let url = format!(
-            "postgres://{}:{}@127.0.0.1:{}/app",
-            record["user"].as_str().unwrap(),
-            self.secret("postgres/password"),
-            record["port"]
-        );
-        sqlx::PgConnection::connect(&url).await.unwrap()
-    }
-
-    /// Runs a command again and again, killed at one boundary of its journal after the other, resumes it each time, and
-    /// says how many of the kills came before its end.
-    fn sweep(&self, args: &[&str], crashes: impl Iterator<Item = String>) -> usize {
-        let mut killed = 0;
-        for crash in crashes {
-            let output = self.call(args, Some(&crash));
-            if output.status.code() == Some(0) {
-                // The run has fewer records than the crash point asks for.
-                break;
-            }
-            assert_eq!(
-                output.status.code(),
-                None,
-                "{crash}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            killed += 1;
-            let begun = crash != "before:0" && crash != "within:0";
-            let resumed = self.call(&["run", "resume"], None);
-            let text = String::from_utf8_lossy(&resumed.stderr);
-            match resumed.status.code() {
-                Some(0) => assert!(begun, "{crash}: nothing had begun"),
-                // Killed before the first record, or after the last.
-                Some(2) => assert!(text.contains("no run is waiting"), "{crash}: {text}"),
-                other => panic!("{crash}: resume gave {other:?}: {text}"),
-            }
+        killed += 1;
+        let begun = crash != "before:0" && crash != "within:0";
+        let resumed = program.call(&["run", "resume"], None);
+        let text = String::from_utf8_lossy(&resumed.stderr);
+        match resumed.status.code() {
+            Some(0) => assert!(begun, "{crash}: nothing had begun"),
+            // Killed before the first record, or after the last.
+            Some(2) => assert!(text.contains("no run is waiting"), "{crash}: {text}"),
+            other => panic!("{crash}: resume gave {other:?}: {text}"),
         }
-        killed
     }
-}
-
-impl Drop for Journey {
-    fn drop(&mut self) {
-        let _ = self.call(
-            &["sandbox", "down", "--purge", "--confirm", "sandbox"],
-            None,
-        );
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
+    killed
 }
 
 #[tokio::test]
 async fn killed_anywhere_it_goes_on_and_damage_is_taken_back() {
-    let journey = Journey::start();
+    let mut journey = Program::start("journey");
     let context = ["--context", "sandbox"];
     let with = |words: &[&'static str]| -> Vec<&'static str> { [words, &context].concat() };
 
@@ -136,9 +43,14 @@ async fn killed_anywhere_it_goes_on_and_damage_is_taken_back() {
     let points = (0..40)
         .map(|n| format!("after:{n}"))
         .chain(["before:3".into(), "within:4".into()]);
-    let killed = journey.sweep(&with(&["backup", "create", "--yes", "--jobs", "1"]), points);
+    let killed = sweep(
+        &journey,
+        &with(&["backup", "create", "--yes", "--jobs", "1"]),
+        points,
+    );
     assert!(killed >= 12, "{killed}");
-    let killed = journey.sweep(
+    let killed = sweep(
+        &journey,
         &with(&["backup", "create", "--yes"]),
         ["before:0", "within:0", "before:5", "within:5", "within:8"]
             .map(str::to_owned)
@@ -146,14 +58,11 @@ async fn killed_anywhere_it_goes_on_and_damage_is_taken_back() {
     );
     assert_eq!(killed, 5);
     let listed = journey.json(&with(&["backup", "list"]));
-    for backup in listed["result"]["backups"].as_array().unwrap() {
+    for backup in listed["backups"].as_array().unwrap() {
         assert!(backup["problem"].is_null(), "{backup}");
         assert_eq!(backup["stores"].as_array().unwrap().len(), 3, "{backup}");
     }
-    let newest = listed["result"]["backups"][0]["backup"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let newest = listed["backups"][0]["backup"].as_str().unwrap().to_owned();
 
     // Real damage: a table is gone, rows are changed.
     let mut session = journey.postgres().await;
@@ -202,7 +111,7 @@ async fn killed_anywhere_it_goes_on_and_damage_is_taken_back() {
         "after:17",
         "after:19",
     ];
-    let killed = journey.sweep(&restore, points.map(str::to_owned).into_iter());
+    let killed = sweep(&journey, &restore, points.map(str::to_owned).into_iter());
     assert_eq!(killed, points.len());
     let mut session = journey.postgres().await;
     let after: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
@@ -230,10 +139,7 @@ async fn killed_anywhere_it_goes_on_and_damage_is_taken_back() {
 
     // A second run says what was already so.
     let again = journey.json(&with(&["context", "pin", "--yes"]));
-    assert_eq!(
-        again["result"]["report"]["steps"][0]["end"], "already-so",
-        "{again}"
-    );
+    assert_eq!(again["report"]["steps"][0]["end"], "already-so", "{again}");
 
     // A broken store: its impact and its consequences, and mended again.
     journey.ok(&["sandbox", "break", "redis"]);
@@ -243,10 +149,10 @@ async fn killed_anywhere_it_goes_on_and_damage_is_taken_back() {
     journey.ok(&["sandbox", "mend", "redis"]);
 
     edited_evidence_is_found(&journey);
-    no_secret_was_kept_or_shown(&journey);
+    no_secret_was_kept_or_shown(&mut journey);
 }
 
-fn edited_evidence_is_found(journey: &Journey) {
+fn edited_evidence_is_found(journey: &Program) {
     let evidence = journey.dir.join("sandbox/evidence");
     let mut logs = Vec::new();
     files(&evidence, &mut logs);
@@ -270,15 +176,14 @@ fn edited_evidence_is_found(journey: &Journey) {
     );
 }
 
-/// The passwords and keys of the sandbox are canaries: no output, journal, evidence or pin may hold them.
-fn no_secret_was_kept_or_shown(journey: &Journey) {
-    let secrets = [
-        journey.secret("postgres/password"),
-        journey.secret("redis/password"),
-        journey.secret("neo4j/password"),
-        journey.secret("keys/repository-secret"),
-        journey.secret("secrets/app/password"),
-    ];
+/// The passwords and keys of the sandbox are canaries: no output, journal, evidence, pin or process may show them.
+fn no_secret_was_kept_or_shown(journey: &mut Program) {
+    let watched = journey.watched();
+    assert!(watched.leaks.is_empty(), "{:?}", watched.leaks);
+    for program in ["summitctl", "pg_dump", "pg_restore"] {
+        let looked_at = watched.programs.iter().any(|p| p.starts_with(program));
+        assert!(looked_at, "{program}: {:?}", watched.programs);
+    }
     let mut kept = Vec::new();
     for folder in [
         "runs",
@@ -290,26 +195,14 @@ fn no_secret_was_kept_or_shown(journey: &Journey) {
         files(&journey.dir.join(folder), &mut kept);
     }
     assert!(kept.len() > 50, "{}", kept.len());
+    let secrets = secrets(&journey.dir);
+    assert!(secrets.len() >= 6, "{}", secrets.len());
     for secret in &secrets {
-        assert!(
-            !journey.seen.borrow().contains(secret),
-            "a secret was printed"
-        );
+        assert!(!journey.printed().contains(secret), "a secret was printed");
         for path in &kept {
             let bytes = std::fs::read(path).unwrap();
             let found = bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
             assert!(!found, "a secret is in {}", path.display());
-        }
-    }
-}
-
-fn files(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            files(&path, found);
-        } else {
-            found.push(path);
         }
     }
 }

@@ -7,9 +7,12 @@
 )]
 
 mod documents;
+mod faults;
 mod journey;
+mod kills;
 mod neo4j;
 mod postgres;
+mod program;
 mod redis;
 mod restore;
 mod sandbox;

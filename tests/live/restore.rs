@@ -6,11 +6,11 @@ use redis::AsyncCommands as _;
 use sqlx::{Connection as _, Row as _};
 use summitctl::sandbox::servers::{postgres, redis as redis_server};
 
-use super::journey::Journey;
+use super::program::Program;
 
 #[tokio::test]
 async fn into_other_servers_and_back_again() {
-    let journey = Journey::start();
+    let journey = Program::start("restore");
     let here = ["--context", "sandbox"];
     let with = |words: &[&'static str]| -> Vec<&'static str> { [words, &here].concat() };
     journey.ok(&with(&["backup", "create", "--yes"]));

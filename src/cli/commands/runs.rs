@@ -9,11 +9,13 @@ use crate::cli::args::{LeaseCommand, RunCommand};
 use crate::cli::layout::Table;
 use crate::cli::output::{Answer, Stream, width};
 use crate::engine::executor::{StepReport, report_step};
+use crate::engine::journal::Damaged;
 use crate::engine::lease::{FileLeases, Holder};
 use crate::engine::replay::RunState;
 use crate::engine::runs::Runs;
 use crate::error::{Error, NOT_FOUND, Report, Result};
 use crate::exit::Exit;
+use crate::ops::abandon;
 use crate::ops::execute::{GoOn, go_on};
 use crate::steps::world::StateDir;
 use crate::time::Instant;
@@ -264,6 +266,11 @@ fn show_run(runs: &Runs, id: &str) -> Result<Answer> {
 
 async fn act(session: &Session, runs: &Runs, wanted: Option<&str>, what: GoOn) -> Result<Answer> {
     let id = runs.to_resume(wanted)?;
+    if what == GoOn::Abort
+        && let Some(damaged) = runs.damaged(&id)?
+    {
+        return give_up(session, &id, damaged).await;
+    }
     session.cancel.goes_on();
     let (state, _) = runs.show(&id)?;
     // A run goes on where it began, whatever the default context is by now.
@@ -277,6 +284,23 @@ async fn act(session: &Session, runs: &Runs, wanted: Option<&str>, what: GoOn) -
     Ok(show::executed(&executed, |report| {
         format!("{}\n\n", show::steps(&report.steps))
     }))
+}
+
+/// `run abort` of a run whose journal is damaged.
+async fn give_up(session: &Session, id: &str, damaged: Damaged) -> Result<Answer> {
+    if session.globals.confirm.as_deref() != Some(id) {
+        let refused = Error::new(
+            &crate::consent::NO_CONSENT,
+            format!("what run `{id}` did cannot be taken back: its journal is damaged"),
+        );
+        return Err(refused.caused_by(damaged.error));
+    }
+    let world = match (&session.globals.context, abandon::context_of(&damaged)) {
+        (None, Some(context)) => world::world_named(session, context).await?,
+        _ => world::world(session).await?,
+    };
+    let executed = abandon::abandon(&world, id, damaged).await?;
+    Ok(show::executed(&executed, |_| String::new()))
 }
 
 /// `lease …`

@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::NOT_UNDONE;
 use crate::consent::Effect;
 use crate::engine::plan::PlannedStep;
 use crate::engine::replay::StepState;
 use crate::engine::step::Facts;
-use crate::error::Report;
+use crate::error::{Error, Report};
 use crate::event::StepEnd;
 use crate::exit::Exit;
 
@@ -123,6 +124,9 @@ pub fn report_step(step: &PlannedStep, state: Option<&StepState>) -> StepReport 
                 StepEnd::Failed
             });
             report.observed = json!({"undo": detail});
+            if !clean {
+                report.error = Some(Report::from(&Error::new(&NOT_UNDONE, detail.as_str())));
+            }
         }
         None => {}
     }

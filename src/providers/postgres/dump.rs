@@ -34,7 +34,7 @@ pub(super) async fn dump_schema(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    target.lend_to(&mut command);
+    let _lent = target.lend_to(&mut command)?;
     let mut child = spawn(command, tool)?;
     let (Some(mut out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(Error::bug("a piped stream is missing"));
@@ -92,7 +92,7 @@ pub(super) async fn restore_section(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    target.lend_to(&mut command);
+    let _lent = target.lend_to(&mut command)?;
     // Settings of the restored database that would stop its own restore.
     command.env("PGOPTIONS", "-c default_transaction_read_only=off");
     let mut child = spawn(command, tool)?;

@@ -1,5 +1,8 @@
 //! Where a Postgres database is and who logs in: parsed once from a DSN, never showing the password again.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -247,9 +250,10 @@ impl Target {
         }
     }
 
-    /// Gives a libpq program (`pg_dump`, `pg_restore`) this target by environment, never by arguments: other users
-    /// can read a process's arguments, but not its environment.
-    pub fn lend_to(&self, command: &mut Command) {
+    /// Gives a libpq program (`pg_dump`, `pg_restore`) this target by environment, and its password by a password file in
+    /// memory that only this user can open: arguments show in every process list, and an environment in crash dumps. Keep
+    /// what is returned for as long as the program runs.
+    pub fn lend_to(&self, command: &mut Command) -> Result<Lent> {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PG") {
                 command.env_remove(name);
@@ -268,8 +272,13 @@ impl Target {
             .env("PGCONNECT_TIMEOUT", "15")
             .env("PGPASSFILE", "/dev/null")
             .env("LC_ALL", "C");
-        if let Some(password) = &self.password {
-            command.env("PGPASSWORD", password.expose());
+        let lent = match &self.password {
+            Some(password) => Some(password_file(password)?),
+            None => None,
+        };
+        if let Some(file) = &lent {
+            let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+            command.env("PGPASSFILE", path);
         }
         let verifies = matches!(self.tls, TlsMode::VerifyCa | TlsMode::VerifyFull);
         match &self.root_cert {
@@ -281,7 +290,37 @@ impl Target {
             }
             None => {}
         }
+        Ok(Lent { _password: lent })
     }
+}
+
+/// What a program that was lent a target reads while it runs.
+#[derive(Debug)]
+#[must_use = "the program reads the password from it"]
+pub struct Lent {
+    _password: Option<File>,
+}
+
+/// A password file (PostgreSQL documentation, section 34.16) that has no name in any folder.
+fn password_file(password: &Secret) -> Result<File> {
+    let failed = |e: std::io::Error| {
+        Error::new(&crate::error::IO, "cannot keep a password file in memory").caused_by(e)
+    };
+    let word = password.expose();
+    if word.contains('\n') {
+        return Err(bad(
+            "a password with a line break cannot be given to `pg_dump`",
+        ));
+    }
+    let flags = rustix::fs::MemfdFlags::CLOEXEC;
+    let file = rustix::fs::memfd_create("summitctl", flags).map_err(|e| failed(e.into()))?;
+    // libpq reads none that others may read.
+    rustix::fs::fchmod(&file, rustix::fs::Mode::RUSR).map_err(|e| failed(e.into()))?;
+    let mut file = File::from(file);
+    let escaped = word.replace('\\', "\\\\").replace(':', "\\:");
+    file.write_all(format!("*:*:*:*:{escaped}\n").as_bytes())
+        .map_err(failed)?;
+    Ok(file)
 }
 
 fn bad(message: impl Into<String>) -> Error {

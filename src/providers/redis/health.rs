@@ -83,7 +83,12 @@ pub async fn ping(target: &Target, deadline: Deadline) -> Result<Health> {
 /// What the server is: the planted `marker`, if there is one, and its `endpoint`. The server's own `run_id` is made
 /// anew at every start, so it is no identity.
 pub async fn identify(target: &Target) -> Result<Identity> {
-    let marker = read_marker(target).await?;
+    let mut conn = marker_conn(target).await?;
+    // Before anything is planned on it. A server that withholds INFO is judged by the capture.
+    if let Ok(info) = Info::read(&mut conn).await {
+        info.supported(&target.endpoint())?;
+    }
+    let marker: Option<String> = conn.query(::redis::cmd("GET").arg(MARKER_KEY)).await?;
     Ok(Identity::new(
         Store::Redis,
         [
@@ -182,7 +187,8 @@ impl Info {
             Some(_) => Err(Error::new(
                 &UNSUPPORTED_VERSION,
                 format!("Redis at `{endpoint}` is version `{version}`; 6.0 or later is needed"),
-            )),
+            )
+            .hint("Upgrade the server, or point the context at another one.")),
             None => Err(Error::new(
                 &UNSUPPORTED_VERSION,
                 format!("the server at `{endpoint}` does not say which version of Redis it is"),

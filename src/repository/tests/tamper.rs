@@ -240,6 +240,27 @@ async fn a_damaged_segment_is_stored_anew_by_the_next_backup() {
     assert_eq!(found(&fixture, &first).await.len(), 2);
 }
 
+/// Its size is right, so only its bytes give it away; a backup that shared it would be as broken as the one it replaces.
+#[tokio::test]
+async fn a_segment_with_a_flipped_bit_is_not_reused() {
+    let (fixture, first) = prepared().await;
+    let files = fixture.folder.files();
+    let segment = files.iter().find(|f| f.starts_with("segments/")).unwrap();
+    let path = fixture.folder.path().join(segment);
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let second = fixture
+        .backup(&[
+            ("postgres/a", noise(1, 20_000)),
+            ("postgres/b", b"row".to_vec()),
+        ])
+        .await;
+    assert_eq!(found(&fixture, &second).await, Vec::<String>::new());
+    assert_eq!(found(&fixture, &first).await.len(), 1);
+}
+
 #[tokio::test]
 async fn staged_captures_are_believed_only_from_holders_of_the_secret() {
     let fixture = Fixture::new().await;

@@ -29,6 +29,9 @@ const LONGEST_SOCKET_FOLDER: usize = 107 - "/.s.PGSQL.65535".len();
 /// Somebody else may take a free port before the server binds it.
 const PORT_ATTEMPTS: u32 = 5;
 
+/// How long to wait for what is left of a killed server before the next attempt.
+const REAP: Duration = Duration::from_millis(200);
+
 /// What kind of server is wanted.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -155,7 +158,8 @@ async fn launch(
     options: &Options,
 ) -> Result<Running> {
     let deadline = Deadline::after(options.patience);
-    for attempt in 1.. {
+    let mut attempt = 0;
+    loop {
         let log_before = fs::metadata(dir.join("server.log")).map_or(0, |m| m.len());
         let mut command = Command::new(bin.join("postgres"));
         command.args(arguments(dir, record.port, options));
@@ -170,7 +174,14 @@ async fn launch(
         let Err(error) = outcome else {
             return outcome;
         };
-        let taken = log_since(dir, log_before).contains("Address already in use");
+        let said = log_since(dir, log_before);
+        // The sessions of a killed server end soon after it, and its process until it was reaped still counts as one.
+        if said.contains("lock file \"postmaster.pid\" already exists") && deadline.left() > REAP {
+            tokio::time::sleep(REAP).await;
+            continue;
+        }
+        let taken = said.contains("Address already in use");
+        attempt += 1;
         if taken && attempt < PORT_ATTEMPTS {
             record.port = free_port()?;
             continue;
@@ -183,7 +194,6 @@ async fn launch(
         }
         return Err(error);
     }
-    Err(Error::bug("the start loop ended without an answer"))
 }
 
 fn arguments(dir: &Path, port: u16, options: &Options) -> Vec<std::ffi::OsString> {
