@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Where the programs are inside the folder.
@@ -16,8 +16,9 @@ pub struct Server {
     name: &'static str,
     /// Where it listens.
     pub port: u16,
-    /// The postmaster.
+    /// The postmaster's process id.
     pub pid: u32,
+    process: Child,
 }
 
 /// The folder that `.ci/bench-setup` made.
@@ -83,6 +84,7 @@ impl Server {
             name,
             port,
             pid: child.id(),
+            process: child,
         };
         let deadline = Instant::now() + Duration::from_secs(30);
         while !server.is_ready() {
@@ -159,5 +161,6 @@ impl Drop for Server {
             .args(["-D", &format!("/bench/{}", self.name), "-m", "fast", "stop"])
             .stdout(Stdio::null())
             .status();
+        let _ = self.process.wait();
     }
 }
