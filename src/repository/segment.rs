@@ -27,15 +27,13 @@ pub(super) fn pack(recipient: &Recipient, plain: &[u8]) -> Result<Object> {
     let recipients = [recipient as &dyn age::Recipient];
     let encryptor = age::Encryptor::with_recipients(recipients.into_iter())
         .map_err(|e| Error::bug(format!("age does not encrypt: {e}")))?;
-    let out = Vec::with_capacity(plain.len() / 3 + 4096);
-    let sealing = encryptor.wrap_output(out).map_err(failed)?;
-    let mut packing = zstd::Encoder::new(sealing, LEVEL).map_err(failed)?;
+    // The whole segment at once: a stream would copy each piece into its window first, and match more slowly.
+    let mut packing = zstd::bulk::Compressor::new(LEVEL).map_err(failed)?;
     packing.include_checksum(true).map_err(failed)?;
-    packing
-        .set_pledged_src_size(Some(plain.len() as u64))
-        .map_err(failed)?;
-    packing.write_all(plain).map_err(failed)?;
-    let sealing = packing.finish().map_err(failed)?;
+    let packed = packing.compress(plain).map_err(failed)?;
+    let out = Vec::with_capacity(packed.len() + packed.len() / 2048 + 1024);
+    let mut sealing = encryptor.wrap_output(out).map_err(failed)?;
+    sealing.write_all(&packed).map_err(failed)?;
     let out = sealing.finish().map_err(failed)?;
     Ok(Object::new(out))
 }
@@ -75,9 +73,11 @@ fn open(identity: &Identity, expected: u64, cipher: &[u8]) -> std::io::Result<Ve
     let decryptor = age::Decryptor::new_buffered(cipher).map_err(other)?;
     let identities = [identity as &dyn age::Identity];
     let opened = decryptor.decrypt(identities.into_iter()).map_err(other)?;
-    let unpacking = zstd::Decoder::new(opened)?;
-    let mut plain = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+    let mut opened = opened;
+    let mut packed = Vec::with_capacity(cipher.len());
+    opened.read_to_end(&mut packed)?;
     // One byte more than expected shows that there is more, and a bomb gets no further.
-    unpacking.take(expected + 1).read_to_end(&mut plain)?;
+    let limit = usize::try_from(expected).unwrap_or(usize::MAX - 1) + 1;
+    let plain = zstd::bulk::Decompressor::new()?.decompress(&packed, limit)?;
     Ok(plain)
 }

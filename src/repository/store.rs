@@ -7,7 +7,6 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 
 use super::names::Digest;
 use crate::error::Result;
@@ -85,7 +84,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn delete(&self, name: &str) -> Result<bool>;
 }
 
-/// SHA-256 of some bytes.
+/// SHA-256 of some bytes. By ring: where a processor has no instructions for it, its assembly is three times as fast as
+/// portable code, and every stored byte passes here.
 pub(super) fn sha256(bytes: &[u8]) -> Digest {
-    Digest(Sha256::digest(bytes).into())
+    let mut digest = [0; 32];
+    digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    Digest(digest)
 }
