@@ -109,6 +109,19 @@ impl PinStore {
         Ok(store)
     }
 
+    /// Forgets every pin of a context whose targets are gone for good; whether there was any.
+    ///
+    /// # Errors
+    /// A file that cannot be removed.
+    pub fn forget(state: &Path, context: &str) -> Result<bool> {
+        let path = state.join("pins").join(format!("{context}.json"));
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(Error::io("remove", &path, e)),
+        }
+    }
+
     /// The pin of a store.
     pub fn get(&self, store: Store) -> Option<&Pin> {
         self.pins.get(&store)

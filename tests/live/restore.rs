@@ -129,6 +129,11 @@ async fn into_other_servers_and_back_again() {
     assert!(text.contains("taken back already"), "{text}");
     journey.ok(&with(&["smoke"]));
     journey.ok(&with(&["evidence", "verify"]));
+
+    // Another sandbox after this one is not taken for it.
+    journey.ok(&["sandbox", "down", "--purge", "--confirm", "sandbox"]);
+    journey.ok(&["sandbox", "up"]);
+    journey.ok(&with(&["context", "pin", "--yes"]));
 }
 
 fn other_options(

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::cli::Session;
 use crate::cli::args::SandboxCommand;
 use crate::cli::output::{Answer, table};
+use crate::config::pins::PinStore;
 use crate::consent::{Effect, Request, Tier, obtain};
 use crate::error::Result;
 use crate::exit::Exit;
@@ -120,6 +121,10 @@ pub async fn sandbox(session: &Session, command: SandboxCommand) -> Result<Answe
 
 /// Brings the sandbox up with its repository. Starting servers on this machine is a change, though a harmless one.
 pub async fn up(session: &Session, stack: &Sandbox) -> Result<Up> {
+    // A sandbox made from nothing is another one: what an earlier one was pinned to is gone for good.
+    if !stack.status().await?.exists {
+        PinStore::forget(&session.state_dir(), CONTEXT)?;
+    }
     let up = session
         .cancel
         .guard(stack.up(&session.events, &session.cancel))
