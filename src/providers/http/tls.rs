@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::TlsConnector;
 
 use super::{BROKEN, REFUSED, TLS};
 use crate::error::{Error, Result};
 use crate::time::Instant;
+use crate::tls::{Check, client};
 use crate::wait::Deadline;
 
 /// A server's certificate, as it presents it.
@@ -33,7 +32,9 @@ pub async fn certificate(host: &str, port: u16, deadline: Deadline) -> Result<Ce
         let name = ServerName::try_from(host.to_owned()).map_err(|e| {
             Error::input(format!("`{host}` cannot be a server's name")).caused_by(e)
         })?;
-        let handshake = TlsConnector::from(Arc::new(looking()?))
+        // An expired certificate is just what is looked for, and nothing is ever sent over it.
+        let config = client(Check::Nothing, None)?;
+        let handshake = TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await;
         let tls = handshake.map_err(|e| {
@@ -67,54 +68,4 @@ fn parse(der: &CertificateDer<'_>) -> Result<Certificate> {
             parsed.validity().not_after.timestamp().saturating_mul(1000),
         ),
     })
-}
-
-fn looking() -> Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let schemes = provider
-        .signature_verification_algorithms
-        .supported_schemes();
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Error::bug("no TLS versions").caused_by(e))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(LookOnly(schemes)))
-        .with_no_client_auth();
-    Ok(config)
-}
-
-/// Accepts any certificate, because an expired one is just what is looked for. Nothing is ever sent over it.
-#[derive(Debug)]
-struct LookOnly(Vec<SignatureScheme>);
-
-impl ServerCertVerifier for LookOnly {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.clone()
-    }
 }
