@@ -120,6 +120,16 @@ fn a_kill_after_the_program_does_not_run_it_again_and_an_abort_takes_it_back() {
 }
 
 #[test]
+fn the_command_to_repeat_is_the_one_that_was_given() {
+    let bench = bench(false);
+    std::fs::rename(bench.dir.join("hand.md"), bench.dir.join("my hand.md")).unwrap();
+    let gave = bench.run(&["runbook", "run", "my hand.md"]);
+    assert_eq!(gave.code, 3, "{}", gave.all());
+    let command = "summitctl runbook run 'my hand.md' --context t --yes";
+    assert!(gave.err.contains(command), "{}", gave.err);
+}
+
+#[test]
 fn a_failing_program_stops_the_run_with_its_last_words() {
     let bench = bench(false);
     bench.write("note", "#!/bin/sh\necho lost >&2\nexit 7\n");

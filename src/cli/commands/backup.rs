@@ -56,8 +56,19 @@ pub async fn run_spec(
     spec: Spec,
     command: String,
 ) -> Result<Executed> {
+    run_as(session, world, &world.context, spec, &command).await
+}
+
+/// Executes a request on a world by a command that was called with another context.
+pub async fn run_as(
+    session: &Session,
+    world: &World,
+    invoked: &str,
+    spec: Spec,
+    command: &str,
+) -> Result<Executed> {
     let registry = crate::steps::registry();
-    let host = world::host(session, world, &registry, command)?;
+    let host = world::host(session, world, &registry, invoked, command)?;
     let output = session.output;
     let shown = move |plan: &crate::engine::plan::Plan| output.say(&show::plan(plan));
     execute(&host, spec, &shown, &mut session.terminal()).await

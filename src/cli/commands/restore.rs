@@ -1,7 +1,7 @@
 //! `restore`: a backup into its own targets or another context's, and the way back.
 
-use super::backup::{carry_out, summary_of_backup};
-use super::world;
+use super::backup::{carry_out, run_as, summary_of_backup};
+use super::{show, world};
 use crate::cli::Session;
 use crate::cli::args::RestoreArgs;
 use crate::cli::output::Answer;
@@ -49,14 +49,10 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         },
     )
     .await?;
-    let command = format!(
-        "restore {}{} --context {}",
-        backup.id,
-        flags(args),
-        world.context
-    );
+    let command = format!("restore {}{}", backup.id, flags(args));
     let safety = args.without_safety_backup.is_none();
-    carry_out(session, target, spec, command, |report| {
+    let executed = run_as(session, target, &world.context, spec, &command).await?;
+    Ok(show::executed(&executed, |report| {
         let mut text = format!("restored  {} from backup {}\n", report.context, backup.id);
         text.push_str(&summary_of_backup(report, "safety-").replace("backup    ", "safety    "));
         let loaded = report
@@ -84,8 +80,7 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
             ));
         }
         text
-    })
-    .await
+    }))
 }
 
 async fn undo(session: &Session, world: &World, args: &RestoreArgs) -> Result<Answer> {
@@ -126,8 +121,8 @@ fn flags(args: &RestoreArgs) -> String {
     }
     if let Some(reason) = &args.without_safety_backup {
         text.push_str(&format!(
-            " --without-safety-backup '{}'",
-            reason.replace('\'', "'\\''")
+            " --without-safety-backup {}",
+            world::quoted(reason)
         ));
     }
     text

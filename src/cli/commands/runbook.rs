@@ -166,7 +166,7 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
                 cancel: session.cancel.clone(),
                 ..*session
             };
-            let executed = run_spec(&planning, &world, spec, format!("runbook run {id}")).await?;
+            let executed = run_spec(&planning, &world, spec, words(&args)).await?;
             Ok(show::executed(&executed, |_| String::new()))
         }
         RunbookCommand::Run(args) => {
@@ -174,16 +174,21 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
             let book = library.get(&id, &registry)?;
             let world = world::world(session).await?;
             let spec = runbook_run::spec(&world, book, &params(session, book, &args)?).await?;
-            carry_out(
-                session,
-                &world,
-                spec,
-                format!("runbook run {id}"),
-                |report| format!("{}\n\n", show::steps(&report.steps)),
-            )
+            carry_out(session, &world, spec, words(&args), |report| {
+                format!("{}\n\n", show::steps(&report.steps))
+            })
             .await
         }
     }
+}
+
+/// The command to repeat: the file or name, and the parameters, as they were given.
+fn words(args: &RunbookRunArgs) -> String {
+    let mut words = format!("runbook run {}", world::quoted(&args.name.runbook));
+    for param in &args.param {
+        words.push_str(&format!(" --param {}", world::quoted(param)));
+    }
+    words
 }
 
 /// Parameters from the command line; what is missing is asked for, if there is somebody to ask.

@@ -279,7 +279,13 @@ async fn act(session: &Session, runs: &Runs, wanted: Option<&str>, what: GoOn) -
         None => world::world_named(session, &state.plan.context).await?,
     };
     let registry = crate::steps::registry();
-    let host = world::host(session, &world, &registry, format!("run resume {id}"))?;
+    let host = world::host(
+        session,
+        &world,
+        &registry,
+        &world.context,
+        &format!("run resume {id}"),
+    )?;
     let executed = go_on(&host, &id, what).await?;
     Ok(show::executed(&executed, |report| {
         format!("{}\n\n", show::steps(&report.steps))

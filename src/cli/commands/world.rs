@@ -96,12 +96,23 @@ async fn world_of(
     Ok(world)
 }
 
-/// What surrounds an execution on this world. A command that names its own context keeps it.
+/// A word as a shell reads it back.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// What surrounds an execution on this world; `command` is to be repeated with the context `invoked`.
 pub fn host<'a>(
     session: &Session,
     world: &'a World,
     registry: &'a Registry<World>,
-    command: String,
+    invoked: &str,
+    command: &str,
 ) -> Result<Host<'a>> {
     let crash = match std::env::var(TEST_CRASH) {
         Ok(text) => Some(text.parse::<CrashPoint>()?),
@@ -115,11 +126,7 @@ pub fn host<'a>(
         cancel: session.cancel.clone(),
         jobs: session.globals.jobs,
         flags: session.flags(),
-        command: if command.contains(" --context ") {
-            format!("summitctl {command}")
-        } else {
-            format!("summitctl {command} --context {}", world.context)
-        },
+        command: format!("summitctl {command} --context {invoked}"),
         plan_only: session.globals.plan_only,
         crash,
     })
