@@ -206,8 +206,15 @@ pub trait PartSink: Send + Sync {
 /// One part being written. Dropping it unfinished leaves nothing behind that counts.
 #[async_trait]
 pub trait PartWriter: Send + Sync {
-    /// Appends bytes. Writers batch small rows themselves: 64 KiB to 1 MiB a call is right.
-    async fn write(&mut self, chunk: Bytes) -> Result<()>;
+    /// Appends bytes without waiting, a row at a time if need be. [`PartWriter::settle`] follows after every mebibyte or so.
+    fn append(&mut self, bytes: &[u8]);
+    /// Begins to store what `append` completed; waits while more is in flight than memory is meant for.
+    async fn settle(&mut self) -> Result<()>;
+    /// Appends and settles.
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.append(&chunk);
+        self.settle().await
+    }
     /// Says that the source's own layout repeats here, so that a segment may end here (between rows, at a page).
     fn cut(&mut self);
     /// Seals the part.
@@ -272,8 +279,10 @@ impl PartSink for MemoryParts {
 
 #[async_trait]
 impl PartWriter for MemoryWriter {
-    async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        self.bytes.extend_from_slice(&chunk);
+    fn append(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+    async fn settle(&mut self) -> Result<()> {
         Ok(())
     }
     fn cut(&mut self) {}

@@ -71,6 +71,7 @@ async fn dump(folder: &Path, url: &str, backup: &str) {
     let options = CaptureOptions {
         key: repository.fingerprint_key().unwrap(),
         formats: Default::default(),
+        patience: Default::default(),
         jobs: JOBS,
         events,
         cancel: Cancel::new(),
@@ -107,7 +108,10 @@ async fn restore(folder: &Path, url: &str, backup: &str, database: &str) {
         work_dir,
     };
     let target = server.with_database(database);
-    postgres::restore(&target, &source, &captured, &options)
+    let restored = postgres::restore(&target, &source, &captured, &options)
         .await
         .unwrap();
+    for (phase, took) in restored.phases {
+        println!("  {phase}: {:.1} s", took.as_secs_f64());
+    }
 }

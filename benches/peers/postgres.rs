@@ -1,32 +1,41 @@
-//! Against `pg_dump -Fd -j2` and `pg_restore -j2` of Postgres 17, on a mixed database of about 1 GB.
+//! Against `pg_dump -Fd -j2` and `pg_restore -j2` of Postgres 17, on a database of about 1 GB of mixed tables.
 
 use std::process::Command;
 
 use super::measure::{Comparison, Cost, bytes_in, compare, median, run};
 use super::ours::JOBS;
 use super::server::Server;
+use summitctl::sandbox::servers::postgres::SCRATCH;
 
 /// How often each side runs.
 const ROUNDS: usize = 3;
 /// The database's name.
-const DATABASE: &str = "mixed";
+const DATABASE: &str = "platform";
 
-/// Narrow rows, wide rows, JSON, floats and texts, in about equal parts by bytes.
+/// What a platform's database holds: orders and readings in narrow rows, events in JSON, documents in words that come as often as
+/// words do, and an embedding for each of some sections; a quarter of the bytes or less each.
 const FILL: &[&str] = &[
+    "CREATE EXTENSION vector",
+    "CREATE FUNCTION words(n int) RETURNS text VOLATILE LANGUAGE sql AS $$ \
+     SELECT string_agg((ARRAY['ka','lo','mi','ter','san','ver','in','pro','del','ost'])[1 + w % 10] \
+                       || (ARRAY['','ra','ne','tion','lich','bo','us','ent','al','ick'])[1 + w / 10 % 10] \
+                       || (ARRAY['','s','ed','e'])[1 + w / 100], ' ') \
+     FROM (SELECT (400 * random() ^ 3)::int % 400 AS w FROM generate_series(1, n)) x $$",
     "CREATE TABLE orders (id bigint PRIMARY KEY, customer int NOT NULL, placed timestamptz NOT NULL, total numeric(12,2), state text, note text)",
     "INSERT INTO orders SELECT n, n % 50021, timestamptz '2020-01-01' + n * interval '17 s', (n % 100000) / 7.0, (ARRAY['new','paid','sent','done'])[1 + n % 4], \
-     CASE WHEN n % 3 = 0 THEN md5(n::text) END FROM generate_series(1, 3000000 * :scale) n",
+     CASE WHEN n % 10 = 0 THEN words(8) END FROM generate_series(1, 3000000) n",
     "CREATE INDEX orders_customer ON orders (customer)",
     "CREATE TABLE events (id bigserial PRIMARY KEY, at timestamptz NOT NULL, kind text NOT NULL, key uuid NOT NULL, payload jsonb NOT NULL)",
     "INSERT INTO events (at, kind, key, payload) SELECT timestamptz '2024-01-01' + n * interval '3 s', 'kind-' || n % 40, gen_random_uuid(), \
      jsonb_build_object('user', n % 7919, 'path', '/v1/items/' || n, 'ok', n % 11 <> 0, 'tags', ARRAY['a' || n % 5, 'b' || n % 9], 'ms', n % 977) \
-     FROM generate_series(1, 1200000 * :scale) n",
+     FROM generate_series(1, 1000000) n",
     "CREATE INDEX events_at ON events (at)",
     "CREATE TABLE readings (sensor int NOT NULL, at timestamptz NOT NULL, a float8, b float8, c float8, d real)",
-    "INSERT INTO readings SELECT n % 1009, timestamptz '2023-01-01' + n * interval '1 s', random(), random() * 1e6, sin(n), n / 3.0 FROM generate_series(1, 2500000 * :scale) n",
+    "INSERT INTO readings SELECT n % 1009, timestamptz '2023-01-01' + n * interval '1 s', 20 + 5 * sin(n / 3600.0), random() * 1e6, n / 7.0, n / 3.0 FROM generate_series(1, 2500000) n",
     "CREATE TABLE documents (id int PRIMARY KEY, title text NOT NULL, body text NOT NULL, parent int REFERENCES documents)",
-    "INSERT INTO documents SELECT n, 'Document ' || n, (SELECT string_agg(md5((n * 100 + k)::text) || ' and so on ', '') FROM generate_series(1, 100) k), \
-     CASE WHEN n > 10 THEN n / 10 END FROM generate_series(1, 40000 * :scale) n",
+    "INSERT INTO documents SELECT n, 'Document ' || n, words(500 + n % 200), CASE WHEN n > 10 THEN n / 10 END FROM generate_series(1, 40000) n",
+    "CREATE TABLE sections (id int PRIMARY KEY, document int NOT NULL REFERENCES documents, embedding vector(384) NOT NULL)",
+    "INSERT INTO sections SELECT n, 1 + n % 40000, (SELECT array_agg((random() - 0.5 + n * 0)::real) FROM generate_series(1, 384))::vector FROM generate_series(1, 90000) n",
     "VACUUM ANALYZE",
     "CHECKPOINT",
 ];
@@ -37,9 +46,10 @@ fn fill(server: &Server) {
         return;
     }
     println!("filling the database …");
+    server.sql("postgres", "DROP DATABASE IF EXISTS filling");
     server.sql("postgres", "CREATE DATABASE filling");
     for statement in FILL {
-        server.sql("filling", &statement.replace(":scale", "1"));
+        server.sql("filling", statement);
     }
     server.sql(
         "postgres",
@@ -67,7 +77,7 @@ pub fn all(wanted: &[&String]) -> Vec<Comparison> {
     let is_wanted =
         |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.starts_with(w.as_str()));
     let server = Server::start(
-        "mixed17",
+        "platform17",
         54_017,
         &[
             "shared_buffers=1GB",
@@ -107,7 +117,10 @@ pub fn all(wanted: &[&String]) -> Vec<Comparison> {
         results.push(second(&server));
     }
     if is_wanted("pg-restore") {
-        results.push(restores(&server));
+        results.push(restores("pg-restore", &server, &server));
+    }
+    if is_wanted("pg-restore-scratch") {
+        results.push(restores("pg-restore-scratch", &server, &scratch()));
     }
     results
 }
@@ -157,10 +170,11 @@ fn second(server: &Server) -> Comparison {
             server.pid,
         );
         for grow in [
-            "INSERT INTO orders SELECT n, n % 50021, now(), 1, 'new', md5(n::text) FROM generate_series(3000001, 3150000) n",
-            "INSERT INTO events (at, kind, key, payload) SELECT now(), 'kind', gen_random_uuid(), jsonb_build_object('n', n) FROM generate_series(1, 60000) n",
+            "INSERT INTO orders SELECT n, n % 50021, now(), n / 7.0, 'new', NULL FROM generate_series(3000001, 3150000) n",
+            "INSERT INTO events (at, kind, key, payload) SELECT now(), 'kind', gen_random_uuid(), jsonb_build_object('n', n, 'text', words(10)) FROM generate_series(1, 50000) n",
             "INSERT INTO readings SELECT n, now(), random(), random(), random(), 1 FROM generate_series(1, 125000) n",
-            "INSERT INTO documents SELECT n, 'New ' || n, repeat(md5(n::text), 100), 1 FROM generate_series(40001, 42000) n",
+            "INSERT INTO documents SELECT n, 'New ' || n, words(600), 1 FROM generate_series(40001, 42000) n",
+            "INSERT INTO sections SELECT 90000 + id, document, (SELECT array_agg((random() - 0.5 + id * 0)::real) FROM generate_series(1, 384))::vector FROM sections WHERE id <= 4500",
             "CHECKPOINT",
         ] {
             server.sql("grown", grow);
@@ -200,27 +214,32 @@ fn second(server: &Server) -> Comparison {
     )
 }
 
-/// Both sides' dumps back into databases of their own on the same server.
-fn restores(server: &Server) -> Comparison {
+/// Both sides' dumps back into databases of their own, on the server that they came from or on a scratch server.
+fn restores(name: &str, server: &Server, into: &Server) -> Comparison {
     let (mut our_costs, mut their_costs) = (Vec::new(), Vec::new());
     our_dump(server);
     their_dump(server, "zstd:1");
     let ours_at = server.folder_of("ours");
     let path = ours_at.to_str().unwrap();
-    let url = server.url("postgres");
+    let url = into.url("postgres");
     for _ in 0..ROUNDS {
-        server.sql("postgres", "DROP DATABASE IF EXISTS back");
-        server.sql("postgres", "CHECKPOINT");
+        into.sql("postgres", "DROP DATABASE IF EXISTS back");
+        into.sql("postgres", "CHECKPOINT");
         let words = ["restore", path, &url, "20260101T000000Z-0001", "back"];
-        our_costs.push(run(&mut ours(&words), server.pid));
-        server.sql("postgres", "DROP DATABASE back");
-        server.sql("postgres", "CREATE DATABASE back");
-        server.sql("postgres", "CHECKPOINT");
-        let mut restore = server.client("pg_restore");
+        our_costs.push(run(&mut ours(&words), into.pid));
+        into.sql("postgres", "DROP DATABASE back");
+        into.sql("postgres", "CREATE DATABASE back");
+        into.sql("postgres", "CHECKPOINT");
+        let mut restore = into.client("pg_restore");
         restore.args([&format!("-j{JOBS}"), "-d", "back", "/bench/theirs"]);
-        their_costs.push(run(&mut restore, server.pid));
-        server.sql("postgres", "DROP DATABASE back");
+        their_costs.push(run(&mut restore, into.pid));
+        into.sql("postgres", "DROP DATABASE back");
     }
     let peer = format!("pg_restore 17 -j{JOBS}");
-    compare("pg-restore", &peer, median(our_costs), median(their_costs))
+    compare(name, &peer, median(our_costs), median(their_costs))
+}
+
+/// A server as drills start them: nothing on it needs to survive a crash.
+fn scratch() -> Server {
+    Server::start("scratch17", 54_018, SCRATCH)
 }

@@ -1,35 +1,59 @@
 //! Where a part is cut into segments, so that a part that did not change gives the same segments again.
 //!
-//! A segment has at least `min` and at most `max` bytes; the last of a part may be smaller. Between the two its end
+//! A segment has at least `min` and at most `max` bytes; the last of a part may be smaller. Further on in a part they get
+//! longer, so that what one change makes new stays a small share of the part, and a huge part does not become a myriad of
+//! objects. Between the limits a segment's end
 //! is chosen by content: at places that the provider offers (`cut`), or, for a part that offers none, by a rolling hash.
 //! The choice depends only on bytes near the place, so after an insertion the cuts fall into step again. It is
 //! keyed, so that lengths do not tell an outsider what a segment holds. Readers need none of this.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+use super::buffers::Buffers;
 
 /// The limits of a segment, in plain bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentSizes {
-    /// At least this, except for the last segment of a part.
+    /// At least this at a part's beginning, except for its last segment.
     pub min: usize,
     /// At most this.
     pub max: usize,
-    /// The mean distance from `min` to the chosen end.
+    /// The mean distance from `min` to the chosen end there.
     pub spread: usize,
 }
 
 impl Default for SegmentSizes {
     fn default() -> Self {
         SegmentSizes {
-            min: 16 << 20,
-            max: 64 << 20,
-            spread: 8 << 20,
+            min: 2 << 20,
+            max: 32 << 20,
+            spread: 4 << 20,
+        }
+    }
+}
+
+impl SegmentSizes {
+    /// The limits for a segment that begins this far into its part.
+    fn at(self, position: u64) -> SegmentSizes {
+        let max = self.max as u64;
+        let times = match position {
+            _ if position < 8 * max => 1,
+            _ if position < 128 * max => 3,
+            _ => 5,
+        };
+        SegmentSizes {
+            min: (self.min * times).min(self.max / 2),
+            max: self.max,
+            spread: self.spread.saturating_mul(times),
         }
     }
 }
 
 /// How many bytes before an offered cut decide whether it is taken.
 const WINDOW: usize = 256;
+/// Up to this a part's only segment grows in a buffer of its own.
+const SMALL: usize = 1 << 20;
 /// How many bytes the rolling hash remembers: one for each bit.
 const GEAR_WINDOW: usize = 64;
 
@@ -59,12 +83,12 @@ impl Cuts {
 
     /// Whether an offered cut is taken: as likely as the distance from the one before is long, so that the spread does
     /// not depend on how often cuts are offered.
-    fn takes(&self, before: &[u8], distance: usize) -> bool {
+    fn takes(&self, before: &[u8], distance: usize, spread: usize) -> bool {
         let window = &before[before.len().saturating_sub(WINDOW)..];
         let hash = blake3::keyed_hash(&self.key, window);
         let mut low = [0; 8];
         low.copy_from_slice(&hash.as_bytes()[..8]);
-        let step = u64::MAX / (self.sizes.spread.max(1) as u64);
+        let step = u64::MAX / (spread.max(1) as u64);
         u64::from_le_bytes(low) <= step.saturating_mul(distance as u64)
     }
 }
@@ -72,7 +96,12 @@ impl Cuts {
 /// Cuts one part.
 pub(super) struct Cutter {
     cuts: Cuts,
+    /// The limits of the present segment.
+    sizes: SegmentSizes,
+    buffers: Arc<Buffers>,
     buffer: Vec<u8>,
+    /// Bytes of the segments that are complete.
+    position: u64,
     /// Length of the buffer at the latest offered cut past `min` that was not taken.
     candidate: Option<usize>,
     /// Length of the buffer at the latest offered cut.
@@ -80,26 +109,29 @@ pub(super) struct Cutter {
     /// Whether the provider offers cuts at all.
     offers: bool,
     rolling: u64,
-    done: Vec<Vec<u8>>,
+    done: VecDeque<Vec<u8>>,
 }
 
 impl Cutter {
-    pub fn new(cuts: Cuts) -> Self {
+    pub fn new(cuts: Cuts, buffers: Arc<Buffers>) -> Self {
         Cutter {
+            sizes: cuts.sizes.at(0),
             cuts,
+            buffers,
             buffer: Vec::new(),
+            position: 0,
             candidate: None,
             offered: 0,
             offers: false,
             rolling: 0,
-            done: Vec::new(),
+            done: VecDeque::new(),
         }
     }
 
-    /// Takes bytes; complete segments come out, in order.
-    pub fn push(&mut self, mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    /// Takes bytes.
+    pub fn push(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let room = self.cuts.sizes.max - self.buffer.len();
+            let room = self.sizes.max - self.buffer.len();
             let mut take = room.min(bytes.len());
             let mut end = false;
             if !self.offers
@@ -108,23 +140,43 @@ impl Cutter {
                 take = at;
                 end = true;
             }
-            self.buffer.extend_from_slice(&bytes[..take]);
+            self.take(&bytes[..take]);
             bytes = &bytes[take..];
             if end {
                 self.end_at(self.buffer.len());
-            } else if self.buffer.len() == self.cuts.sizes.max {
-                self.end_at(self.candidate.unwrap_or(self.cuts.sizes.max));
+            } else if self.buffer.len() == self.sizes.max {
+                self.end_at(self.candidate.unwrap_or(self.sizes.max));
             }
         }
-        std::mem::take(&mut self.done)
+    }
+
+    /// Appends to the segment. A small part gets a small buffer; one that goes on gets one for a whole segment.
+    fn take(&mut self, bytes: &[u8]) {
+        let length = self.buffer.len() + bytes.len();
+        if length > self.buffer.capacity() {
+            let mut larger = if length <= SMALL && self.position == 0 {
+                Vec::with_capacity(SMALL.min(2 * length))
+            } else {
+                self.buffers.take()
+            };
+            larger.extend_from_slice(&self.buffer);
+            self.buffer = larger;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next complete segment, in order.
+    pub fn next(&mut self) -> Option<Vec<u8>> {
+        self.done.pop_front()
     }
 
     /// Offers the present place as an end.
     pub fn cut(&mut self) {
         let at = self.buffer.len();
         self.offers = true;
-        if at >= self.cuts.sizes.min && at > self.offered {
-            if self.cuts.takes(&self.buffer, at - self.offered) {
+        if at >= self.sizes.min && at > self.offered {
+            let spread = self.sizes.spread;
+            if self.cuts.takes(&self.buffer, at - self.offered, spread) {
                 self.end_at(at);
                 return;
             }
@@ -133,17 +185,24 @@ impl Cutter {
         self.offered = at;
     }
 
-    /// What is left: complete segments, then the rest.
-    pub fn finish(&mut self) -> Vec<Vec<u8>> {
+    /// Completes the last segment.
+    pub fn finish(&mut self) {
         if !self.buffer.is_empty() {
             self.end_at(self.buffer.len());
         }
-        std::mem::take(&mut self.done)
     }
 
     fn end_at(&mut self, at: usize) {
-        let rest = self.buffer.split_off(at);
-        self.done.push(std::mem::replace(&mut self.buffer, rest));
+        let mut rest = Vec::new();
+        if at < self.buffer.len() {
+            rest = self.buffers.take();
+            rest.extend_from_slice(&self.buffer[at..]);
+            self.buffer.truncate(at);
+        }
+        self.position += at as u64;
+        self.sizes = self.cuts.sizes.at(self.position);
+        self.done
+            .push_back(std::mem::replace(&mut self.buffer, rest));
         self.candidate = None;
         self.offered = 0;
         self.rolling = 0;
@@ -151,7 +210,7 @@ impl Cutter {
 
     /// Rolls the hash over bytes about to be appended; the number of them that belong to a segment that ends here.
     fn roll(&mut self, bytes: &[u8]) -> Option<usize> {
-        let sizes = self.cuts.sizes;
+        let sizes = self.sizes;
         let start = self.buffer.len();
         // Warm up before `min`, so that the choice does not depend on where the segment began.
         let skip = sizes.min.saturating_sub(GEAR_WINDOW + start);
@@ -190,19 +249,18 @@ mod tests {
     }
 
     fn cut_up(bytes: &[u8], chunk: usize, row: Option<usize>) -> Vec<Vec<u8>> {
-        let mut cutter = Cutter::new(Cuts::new(SIZES, [1; 32]));
-        let mut out = Vec::new();
+        let mut cutter = Cutter::new(Cuts::new(SIZES, [1; 32]), Arc::new(Buffers::new(SIZES.max)));
         match row {
-            None => bytes.chunks(chunk).for_each(|c| out.extend(cutter.push(c))),
+            None => bytes.chunks(chunk).for_each(|c| cutter.push(c)),
             Some(row) => {
                 for line in bytes.split_inclusive(|b| (*b as usize) < 256 / row.max(1)) {
-                    line.chunks(chunk).for_each(|c| out.extend(cutter.push(c)));
+                    line.chunks(chunk).for_each(|c| cutter.push(c));
                     cutter.cut();
                 }
             }
         }
-        out.extend(cutter.finish());
-        out
+        cutter.finish();
+        std::iter::from_fn(|| cutter.next()).collect()
     }
 
     #[test]
@@ -225,13 +283,12 @@ mod tests {
         let mut cuts = Cuts::new(SIZES, [1; 32]);
         // Practically never by choice.
         cuts.sizes.spread = usize::MAX;
-        let mut cutter = Cutter::new(cuts);
-        let mut out = Vec::new();
+        let mut cutter = Cutter::new(cuts, Arc::new(Buffers::new(SIZES.max)));
         for _ in 0..20 {
-            out.extend(cutter.push(&noise(1, 3000)));
+            cutter.push(&noise(1, 3000));
             cutter.cut();
         }
-        assert_eq!(out[0].len(), 30_000);
+        assert_eq!(cutter.next().map(|s| s.len()), Some(30_000));
     }
 
     proptest! {

@@ -9,6 +9,7 @@
 //! again by their content.
 
 mod admin;
+mod buffers;
 mod catalog;
 mod cut;
 mod format;

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::buffers::Buffers;
 use super::cut::{Cuts, Cutter, SegmentSizes};
 use super::format::{Piece, SegmentDoc};
 use super::keys::EpochKeys;
@@ -81,6 +81,7 @@ pub(super) struct Shared {
     pub keys: EpochKeys,
     events: Events,
     cuts: Cuts,
+    buffers: Arc<Buffers>,
     /// How many segments are compressed and encrypted at once.
     packing: Semaphore,
     known: Mutex<HashMap<Digest, Known>>,
@@ -118,6 +119,7 @@ impl Repository {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
             cuts: Cuts::new(sizes, keys.cut_key()),
+            buffers: Arc::new(Buffers::new(sizes.max)),
             repository: self.clone(),
             backup: backup.clone(),
             keys,
@@ -193,7 +195,7 @@ impl PartSink for BackupWriter {
         // A capture that is tried again writes its parts again: the later one counts.
         guard(&self.shared.finished).remove(name);
         Ok(Box::new(Part {
-            cutter: Cutter::new(self.shared.cuts.clone()),
+            cutter: Cutter::new(self.shared.cuts.clone(), Arc::clone(&self.shared.buffers)),
             shared: Arc::clone(&self.shared),
             name: name.to_owned(),
             format: format.to_owned(),
@@ -219,6 +221,8 @@ impl Part {
     /// Starts storing a segment, once the one before it is stored.
     async fn store(&mut self, plain: Vec<u8>) -> Result<()> {
         self.stored().await?;
+        let totals = &self.shared.totals.bytes;
+        totals.fetch_add(plain.len() as u64, Ordering::Relaxed);
         let shared = Arc::clone(&self.shared);
         self.storing = Some(tokio::spawn(
             async move { shared.store_segment(plain).await },
@@ -240,11 +244,13 @@ impl Part {
 
 #[async_trait]
 impl PartWriter for Part {
-    async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        self.bytes += chunk.len() as u64;
-        let totals = &self.shared.totals.bytes;
-        totals.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-        for segment in self.cutter.push(&chunk) {
+    fn append(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.cutter.push(bytes);
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        while let Some(segment) = self.cutter.next() {
             self.store(segment).await?;
         }
         Ok(())
@@ -259,9 +265,8 @@ impl PartWriter for Part {
         fingerprint: Option<Fingerprint>,
         meta: BTreeMap<String, serde_json::Value>,
     ) -> Result<PartInfo> {
-        for segment in self.cutter.finish() {
-            self.store(segment).await?;
-        }
+        self.cutter.finish();
+        self.settle().await?;
         self.stored().await?;
         let info = PartInfo {
             name: self.name.clone(),
@@ -309,6 +314,7 @@ impl Shared {
         if self.find(&piece).await? {
             self.totals.reused_segments.fetch_add(1, Ordering::Relaxed);
             self.totals.reused_bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.buffers.give(plain);
             return Ok(piece);
         }
         let object = {
@@ -318,7 +324,13 @@ impl Shared {
                 .await
                 .map_err(|e| Error::bug("the packing semaphore was closed").caused_by(e))?;
             let recipient = self.keys.recipient.clone();
-            blocking(move || segment::pack(&recipient, &plain)).await?
+            let buffers = Arc::clone(&self.buffers);
+            blocking(move || {
+                let object = segment::pack(&recipient, &plain)?;
+                buffers.give(plain);
+                Ok(object)
+            })
+            .await?
         };
         let store = &self.repository.store;
         match store.create(&names::segment(&id), &object).await? {

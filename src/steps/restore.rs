@@ -194,6 +194,7 @@ async fn compare_postgres(
     captured: &str,
 ) -> Result<BTreeMap<String, String>> {
     let options = postgres::CaptureOptions {
+        patience: Default::default(),
         key: source.fingerprint_key(),
         formats: postgres_formats(source),
         jobs: cx.world.jobs,

@@ -36,6 +36,7 @@ pub async fn capture(
                 &postgres::CaptureOptions {
                     key,
                     formats: BTreeMap::new(),
+                    patience: Default::default(),
                     jobs,
                     events,
                     cancel,
@@ -252,6 +253,7 @@ async fn prove_postgres(
         let options = postgres::CaptureOptions {
             key: key.clone(),
             formats: postgres_formats(source),
+            patience: Default::default(),
             jobs,
             events: events.clone(),
             cancel: cancel.clone(),

@@ -317,6 +317,7 @@ async fn the_first_data_can_be_backed_up(stack: &Stack) {
     let target = target.unwrap();
     let options = pg::CaptureOptions {
         formats: Default::default(),
+        patience: Default::default(),
         key: key.clone(),
         jobs: 2,
         events: Events::silent(),

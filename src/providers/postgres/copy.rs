@@ -13,14 +13,10 @@ use crate::capture::{
 };
 use crate::error::{Error, Result};
 use crate::event::{Events, Unit};
-use bytes::{Bytes, BytesMut};
 
-/// Bytes gathered before they are handed on.
-const CHUNK: usize = 512 * 1024;
-
-/// A cut is offered every 4 MiB on average, and never nearer than this to the last one.
-const NEAREST_CUT: usize = 1024 * 1024;
-const MEAN_CUT: u64 = 3 * 1024 * 1024;
+/// A cut is offered every 1 MiB on average, and never nearer than this to the last one.
+const NEAREST_CUT: usize = 256 * 1024;
+const MEAN_CUT: u64 = 768 * 1024;
 
 /// The two formats of COPY that parts are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,26 +64,15 @@ pub(super) async fn copy_out(
     mut meter: Meter,
 ) -> Result<Fingerprint> {
     let what = format!("read `{}`", meter_name(statement));
-    let mut out = Batch::new(key, shape);
+    let mut rows = RowsOut::new(key, shape);
     wire.copy_out(&what, statement).await?;
-    while wire.rows(&what, |piece| out.add(&piece)).await? {
-        for (chunk, cut) in out.take_full() {
-            meter.add(chunk.len());
-            writer.write(chunk).await?;
-            if cut {
-                writer.cut();
-            }
-        }
+    while wire.rows(&what, |piece| rows.add(&piece, writer)).await? {
+        meter.add(std::mem::take(&mut rows.bytes));
+        writer.settle().await?;
     }
-    for (chunk, cut) in out.take_rest() {
-        meter.add(chunk.len());
-        writer.write(chunk).await?;
-        if cut {
-            writer.cut();
-        }
-    }
+    meter.add(rows.bytes);
     meter.done();
-    Ok(out.fingerprinter.finish())
+    Ok(rows.fingerprinter.finish())
 }
 
 /// Runs `COPY … FROM STDIN` with the bytes of a part. Returns the fingerprint of what was sent, and the number of
@@ -230,28 +215,27 @@ impl Rows {
     }
 }
 
-/// Rows gathered into chunks, with cuts where the content says so: a row inserted in front moves the bytes behind it,
+/// Rows on their way into a part, with cuts where the content says so: a row inserted in front moves the bytes behind it,
 /// but not the rows at which those are cut, so that unchanged stretches are found again.
-struct Batch {
+struct RowsOut {
     shape: Shape,
     /// Whether the head of a binary stream is still to come.
     headless: bool,
     fingerprinter: Fingerprinter,
-    open: BytesMut,
-    full: Vec<(Bytes, bool)>,
+    /// Bytes handed on since somebody last asked.
+    bytes: usize,
     since_cut: usize,
     /// A row that comes in pieces: its hash, and what decides about a cut after it.
     long: Option<(RowHasher, u32, usize)>,
 }
 
-impl Batch {
+impl RowsOut {
     fn new(key: &FingerprintKey, shape: Shape) -> Self {
-        Batch {
+        RowsOut {
             shape,
             headless: shape == Shape::Binary,
             fingerprinter: key.start(),
-            open: BytesMut::with_capacity(CHUNK + 8 * 1024),
-            full: Vec::new(),
+            bytes: 0,
             since_cut: 0,
             long: None,
         }
@@ -281,16 +265,21 @@ impl Batch {
     }
 
     /// Takes a message of the server: a row, or a piece of one.
-    fn add(&mut self, piece: &Piece<'_>) -> Result<()> {
-        let Some(content) = self.content(piece)? else {
-            self.open.extend_from_slice(piece.bytes);
+    fn add(&mut self, piece: &Piece<'_>, writer: &mut dyn PartWriter) -> Result<()> {
+        let content = self.content(piece)?;
+        writer.append(piece.bytes);
+        self.bytes += piece.bytes.len();
+        self.since_cut += piece.bytes.len();
+        let Some(content) = content else {
             return Ok(());
         };
         let (head, length) = if piece.first && piece.last {
             self.fingerprinter.add(content);
             // Most rows come too soon after a cut for their bytes to matter.
-            let near = self.since_cut + piece.bytes.len() < NEAREST_CUT;
-            (if near { 0 } else { head_of(content) }, content.len())
+            if self.since_cut < NEAREST_CUT {
+                return Ok(());
+            }
+            (head_of(content), content.len())
         } else {
             let fingerprinter = &self.fingerprinter;
             let long = self
@@ -300,34 +289,17 @@ impl Batch {
             long.2 += content.len();
             (long.1, long.2)
         };
-        if piece.last
-            && let Some((row, ..)) = self.long.take()
-        {
+        if !piece.last {
+            return Ok(());
+        }
+        if let Some((row, ..)) = self.long.take() {
             self.fingerprinter.end(&row);
         }
-        self.open.extend_from_slice(piece.bytes);
-        self.since_cut += piece.bytes.len();
-        let cut = piece.last && self.since_cut >= NEAREST_CUT && is_cut(head, length);
-        if cut {
+        if self.since_cut >= NEAREST_CUT && is_cut(head, length) {
             self.since_cut = 0;
-        }
-        if cut || self.open.len() >= CHUNK {
-            let next = BytesMut::with_capacity(CHUNK + 8 * 1024);
-            let full = std::mem::replace(&mut self.open, next);
-            self.full.push((full.freeze(), cut));
+            writer.cut();
         }
         Ok(())
-    }
-
-    fn take_full(&mut self) -> Vec<(Bytes, bool)> {
-        std::mem::take(&mut self.full)
-    }
-
-    fn take_rest(&mut self) -> Vec<(Bytes, bool)> {
-        if !self.open.is_empty() {
-            self.full.push((self.open.split().freeze(), false));
-        }
-        self.take_full()
     }
 }
 
@@ -397,11 +369,39 @@ mod tests {
         assert_eq!(meter_name("COPY \"a\".\"b\" FROM STDIN"), "\"a\".\"b\"");
     }
 
+    /// Remembers the last row before each cut.
+    #[derive(Default)]
+    struct Noted {
+        last: Vec<u8>,
+        ends: Vec<Vec<u8>>,
+    }
+
+    #[async_trait::async_trait]
+    impl PartWriter for Noted {
+        fn append(&mut self, bytes: &[u8]) {
+            self.last = bytes.to_vec();
+        }
+        async fn settle(&mut self) -> Result<()> {
+            Ok(())
+        }
+        fn cut(&mut self) {
+            self.ends.push(self.last.clone());
+        }
+        async fn finish(
+            self: Box<Self>,
+            _: Option<Fingerprint>,
+            _: std::collections::BTreeMap<String, serde_json::Value>,
+        ) -> Result<crate::capture::PartInfo> {
+            Err(Error::bug("is not finished here"))
+        }
+    }
+
     #[test]
     fn cuts_survive_an_insertion_in_front() {
         let key = FingerprintKey::new([1; 32]);
         let cut_rows = |rows: &[String]| {
-            let mut batch = Batch::new(&key, Shape::Text);
+            let mut out = RowsOut::new(&key, Shape::Text);
+            let mut noted = Noted::default();
             for row in rows {
                 let line = format!("{row}\n");
                 let piece = Piece {
@@ -409,16 +409,9 @@ mod tests {
                     first: true,
                     last: true,
                 };
-                batch.add(&piece).expect("adds");
+                out.add(&piece, &mut noted).expect("adds");
             }
-            let mut ends = Vec::new();
-            for (chunk, cut) in batch.take_rest() {
-                if cut {
-                    let text = String::from_utf8(chunk.to_vec()).expect("is text");
-                    ends.push(text.lines().last().unwrap_or_default().to_owned());
-                }
-            }
-            ends
+            noted.ends
         };
         let rows: Vec<String> = (0..200_000)
             .map(|n| format!("{n}\t{}", "x".repeat(180)))

@@ -67,20 +67,30 @@ pub(super) async fn dump_schema(
     judge(&DUMP_FAILED, target, tool, status, &words)
 }
 
-/// Loads one section of an archive file; returns the warnings.
+/// What of an archive is loaded.
+pub(super) struct Part<'a> {
+    pub section: &'a str,
+    /// A file with the numbers of the entries that are loaded; otherwise all of the section.
+    pub list: Option<&'a Path>,
+}
+
+/// Loads a part of an archive file; returns the warnings.
 pub(super) async fn restore_section(
     target: &Target,
     tool: &Tool,
     archive: &Path,
-    section: &str,
+    part: Part<'_>,
     jobs: usize,
     ownership: bool,
 ) -> Result<Vec<String>> {
     let mut command = Command::new(&tool.path);
     command
         .args(["--no-password", "--exit-on-error", "--no-tablespaces"])
-        .arg(format!("--section={section}"))
+        .arg(format!("--section={}", part.section))
         .arg(format!("--dbname={}", connection_word(&target.database)));
+    if let Some(list) = part.list {
+        command.arg("--use-list").arg(list);
+    }
     if jobs > 1 {
         command.arg(format!("--jobs={jobs}"));
     }

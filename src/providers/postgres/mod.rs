@@ -3,8 +3,10 @@
 //! Nothing here needs files on the server or a superuser. Reading runs in read-only sessions. Statements are fixed
 //! texts; the only parts that vary are identifiers, which [`sql::ident`] quotes, and literals, which are bound or quoted.
 
+mod archive;
 mod capture;
 mod catalogue;
+mod channel;
 mod copy;
 mod decode;
 mod dump;
@@ -21,7 +23,7 @@ pub mod tools;
 mod tuples;
 mod wire;
 
-pub use capture::{CaptureOptions, capture, fingerprints, fingerprints_as};
+pub use capture::{CaptureOptions, Patience, capture, fingerprints, fingerprints_as};
 pub use catalogue::{catalogue, catalogue_differences, schema_fingerprint};
 pub use decode::decode;
 pub use identify::{identify, plant_marker, read_marker, refuse_pooler};
@@ -84,6 +86,18 @@ reasons! {
     /// Row-level security hides rows.
     ROW_SECURITY = "postgres.row-security", Failed,
         "A row-level security policy hides rows from this role, so that a capture would silently be incomplete. Use a role with BYPASSRLS, or the owner of the tables.";
+    /// The capture ended for somebody else's sake.
+    GAVE_WAY = "postgres.gave-way", Failed,
+        "A session waited for an exclusive lock on a table that was being captured, such as an ALTER TABLE of a migration, and whoever wanted to read that table waited behind it. The capture was given up so that they could go on; nothing of it counts. Run it again when the migration is done.";
+    /// The capture took too long.
+    SNAPSHOT_TOO_OLD = "postgres.snapshot-too-old", Failed,
+        "The capture took longer than its snapshot may be held: meanwhile VACUUM removes no dead rows anywhere in the database. Capture from a standby, with more `--jobs`, or when there is less load.";
+    /// A standby cancelled the reading.
+    STANDBY_CONFLICT = "postgres.standby-conflict", Failed,
+        "The standby cancelled the reading because the primary removed rows that it still needed. Set `hot_standby_feedback = on` or a larger `max_standby_streaming_delay` on the standby, or capture from the primary.";
+    /// A time limit of the server ended a statement.
+    STATEMENT_TIMEOUT = "postgres.statement-timeout", Failed,
+        "A time limit ended a statement: of the server, of the role, or of a proxy in between. Captures and restores lift `statement_timeout` for themselves; where a proxy sets its own, give the address of the server itself.";
     /// The connection goes through a transaction pooler.
     POOLER = "postgres.transaction-pooler", Refused,
         "The connection goes through a transaction pooler (such as PgBouncer with `pool_mode=transaction`): statements of one session reach different server sessions. Give the address of the server itself.";

@@ -16,8 +16,8 @@ use sqlx::{
 
 use super::{
     BAD_DSN, CONNECTION_LOST, LOCK_TIMEOUT, LOGIN_REFUSED, NO_DATABASE, NOT_ACCEPTING,
-    OLDEST_MAJOR, PERMISSION_DENIED, QUERY_FAILED, ROW_SECURITY, TLS_FAILED, Target, UNREACHABLE,
-    UNSUPPORTED_VERSION,
+    OLDEST_MAJOR, PERMISSION_DENIED, QUERY_FAILED, ROW_SECURITY, STANDBY_CONFLICT,
+    STATEMENT_TIMEOUT, TLS_FAILED, Target, UNREACHABLE, UNSUPPORTED_VERSION,
 };
 use crate::error::{Error, Result, TIMEOUT};
 use crate::wait::Deadline;
@@ -363,6 +363,14 @@ pub(super) fn server_said(target: &Target, what: &str, code: &str, message: &str
                 ))
             }
         }
+        "40001" if message.contains("conflict with recovery") => Error::new(
+            &STANDBY_CONFLICT,
+            format!("the standby {place} cancelled the attempt to {what}: {said}"),
+        ),
+        "57014" if message.contains("timeout") => Error::new(
+            &STATEMENT_TIMEOUT,
+            format!("Postgres {place} gave no time to {what}: {said}"),
+        ),
         _ => Error::new(&QUERY_FAILED, format!("cannot {what} in {place}: {said}")),
     }
 }

@@ -3,23 +3,21 @@
 //! Everything else goes through sqlx. A row costs a slice here instead of a message object, an allocation and a wake-up, which is
 //! most of what a client spends on narrow rows. One row of any size passes in pieces, so that memory does not depend on it.
 //! (PostgreSQL documentation, chapter 54, "Frontend/Backend Protocol".)
+//!
+//! Rows move on threads of their own ([`Wire::in_thread`]), with sockets that block: the server sends 8 KiB at a time, and an event
+//! loop would be woken for every one of them.
 
 use std::io;
-use std::sync::Arc;
 
-use bytes::{Buf as _, BufMut as _, BytesMut};
+use bytes::{BufMut as _, BytesMut};
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::{backend, frontend};
-use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream};
 
+use super::channel::{Channel, Cut, channel};
 use super::session::{CONNECT_PATIENCE, server_said, tls_failed, within};
-use super::target::TlsMode;
-use super::{CONNECTION_LOST, LOGIN_REFUSED, QUERY_FAILED, Target, UNREACHABLE};
+use super::{CONNECTION_LOST, LOGIN_REFUSED, QUERY_FAILED, Target};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-use crate::tls::{self, Check};
 use crate::wait::Deadline;
 
 /// How much is read at once.
@@ -29,16 +27,20 @@ const WHOLE: usize = 1024 * 1024;
 /// What a message costs beside its body: the type and the length.
 const HEAD: usize = 5;
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+/// After this many bytes of rows, it is worth letting more gather.
+const WARM: u64 = 1024 * 1024;
 
 /// A connection.
 pub(super) struct Wire {
-    stream: Box<dyn Stream>,
-    inbox: BytesMut,
+    channel: Channel,
+    inbox: Vec<u8>,
+    /// Where in the inbox begins what was not handed on yet.
+    start: usize,
     target: Target,
     /// Bytes of a long row that are still to come.
     rest: usize,
+    /// Bytes read since the present COPY began; `None` outside of one.
+    copied: Option<u64>,
 }
 
 /// A row of COPY, or a piece of a long one.
@@ -54,12 +56,13 @@ impl Wire {
     /// Connects and logs in.
     pub(super) async fn connect(target: &Target) -> Result<Wire> {
         within(target, Deadline::after(CONNECT_PATIENCE), async {
-            let stream = stream(target).await?;
             let mut wire = Wire {
-                stream,
-                inbox: BytesMut::with_capacity(2 * READ),
+                channel: channel(target).await?,
+                inbox: Vec::with_capacity(2 * READ),
+                start: 0,
                 target: target.clone(),
                 rest: 0,
+                copied: None,
             };
             wire.log_in().await?;
             Ok(wire)
@@ -195,7 +198,9 @@ impl Wire {
     /// Begins `COPY … TO STDOUT`; the rows come by [`Wire::rows`].
     pub(super) async fn copy_out(&mut self, what: &str, sql: &str) -> Result<()> {
         self.query(what, sql).await?;
-        self.until(what, b'H').await
+        self.until(what, b'H').await?;
+        self.copied = Some(0);
+        Ok(())
     }
 
     /// Begins `COPY … FROM STDIN`; the data go by [`Wire::copy_data`] and end by [`Wire::copy_end`].
@@ -222,10 +227,10 @@ impl Wire {
         what: &str,
         mut each: impl FnMut(Piece<'_>) -> Result<()>,
     ) -> Result<bool> {
-        if self.inbox.len() < HEAD || self.waits() {
+        if self.waits() {
             self.read(what).await?;
         }
-        let mut at = 0;
+        let mut at = self.start;
         let mut over = false;
         let mut failure = None;
         loop {
@@ -286,15 +291,22 @@ impl Wire {
         if let Some(range) = failure {
             return Err(self.said(what, &self.inbox[range]));
         }
-        self.inbox.advance(at);
+        self.start = at;
+        if over {
+            self.copied = None;
+        }
         Ok(!over)
     }
 
     /// Whether nothing can be handed on before more is read.
     fn waits(&self) -> bool {
-        match head(&self.inbox) {
+        let here = &self.inbox[self.start..];
+        if self.rest > 0 {
+            return here.is_empty();
+        }
+        match head(here) {
             Some((b'd', body)) if body > WHOLE => false,
-            Some((_, body)) => self.rest == 0 && self.inbox.len() < HEAD + body,
+            Some((_, body)) => here.len() < HEAD + body,
             None => true,
         }
     }
@@ -334,42 +346,80 @@ impl Wire {
     pub(super) async fn close(mut self) {
         let mut out = BytesMut::new();
         frontend::terminate(&mut out);
-        let _ = self.stream.write_all(&out).await;
-        let _ = self.stream.shutdown().await;
+        let _ = self.channel.write(&out).await;
+        let _ = self.channel.flush().await;
+    }
+
+    /// Runs `work` on a thread of its own, where waiting for the socket may block. The connection is cut when the caller stops
+    /// waiting, which ends the work.
+    pub(super) async fn in_thread<T, F>(
+        mut self,
+        work: impl FnOnce(Wire) -> F + Send + 'static,
+    ) -> Result<(Wire, T)>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<(Wire, T)>>,
+    {
+        let place = self.target.place();
+        let failed = |e: io::Error| {
+            Error::new(
+                &CONNECTION_LOST,
+                format!("lost the connection to Postgres {place}"),
+            )
+            .caused_by(e)
+        };
+        self.channel = self.channel.blocking().map_err(failed)?;
+        let cut = Cut(self.channel.handle().map_err(failed)?);
+        let runtime = tokio::runtime::Handle::current();
+        let done = tokio::task::spawn_blocking(move || runtime.block_on(work(self))).await;
+        cut.spare();
+        let (mut wire, out) =
+            done.map_err(|e| Error::bug("a thread that moves rows broke").caused_by(e))??;
+        wire.channel = wire.channel.waiting().map_err(failed)?;
+        Ok((wire, out))
     }
 
     /// The next whole message.
-    async fn message(&mut self, what: &str) -> Result<(u8, BytesMut)> {
+    async fn message(&mut self, what: &str) -> Result<(u8, Vec<u8>)> {
         loop {
-            if let Some((tag, body)) = head(&self.inbox)
-                && self.inbox.len() >= HEAD + body
+            let here = &self.inbox[self.start..];
+            if let Some((tag, body)) = head(here)
+                && here.len() >= HEAD + body
             {
-                self.inbox.advance(HEAD);
-                return Ok((tag, self.inbox.split_to(body)));
+                let message = here[HEAD..HEAD + body].to_vec();
+                self.start += HEAD + body;
+                return Ok((tag, message));
             }
             self.read(what).await?;
         }
     }
 
     async fn read(&mut self, what: &str) -> Result<()> {
+        self.inbox.drain(..self.start);
+        self.start = 0;
         self.inbox.reserve(READ);
-        let read = self.stream.read_buf(&mut self.inbox).await;
-        match read {
+        let gather = self.copied.is_some_and(|bytes| bytes >= WARM);
+        match self.channel.read(&mut self.inbox, gather).await {
             Ok(0) => Err(self.lost(what, io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) => Ok(()),
+            Ok(read) => {
+                if let Some(copied) = &mut self.copied {
+                    *copied += read as u64;
+                }
+                Ok(())
+            }
             Err(e) => Err(self.lost(what, e)),
         }
     }
 
     async fn send(&mut self, bytes: &[u8], what: &str) -> Result<()> {
         self.send_plain(bytes, what).await?;
-        let flushed = self.stream.flush().await;
+        let flushed = self.channel.flush().await;
         flushed.map_err(|e| self.lost(what, e))
     }
 
     /// While rows go in, the server may have refused them already: its reason counts, not the broken pipe.
     async fn send_plain(&mut self, bytes: &[u8], what: &str) -> Result<()> {
-        let Err(e) = self.stream.write_all(bytes).await else {
+        let Err(e) = self.channel.write(bytes).await else {
             return Ok(());
         };
         while let Ok((tag, body)) = Box::pin(self.message(what)).await {
@@ -464,55 +514,4 @@ fn refused(target: &Target, why: &str) -> Error {
             target.place()
         ),
     )
-}
-
-async fn stream(target: &Target) -> Result<Box<dyn Stream>> {
-    let unreachable = |e: io::Error| {
-        Error::new(
-            &UNREACHABLE,
-            format!("cannot reach Postgres {}", target.place()),
-        )
-        .caused_by(e)
-    };
-    if target.host.starts_with('/') {
-        let path = format!(
-            "{}/.s.PGSQL.{}",
-            target.host.trim_end_matches('/'),
-            target.port
-        );
-        let stream = UnixStream::connect(path).await.map_err(unreachable)?;
-        return Ok(Box::new(stream));
-    }
-    let host = target.host.trim_start_matches('[').trim_end_matches(']');
-    let mut tcp = TcpStream::connect((host, target.port))
-        .await
-        .map_err(unreachable)?;
-    tcp.set_nodelay(true).map_err(unreachable)?;
-    let check = match target.tls {
-        TlsMode::Disable => return Ok(Box::new(tcp)),
-        // As in libpq, an authority that is named is also asked.
-        TlsMode::Require if target.root_cert.is_some() => Check::Authority,
-        TlsMode::Prefer | TlsMode::Require => Check::Nothing,
-        TlsMode::VerifyCa => Check::Authority,
-        TlsMode::VerifyFull => Check::Name,
-    };
-    let mut out = BytesMut::new();
-    frontend::ssl_request(&mut out);
-    tcp.write_all(&out).await.map_err(unreachable)?;
-    if tcp.read_u8().await.map_err(unreachable)? != b'S' {
-        if target.tls == TlsMode::Prefer {
-            return Ok(Box::new(tcp));
-        }
-        return Err(tls_failed(
-            target,
-            io::Error::other("the server does not offer TLS"),
-        ));
-    }
-    let config = tls::client(check, target.root_cert.as_deref())?;
-    let name = ServerName::try_from(host.to_owned()).map_err(|e| tls_failed(target, e))?;
-    let secured = tokio_rustls::TlsConnector::from(Arc::new(config))
-        .connect(name, tcp)
-        .await
-        .map_err(|e| tls_failed(target, e))?;
-    Ok(Box::new(secured))
 }

@@ -32,6 +32,22 @@ const PORT_ATTEMPTS: u32 = 5;
 /// How long to wait for what is left of a killed server before the next attempt.
 const REAP: Duration = Duration::from_millis(200);
 
+/// The settings of a server whose data last.
+const LASTING: &[&str] = &["shared_buffers=32MB", "maintenance_work_mem=64MB"];
+
+/// The settings of a scratch server: quick, and nothing on it needs to survive a crash.
+pub const SCRATCH: &[&str] = &[
+    "shared_buffers=128MB",
+    "maintenance_work_mem=256MB",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "max_wal_size=4GB",
+    "autovacuum=off",
+];
+
 /// What kind of server is wanted.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -202,26 +218,14 @@ fn arguments(dir: &Path, port: u16, options: &Options) -> Vec<std::ffi::OsString
         "listen_addresses=127.0.0.1".to_owned(),
         format!("unix_socket_directories={socket}"),
         "max_connections=60".to_owned(),
-        "shared_buffers=32MB".to_owned(),
-        "maintenance_work_mem=64MB".to_owned(),
         "jit=off".to_owned(),
         "logging_collector=off".to_owned(),
         "log_line_prefix=%m [%p] ".to_owned(),
         "lc_messages=C".to_owned(),
         "cluster_name=summitctl-sandbox".to_owned(),
     ];
-    if options.scratch {
-        let fast = [
-            "fsync=off",
-            "synchronous_commit=off",
-            "full_page_writes=off",
-            "wal_level=minimal",
-            "max_wal_senders=0",
-            "max_wal_size=4GB",
-            "autovacuum=off",
-        ];
-        settings.extend(fast.map(str::to_owned));
-    }
+    let special = if options.scratch { SCRATCH } else { LASTING };
+    settings.extend(special.iter().map(|setting| (*setting).to_owned()));
     let mut arguments = vec!["-D".into(), dir.join("data").into_os_string()];
     arguments.extend(["-p".into(), port.to_string().into()]);
     for setting in settings {

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use summitctl::capture::{
     Consistency, Fingerprint, MemoryParts, PartInfo, PartSink, PartSource as _, PartWriter,
 };
@@ -64,7 +63,10 @@ impl PartSink for Disturbed {
 
 #[async_trait]
 impl PartWriter for DisturbedWriter {
-    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+    fn append(&mut self, bytes: &[u8]) {
+        self.0.append(bytes);
+    }
+    async fn settle(&mut self) -> Result<()> {
         match self.1.take() {
             // A node that this scan does not show, and a relationship to it that the next one does.
             Some(Meanwhile::Commit(target, left)) if take_one(&left) => {
@@ -76,7 +78,7 @@ impl PartWriter for DisturbedWriter {
             }
             _ => {}
         }
-        self.0.write(chunk).await
+        self.0.settle().await
     }
     fn cut(&mut self) {
         self.0.cut();

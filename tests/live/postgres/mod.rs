@@ -1,5 +1,6 @@
 //! Postgres: throw-away servers, and the provider on them.
 
+mod life;
 mod round_trip;
 mod server;
 mod swap;
@@ -9,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde_json::Value;
 use summitctl::capture::{Fingerprint, MemoryParts, PartInfo, PartSink, PartWriter};
 use summitctl::error::Result;
@@ -109,7 +109,10 @@ impl PartSink for KillingSink {
 
 #[async_trait]
 impl PartWriter for KillingWriter {
-    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+    fn append(&mut self, bytes: &[u8]) {
+        self.inner.append(bytes);
+    }
+    async fn settle(&mut self) -> Result<()> {
         if let Some(path) = self.pid_file.take() {
             let text = std::fs::read_to_string(path).expect("the server runs");
             let pid: i32 = text
@@ -121,7 +124,7 @@ impl PartWriter for KillingWriter {
             // SIGQUIT: immediate shutdown, as in a crash, of every process of the server.
             rustix::process::kill_process(pid, rustix::process::Signal::QUIT).expect("kills");
         }
-        self.inner.write(chunk).await
+        self.inner.settle().await
     }
     fn cut(&mut self) {
         self.inner.cut();

@@ -21,6 +21,7 @@ const RICH: &str = include_str!("rich.sql");
 pub fn capture_options(jobs: usize) -> CaptureOptions {
     CaptureOptions {
         formats: Default::default(),
+        patience: Default::default(),
         key: FingerprintKey::new([9; 32]),
         jobs,
         events: Events::silent(),

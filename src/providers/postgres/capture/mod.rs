@@ -5,21 +5,20 @@
 //! could miss what a schema change does to a table in between.
 
 mod snapshot;
+mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
-use tokio::task::JoinSet;
 
 use super::catalogue::{self, Listing};
 use super::copy::{Meter, Shape, copy_out};
 use super::enumerate::{self, Table, part_word};
-use super::session::{close, run};
+use super::session::{close, failed, run, scalar};
 use super::wire::Wire;
 use super::{Target, dump, identify, large_objects, refuse_pooler, tools};
 use crate::capture::{
@@ -32,6 +31,8 @@ use crate::wait::Cancel;
 
 use snapshot::Snapshot;
 pub(super) use snapshot::{DatabaseFacts, PINNED_PATH, set_local};
+pub use watch::Patience;
+use watch::Watch;
 
 /// How long to wait for somebody else's exclusive lock before giving up.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -66,6 +67,8 @@ pub struct CaptureOptions {
     pub events: Events,
     /// The stop signal.
     pub cancel: Cancel,
+    /// How long it may be in others' way.
+    pub patience: Patience,
 }
 
 /// `postgres/<database>/`: what the names of a database's parts begin with.
@@ -85,12 +88,18 @@ pub async fn capture(
             refuse_pooler(target).await?;
             let identity = identify(target).await?;
             let mut work = Work::begin(target, sink, options).await?;
-            let roles = enumerate::roles(target, &mut work.side).await?;
-            let standby = work.snapshot.facts.standby;
-            let not_carried =
-                enumerate::not_carried(target, &mut work.side, &roles, standby).await?;
-            work.dump_schema(&roles).await?;
-            let (snapshot, parts) = work.measure().await?;
+            let watch = work.watch().await?;
+            let (snapshot, not_carried, parts) = watch
+                .over(async {
+                    let roles = enumerate::roles(target, &mut work.side).await?;
+                    let standby = work.snapshot.facts.standby;
+                    let not_carried =
+                        enumerate::not_carried(target, &mut work.side, &roles, standby).await?;
+                    work.dump_schema(&roles).await?;
+                    let (snapshot, parts) = work.measure().await?;
+                    Ok((snapshot, not_carried, parts))
+                })
+                .await?;
             Ok(Captured {
                 store: Store::Postgres,
                 identity,
@@ -126,7 +135,8 @@ pub async fn fingerprints_as(
             refuse_pooler(target).await?;
             let mut work = Work::begin(target, &Nowhere, options).await?;
             work.prefix = prefix(captured);
-            let (_, parts) = work.measure().await?;
+            let watch = work.watch().await?;
+            let (_, parts) = watch.over(work.measure()).await?;
             Ok(parts
                 .into_iter()
                 .filter_map(|part| Some((part.name, part.fingerprint?)))
@@ -162,6 +172,19 @@ impl<'a> Work<'a> {
             side,
             prefix: prefix(&target.database),
             parts: Vec::new(),
+        })
+    }
+
+    async fn watch(&mut self) -> Result<Watch> {
+        let pid = scalar("SELECT pg_backend_pid()")
+            .fetch_one(&mut self.snapshot.session)
+            .await
+            .map_err(|e| failed(self.target, "ask for the session's number", e))?;
+        Ok(Watch {
+            target: self.target.clone(),
+            pid,
+            began: Instant::now(),
+            patience: self.options.patience,
         })
     }
 
@@ -304,7 +327,7 @@ impl<'a> Work<'a> {
                 table,
             };
             let part;
-            (wire, part) = in_background(job.run(wire, writer)).await?;
+            (wire, part) = wire.in_thread(|wire| job.run(wire, writer)).await?;
             parts.push(part);
             let done = {
                 let mut queue = lock(queue);
@@ -354,19 +377,6 @@ impl TableJob {
     }
 }
 
-/// Runs `work` as a task of its own, which ends when the caller stops waiting for it.
-pub(super) async fn in_background<T: Send + 'static>(
-    work: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    let mut tasks = JoinSet::new();
-    tasks.spawn(work);
-    match tasks.join_next().await {
-        Some(Ok(done)) => done,
-        Some(Err(e)) => Err(Error::bug("a task of the Postgres provider broke").caused_by(e)),
-        None => Err(Error::bug("a task of the Postgres provider vanished")),
-    }
-}
-
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()
@@ -395,8 +405,10 @@ impl PartSink for Nowhere {
 
 #[async_trait]
 impl PartWriter for NowhereWriter {
-    async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        self.bytes += chunk.len() as u64;
+    fn append(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+    }
+    async fn settle(&mut self) -> Result<()> {
         Ok(())
     }
     fn cut(&mut self) {}

@@ -2,11 +2,12 @@
 //! triggers. Everything that is loaded is fingerprinted on the way in and compared with what was captured.
 
 mod create;
+mod load;
 mod place;
+mod plan;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -14,20 +15,21 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
 
-use super::capture::{format, in_background, lock, prefix, set_local};
-use super::copy::{Meter, Rows, Shape, copy_in};
-use super::enumerate::{MatView, SequenceState, copy_target};
-use super::session::{Access, close, open, run};
+use super::capture::{format, prefix};
+use super::copy::Rows;
+use super::enumerate::{MatView, SequenceState, user_schema};
+use super::session::{Access, close, open, run, texts};
 use super::sql::{literal, qualified};
-use super::wire::Wire;
 use super::{BAD_PART, MISMATCH, Target, dump, large_objects, refuse_pooler, tools};
 use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader, PartSource};
 use crate::error::{Context as _, Error, Result};
-use crate::event::{Events, Unit};
+use crate::event::Events;
 use crate::wait::Cancel;
 
 pub use create::create_database;
+use load::Loader;
 use place::{Archive, refuse_unless_empty, roles_at_hand};
+use plan::Plan;
 
 /// What to do about roles that the capture names and the server lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +64,7 @@ pub struct Restored {
     pub parts: Vec<(String, Fingerprint)>,
     /// Bytes of rows loaded.
     pub bytes: u64,
-    /// How long each phase took, in order: `schema`, `rows`, `indexes and constraints`, `refresh and analyze`.
+    /// How long each phase took, in order: `schema`, `rows and indexes`, `keys and triggers`, `refresh and analyze`.
     pub phases: Vec<(&'static str, Duration)>,
     /// Parts whose fingerprints of the live database need not equal the captured ones, by name, and why: what was
     /// left out, or is spelled differently by another major version.
@@ -256,15 +258,30 @@ impl<'a> Work<'a> {
         let began = Instant::now();
         let archive = self.fetch_archive().await?;
         self.drop_public_unless_captured().await?;
-        self.section(&archive, "pre-data").await?;
+        self.section(&archive, "pre-data", None).await?;
         let began = self.phase("schema", began);
-        self.tables().await?;
+        let mut parts = self.source.parts(&format!("{}table/", self.prefix));
+        parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
+        let mut plan = Plan::new(archive.entries()?.as_deref(), &plan::names(&parts));
+        let loader = Loader::new(
+            self.target,
+            self.source,
+            self.options,
+            self.major,
+            parts,
+            &mut plan,
+        );
+        self.tables(&loader).await?;
         self.sequences().await?;
         self.large_objects().await?;
-        let began = self.phase("rows", began);
-        self.section(&archive, "post-data").await?;
+        let began = self.phase("rows and indexes", began);
+        loader.keys(&plan.keys).await?;
+        if plan.rest.as_ref().is_none_or(|rest| !rest.is_empty()) {
+            self.section(&archive, "post-data", plan.rest.as_deref())
+                .await?;
+        }
         drop(archive);
-        let began = self.phase("indexes and constraints", began);
+        let began = self.phase("keys and triggers", began);
         self.refresh_and_analyze().await?;
         self.phase("refresh and analyze", began);
         self.done.parts.sort_by(|a, b| a.0.cmp(&b.0));
@@ -281,7 +298,14 @@ impl<'a> Work<'a> {
         Archive::write(&self.options.work_dir, reader.as_mut()).await
     }
 
-    async fn section(&mut self, archive: &Archive, section: &str) -> Result<()> {
+    /// Lets `pg_restore` run a section, or only these entries of it.
+    async fn section(
+        &mut self,
+        archive: &Archive,
+        section: &str,
+        only: Option<&[i32]>,
+    ) -> Result<()> {
+        let chosen = only.map(|ids| archive.list(ids)).transpose()?;
         let jobs = if section == "post-data" {
             self.options.jobs
         } else {
@@ -291,7 +315,10 @@ impl<'a> Work<'a> {
             self.target,
             &self.tool,
             archive.path(),
-            section,
+            dump::Part {
+                section,
+                list: chosen.as_ref().map(Archive::path),
+            },
             jobs,
             self.ownership,
         )
@@ -321,67 +348,14 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn tables(&mut self) -> Result<()> {
-        let mut parts = self.source.parts(&format!("{}table/", self.prefix));
-        parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
-        let total = parts.len();
-        let workers = self.options.jobs.clamp(1, total.max(1));
-        let queue = Mutex::new((VecDeque::from(parts), 0_u64));
-        let work = (0..workers).map(|_| self.worker(&queue, total as u64));
-        let loaded = futures_util::future::try_join_all(work).await?;
-        for (part, fingerprint) in loaded.into_iter().flatten() {
+    /// Rows and indexes, then foreign keys.
+    async fn tables(&mut self, loader: &Loader<'_>) -> Result<()> {
+        let loaded = loader.run().await?;
+        for ((part, _), fingerprint) in loader.tables.iter().zip(loaded) {
             self.done.bytes += part.bytes;
-            self.done.parts.push((part.name, fingerprint));
+            self.done.parts.push((part.name.clone(), fingerprint));
         }
         Ok(())
-    }
-
-    async fn worker(
-        &self,
-        queue: &Mutex<(VecDeque<PartInfo>, u64)>,
-        total: u64,
-    ) -> Result<Vec<(PartInfo, Fingerprint)>> {
-        let mut loaded = Vec::new();
-        let mut wire = Wire::connect(self.target).await?;
-        wire.run("prepare to load", LOADER).await?;
-        loop {
-            let next = lock(queue).0.pop_front();
-            let Some(part) = next else {
-                break;
-            };
-            let reader = self.source.open(&part.name).await?;
-            let shape = Shape::of(&part.format).ok_or_else(|| {
-                Error::new(
-                    &BAD_PART,
-                    format!(
-                        "part `{}` has the unknown format `{}`",
-                        part.name, part.format
-                    ),
-                )
-            })?;
-            let job = TableJob {
-                shape,
-                key: self.options.key.clone(),
-                meta: meta(&part)?,
-                major: self.major,
-                meter: Meter::new(&self.options.events, part.name.clone(), Some(part.bytes)),
-                expected: part.fingerprint,
-                name: part.name.clone(),
-            };
-            let fingerprint;
-            (wire, fingerprint) = in_background(job.run(wire, reader)).await?;
-            loaded.push((part, fingerprint));
-            let done = {
-                let mut queue = lock(queue);
-                queue.1 += 1;
-                queue.1
-            };
-            self.options
-                .events
-                .progress("tables", done, Some(total), Unit::Items);
-        }
-        wire.close().await;
-        Ok(loaded)
     }
 
     async fn sequences(&mut self) -> Result<()> {
@@ -464,87 +438,23 @@ impl<'a> Work<'a> {
             };
             self.done.notes.push(note);
         }
-        run(self.target, &mut session, "ANALYZE").await?;
+        // Ordinary tables have their statistics already; parents add up those of their children, and extended ones did not exist.
+        let sql = format!(
+            "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE {} AND (c.relkind IN ('p', 'm') OR c.relkind = 'r' AND (
+                 EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)
+                 OR EXISTS (SELECT FROM pg_statistic_ext s WHERE s.stxrelid = c.oid))) ORDER BY 1",
+            user_schema()
+        );
+        for name in texts(self.target, &mut session, "list what has parts", &sql).await? {
+            run(self.target, &mut session, &format!("ANALYZE {name}")).await?;
+        }
         close(session).await;
         Ok(())
     }
 }
 
-/// What a table's part says beside its rows.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct TableMeta {
-    schema: String,
-    table: String,
-    columns: Vec<String>,
-    #[expect(dead_code, reason = "for people who read the backup's description")]
-    unlogged: bool,
-    settings: BTreeMap<String, String>,
-    #[expect(dead_code, reason = "for people who read the backup's description")]
-    bytes_on_disk: i64,
-}
-
-/// One table, owned whole, so that it can run on another thread.
-struct TableJob {
-    shape: Shape,
-    key: FingerprintKey,
-    meta: TableMeta,
-    major: u32,
-    meter: Meter,
-    expected: Option<Fingerprint>,
-    name: String,
-}
-
-impl TableJob {
-    async fn run(
-        self,
-        mut wire: Wire,
-        mut reader: Box<dyn PartReader>,
-    ) -> Result<(Wire, Fingerprint)> {
-        let encoding = self
-            .meta
-            .settings
-            .get("client_encoding")
-            .map_or("UTF8", String::as_str);
-        // Truncated and filled in one transaction, the rows need no WAL where `wal_level` is minimal, and are frozen
-        // at once (PostgreSQL documentation, COPY, FREEZE).
-        let begin = format!(
-            "BEGIN; {}; TRUNCATE ONLY {}",
-            set_local(encoding, self.major),
-            qualified(&self.meta.schema, &self.meta.table)
-        );
-        wire.run("empty the table", &begin).await?;
-        let statement = format!(
-            "COPY {} FROM STDIN WITH (FREEZE, {})",
-            copy_target(&self.meta.schema, &self.meta.table, &self.meta.columns),
-            self.shape.option()
-        );
-        let (fingerprint, stored) = copy_in(
-            &mut wire,
-            &statement,
-            self.shape,
-            reader.as_mut(),
-            &self.key,
-            self.meter,
-        )
-        .await
-        .context(|| format!("cannot load part `{}`", self.name))?;
-        agree(&self.name, self.expected, fingerprint)?;
-        if stored != fingerprint.rows {
-            return Err(Error::new(
-                &MISMATCH,
-                format!(
-                    "Postgres stored {stored} rows of the {} of part `{}`",
-                    fingerprint.rows, self.name
-                ),
-            ));
-        }
-        wire.run("commit the rows", "COMMIT").await?;
-        Ok((wire, fingerprint))
-    }
-}
-
-const LOADER: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; SET synchronous_commit = off";
+pub(super) const LOADER: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; SET synchronous_commit = off";
 
 /// A session that loads: the restored database's or the role's own settings must not stop it. The database is new, so
 /// that no pooler can hand these settings to anybody.

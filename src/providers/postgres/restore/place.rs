@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
+use super::super::archive::{self, Entry};
 use super::super::enumerate::{listed, user_schema};
 use super::super::session::{Access, close, failed, open, rows, run, scalar};
 use super::super::sql::ident;
@@ -116,22 +117,27 @@ async fn without(
         .map_err(|e| failed(target, "look for the roles", e))
 }
 
-/// The schema's archive in a file of mode 0600, which is removed when this is dropped.
+/// The schema's archive, or a list of its entries, in a file of mode 0600, which is removed when this is dropped.
 pub(super) struct Archive(PathBuf);
 
 impl Archive {
-    pub(super) async fn write(folder: &Path, reader: &mut dyn PartReader) -> Result<Archive> {
+    /// An empty file beside others in the folder.
+    fn create(folder: &Path) -> Result<(Archive, std::fs::File)> {
         let mut random = [0_u8; 8];
         getrandom::fill(&mut random).map_err(|e| Error::bug(format!("no random numbers: {e}")))?;
         let name = format!("schema-{:016x}.pgdump", u64::from_le_bytes(random));
         let path = folder.join(name);
-        let mut file = std::fs::OpenOptions::new()
+        let file = std::fs::OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&path)
             .map_err(|e| Error::io("create", &path, e))?;
-        let archive = Archive(path);
+        Ok((Archive(path), file))
+    }
+
+    pub(super) async fn write(folder: &Path, reader: &mut dyn PartReader) -> Result<Archive> {
+        let (archive, mut file) = Archive::create(folder)?;
         while let Some(chunk) = reader.next().await? {
             file.write_all(&chunk)
                 .map_err(|e| Error::io("write", &archive.0, e))?;
@@ -141,6 +147,22 @@ impl Archive {
 
     pub(super) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// What it holds, if this program understands it.
+    pub(super) fn entries(&self) -> Result<Option<Vec<Entry>>> {
+        let bytes = std::fs::read(&self.0).map_err(|e| Error::io("read", &self.0, e))?;
+        Ok(archive::entries(&bytes))
+    }
+
+    /// A list for `pg_restore --use-list`, in a file beside it.
+    pub(super) fn list(&self, ids: &[i32]) -> Result<Archive> {
+        let folder = self.0.parent().unwrap_or(Path::new("."));
+        let (list, mut file) = Archive::create(folder)?;
+        let lines: String = ids.iter().map(|id| format!("{id};\n")).collect();
+        file.write_all(lines.as_bytes())
+            .map_err(|e| Error::io("write", &list.0, e))?;
+        Ok(list)
     }
 }
 

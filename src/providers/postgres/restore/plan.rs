@@ -1,0 +1,241 @@
+//! Which statements run when: indexes and keys of a table as soon as its rows are there, foreign keys once every table is, and
+//! what is left by `pg_restore`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::archive::{Entry, Section};
+use crate::capture::PartInfo;
+
+/// What is done about one table.
+#[derive(Debug, Default)]
+pub(super) struct TableWork {
+    /// What can be done side by side once the rows are there.
+    pub side_by_side: Vec<Statement>,
+    /// What follows, one after the other: it locks the table.
+    pub after: Vec<Statement>,
+    /// Whether its statistics must wait until `pg_restore` is done.
+    pub statistics_later: bool,
+}
+
+/// Something to run, and what it makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Statement {
+    pub makes: String,
+    pub sql: String,
+}
+
+/// A foreign key: made without a look at the rows, and then proved, which others can do meanwhile.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ForeignKey {
+    pub makes: String,
+    /// As `pg_dump` wrote it.
+    pub plain: String,
+    pub unproved: String,
+    pub proof: String,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// By schema and name.
+    pub tables: BTreeMap<(String, String), TableWork>,
+    pub keys: Vec<ForeignKey>,
+    /// The numbers of the entries that `pg_restore` runs, in order; `None`: everything after the rows.
+    pub rest: Option<Vec<i32>>,
+}
+
+impl Plan {
+    /// Of an archive's entries, where `loaded` are the tables that get rows.
+    pub(super) fn new(entries: Option<&[Entry]>, loaded: &BTreeSet<(String, String)>) -> Plan {
+        let Some(entries) = entries else {
+            return Plan::default();
+        };
+        let mut plan = Plan::default();
+        let mut rest = Vec::new();
+        let mut made: BTreeSet<i32> = BTreeSet::new();
+        let mut tables = BTreeMap::new();
+        for entry in entries.iter().filter(|e| e.section != Section::PostData) {
+            made.insert(entry.id);
+            let name = (entry.schema.clone().unwrap_or_default(), entry.tag.clone());
+            if entry.kind == "TABLE" && loaded.contains(&name) {
+                tables.insert(entry.id, name);
+            }
+        }
+        for entry in entries.iter().filter(|e| e.section == Section::PostData) {
+            let table = entry.needs.iter().find_map(|id| tables.get(id));
+            let ready = entry.needs.iter().all(|id| made.contains(id));
+            match (entry.kind.as_str(), table) {
+                ("INDEX", Some(table)) if ready => {
+                    let work = plan.tables.entry(table.clone()).or_default();
+                    work.side_by_side.push(statement(entry, &entry.sql));
+                }
+                ("CONSTRAINT", Some(table)) if ready => {
+                    let work = plan.tables.entry(table.clone()).or_default();
+                    match split_key(&entry.sql) {
+                        Some((index, constraint)) => {
+                            work.side_by_side.push(statement(entry, &index));
+                            work.after.push(statement(entry, &constraint));
+                        }
+                        None => work.after.push(statement(entry, &entry.sql)),
+                    }
+                }
+                ("FK CONSTRAINT", Some(_)) if ready => match foreign_key(entry) {
+                    Some(key) => plan.keys.push(key),
+                    None => {
+                        rest.push(entry.id);
+                        continue;
+                    }
+                },
+                (kind, table) => {
+                    if let ("STATISTICS", Some(table)) = (kind, table) {
+                        let work = plan.tables.entry(table.clone()).or_default();
+                        work.statistics_later = true;
+                    }
+                    rest.push(entry.id);
+                    continue;
+                }
+            }
+            made.insert(entry.id);
+        }
+        plan.rest = Some(rest);
+        plan
+    }
+}
+
+fn statement(entry: &Entry, sql: &str) -> Statement {
+    Statement {
+        makes: format!("{} `{}`", entry.kind.to_lowercase(), entry.tag),
+        sql: sql.to_owned(),
+    }
+}
+
+/// A plain primary or unique key as its index, which can be built beside others, and the constraint that takes it over. Keys that
+/// say more (deferrable, INCLUDE, a tablespace, a clustering after it) stay as they are.
+fn split_key(sql: &str) -> Option<(String, String)> {
+    let (table, rest) = sql
+        .strip_prefix("ALTER TABLE ONLY ")?
+        .split_once("\n    ADD CONSTRAINT ")?;
+    let (body, end) = rest.rsplit_once(')')?;
+    let (name, kind, columns) = [" PRIMARY KEY (", " UNIQUE ("].iter().find_map(|kind| {
+        let (name, columns) = body.split_once(kind)?;
+        Some((name, kind.trim_end_matches(" ("), columns))
+    })?;
+    // A name may hold anything, these words and a semicolon included; then it is quoted.
+    let odd = |text: &str| text.contains(['"', ';', '(', ')', '\n']);
+    if end.trim() != ";" || odd(table) || odd(name) || odd(columns) {
+        return None;
+    }
+    Some((
+        format!("CREATE UNIQUE INDEX {name} ON {table} USING btree ({columns})"),
+        format!("ALTER TABLE ONLY {table} ADD CONSTRAINT {name}{kind} USING INDEX {name}"),
+    ))
+}
+
+/// A foreign key of an ordinary table that was valid.
+fn foreign_key(entry: &Entry) -> Option<ForeignKey> {
+    let sql = entry.sql.trim_end().strip_suffix(';')?;
+    let (table, rest) = sql
+        .strip_prefix("ALTER TABLE ONLY ")?
+        .split_once("\n    ADD CONSTRAINT ")?;
+    let (name, _) = rest.split_once(" FOREIGN KEY (")?;
+    let odd = |text: &str| text.contains(['"', ';', '(', ')', '\n']);
+    if odd(table) || odd(name) || sql.contains(';') || sql.ends_with("NOT VALID") {
+        return None;
+    }
+    Some(ForeignKey {
+        makes: format!("foreign key `{}`", entry.tag),
+        plain: sql.to_owned(),
+        unproved: format!("{sql} NOT VALID"),
+        proof: format!("ALTER TABLE ONLY {table} VALIDATE CONSTRAINT {name}"),
+    })
+}
+
+/// The names of the tables in these parts.
+pub(super) fn names(parts: &[PartInfo]) -> BTreeSet<(String, String)> {
+    parts.iter().filter_map(name).collect()
+}
+
+/// The schema and name of the table that a part holds.
+pub(super) fn name(part: &PartInfo) -> Option<(String, String)> {
+    let word = |key: &str| Some(part.meta.get(key)?.as_str()?.to_owned());
+    Some((word("schema")?, word("table")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: i32, kind: &str, tag: &str, sql: &str, needs: &[i32]) -> Entry {
+        Entry {
+            id,
+            kind: kind.into(),
+            schema: Some("public".into()),
+            tag: tag.into(),
+            section: if kind == "TABLE" {
+                Section::PreData
+            } else {
+                Section::PostData
+            },
+            sql: sql.into(),
+            needs: needs.to_vec(),
+        }
+    }
+
+    const KEY: &str =
+        "ALTER TABLE ONLY public.orders\n    ADD CONSTRAINT orders_pkey PRIMARY KEY (id, day);\n";
+
+    #[test]
+    fn plain_keys_become_an_index_first() {
+        let (index, constraint) = split_key(KEY).expect("is plain");
+        assert_eq!(
+            index,
+            "CREATE UNIQUE INDEX orders_pkey ON public.orders USING btree (id, day)"
+        );
+        assert_eq!(
+            constraint,
+            "ALTER TABLE ONLY public.orders ADD CONSTRAINT orders_pkey PRIMARY KEY USING INDEX orders_pkey"
+        );
+        for odd in [
+            "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k UNIQUE (a) DEFERRABLE;\n",
+            "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k UNIQUE (a) INCLUDE (b);\n",
+            "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k UNIQUE NULLS NOT DISTINCT (a);\n",
+            "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k PRIMARY KEY (a, p WITHOUT OVERLAPS);\n\nALTER TABLE public.t CLUSTER ON k;\n",
+            "ALTER TABLE ONLY public.\"t; x\"\n    ADD CONSTRAINT k UNIQUE (a);\n",
+            "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k EXCLUDE USING gist (r WITH &&);\n",
+            "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k PRIMARY KEY (a) WITH (fillfactor='70');\n",
+        ] {
+            assert_eq!(split_key(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn every_entry_is_run_once_by_somebody() {
+        let key = "ALTER TABLE ONLY public.lines\n    ADD CONSTRAINT l FOREIGN KEY (o) REFERENCES public.orders(id);\n";
+        let entries = [
+            entry(1, "TABLE", "orders", "", &[]),
+            entry(2, "TABLE", "lines", "", &[]),
+            entry(3, "TABLE", "parent", "", &[]),
+            entry(4, "CONSTRAINT", "orders orders_pkey", KEY, &[1]),
+            entry(5, "INDEX", "by_day", "CREATE INDEX by_day …", &[1]),
+            entry(6, "INDEX", "of_parent", "CREATE INDEX …", &[3]),
+            entry(7, "INDEX ATTACH", "by_day", "ALTER INDEX …", &[5, 6]),
+            entry(8, "FK CONSTRAINT", "lines l", key, &[2, 4]),
+            entry(9, "FK CONSTRAINT", "lines p", key, &[2, 6]),
+            entry(10, "STATISTICS", "s", "CREATE STATISTICS …", &[2]),
+            entry(11, "TRIGGER", "orders t", "CREATE TRIGGER …", &[1]),
+        ];
+        let loaded = ["orders", "lines"].map(|n| ("public".to_owned(), n.to_owned()));
+        let plan = Plan::new(Some(&entries), &loaded.clone().into());
+        assert_eq!(plan.rest, Some(vec![6, 7, 9, 10, 11]));
+        assert_eq!(plan.keys.len(), 1);
+        assert!(plan.keys[0].unproved.ends_with("(id) NOT VALID"));
+        assert_eq!(
+            plan.keys[0].proof,
+            "ALTER TABLE ONLY public.lines VALIDATE CONSTRAINT l"
+        );
+        let orders = &plan.tables[&loaded[0]];
+        assert_eq!((orders.side_by_side.len(), orders.after.len()), (2, 1));
+        assert!(plan.tables[&loaded[1]].statistics_later);
+        assert_eq!(Plan::new(None, &BTreeSet::new()).rest, None);
+    }
+}

@@ -1,0 +1,205 @@
+//! A capture and a restore among the living: schema changes that wait, limits of time, sessions that are ended.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use summitctl::capture::{
+    Fingerprint, MemoryParts, PartInfo, PartSink, PartSource as _, PartWriter,
+};
+use summitctl::error::Result;
+use summitctl::providers::postgres::{MissingRoles, Patience, Target, capture, fingerprints};
+
+use super::round_trip::{capture_options, restore_to};
+use super::{scratch, sql, value};
+
+/// A sink that does something when the first rows come, and takes its time.
+struct Slow {
+    inner: MemoryParts,
+    pause: Duration,
+    meanwhile: Option<(Target, &'static str)>,
+}
+
+struct SlowWriter {
+    inner: Box<dyn PartWriter>,
+    pause: Option<Duration>,
+    meanwhile: Option<(Target, &'static str)>,
+}
+
+#[async_trait]
+impl PartSink for Slow {
+    async fn create(&self, name: &str, format: &str) -> Result<Box<dyn PartWriter>> {
+        let rows = name.contains("/table/");
+        Ok(Box::new(SlowWriter {
+            inner: self.inner.create(name, format).await?,
+            pause: rows.then_some(self.pause),
+            meanwhile: self.meanwhile.clone().filter(|_| rows),
+        }))
+    }
+}
+
+#[async_trait]
+impl PartWriter for SlowWriter {
+    fn append(&mut self, bytes: &[u8]) {
+        self.inner.append(bytes);
+    }
+    async fn settle(&mut self) -> Result<()> {
+        if let Some((target, statement)) = self.meanwhile.take() {
+            tokio::spawn(async move { sql(&target, statement).await });
+        }
+        if let Some(pause) = self.pause.take() {
+            tokio::time::sleep(pause).await;
+        }
+        self.inner.settle().await
+    }
+    fn cut(&mut self) {
+        self.inner.cut();
+    }
+    async fn finish(
+        self: Box<Self>,
+        fingerprint: Option<Fingerprint>,
+        meta: BTreeMap<String, Value>,
+    ) -> Result<PartInfo> {
+        self.inner.finish(fingerprint, meta).await
+    }
+}
+
+const ROWS: &str =
+    "CREATE TABLE rows AS SELECT n AS id, repeat('x', 200) AS pad FROM generate_series(1, 50000) n;
+                    ALTER TABLE rows ADD PRIMARY KEY (id)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_gives_way_to_a_schema_change_that_waits_for_it() {
+    let (_folder, server) = scratch().await;
+    let target = server.target();
+    sql(&target, ROWS).await;
+    let sink = Slow {
+        inner: MemoryParts::default(),
+        pause: Duration::from_secs(8),
+        meanwhile: Some((target.clone(), "ALTER TABLE rows ADD COLUMN later int")),
+    };
+    let mut options = capture_options(1);
+    options.patience.give_way = Duration::from_millis(500);
+    let began = Instant::now();
+    let error = capture(&target, &sink, &options)
+        .await
+        .expect_err("gives way");
+    assert_eq!(error.reason().code, "postgres.gave-way", "{error:?}");
+    assert!(error.to_string().contains("`rows`"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(7), "it waited");
+    // The change goes on, and so does the next capture.
+    let column = "SELECT count(*)::text FROM pg_attribute WHERE attrelid = 'rows'::regclass AND attname = 'later'";
+    for _ in 0..100 {
+        if value(&target, column).await.as_deref() == Some("1") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(value(&target, column).await.as_deref(), Some("1"));
+    capture(&target, &MemoryParts::default(), &capture_options(2))
+        .await
+        .expect("captures now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_not_held_for_ever() {
+    let (_folder, server) = scratch().await;
+    let target = server.target();
+    sql(&target, ROWS).await;
+    let sink = Slow {
+        inner: MemoryParts::default(),
+        pause: Duration::from_secs(8),
+        meanwhile: None,
+    };
+    let mut options = capture_options(1);
+    options.patience = Patience {
+        snapshot: Duration::from_millis(600),
+        ..Patience::default()
+    };
+    let error = capture(&target, &sink, &options)
+        .await
+        .expect_err("is too slow");
+    assert_eq!(
+        error.reason().code,
+        "postgres.snapshot-too-old",
+        "{error:?}"
+    );
+    // Nothing of it stays behind on the server.
+    let open = "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = 'summitctl' AND state LIKE 'idle in transaction%'";
+    for _ in 0..100 {
+        if value(&target, open).await.as_deref() == Some("0") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("a session of the capture is still there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_limits_of_a_role_end_neither_capture_nor_restore() {
+    let (folder, server) = scratch().await;
+    let admin = server.target();
+    sql(&admin, "CREATE DATABASE rich").await;
+    let target = admin.with_database("rich");
+    sql(&target, ROWS).await;
+    sql(&target, "CREATE TABLE deep AS SELECT n, md5(n::text) AS m FROM generate_series(1, 300000) n; CREATE INDEX ON deep (m)").await;
+    let limits = "ALTER ROLE CURRENT_USER SET statement_timeout = '150ms';
+                  ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '150ms';
+                  ALTER ROLE CURRENT_USER SET lock_timeout = '150ms'";
+    sql(&admin, limits).await;
+    let sink = Slow {
+        inner: MemoryParts::default(),
+        pause: Duration::from_millis(400),
+        meanwhile: None,
+    };
+    capture(&target, &sink, &capture_options(2))
+        .await
+        .expect("is not bound by the limits");
+    restore_to(&server, &folder, "copy", &sink.inner, MissingRoles::Create)
+        .await
+        .expect("is not bound by the limits");
+    let key = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'rows'::regclass AND contype = 'p'";
+    let copy = admin.with_database("copy");
+    assert_eq!(value(&copy, key).await.as_deref(), Some("PRIMARY KEY (id)"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_ended_fails_the_capture_and_the_next_one_is_whole() {
+    let (_folder, server) = scratch().await;
+    let target = server.target();
+    sql(&target, ROWS).await;
+    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'summitctl' AND query LIKE 'COPY%'";
+    let sink = Slow {
+        inner: MemoryParts::default(),
+        pause: Duration::from_secs(1),
+        meanwhile: Some((target.clone(), kill)),
+    };
+    let error = capture(&target, &sink, &capture_options(1))
+        .await
+        .expect_err("lost its session");
+    assert_eq!(error.reason().code, "postgres.connection-lost", "{error:?}");
+    assert!(
+        !sink
+            .inner
+            .parts("")
+            .iter()
+            .any(|p| p.name.contains("/table/")),
+        "half a table does not count"
+    );
+    let parts = MemoryParts::default();
+    let captured = capture(&target, &parts, &capture_options(1))
+        .await
+        .expect("captures");
+    let live = fingerprints(&target, &capture_options(1))
+        .await
+        .expect("measures");
+    for part in &captured.parts {
+        assert_eq!(
+            live.get(&part.name).copied(),
+            part.fingerprint,
+            "{}",
+            part.name
+        );
+    }
+}
