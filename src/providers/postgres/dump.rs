@@ -67,24 +67,38 @@ pub(super) async fn dump_schema(
     judge(&DUMP_FAILED, target, tool, status, &words)
 }
 
+/// How a section is loaded.
+pub(super) struct Loading<'a> {
+    pub section: &'a str,
+    pub jobs: usize,
+    /// With owners and grants.
+    pub ownership: bool,
+    /// The server's version.
+    pub major: u32,
+}
+
 /// Loads one section of an archive file; returns the warnings.
 pub(super) async fn restore_section(
     target: &Target,
     tool: &Tool,
     archive: &Path,
-    section: &str,
-    jobs: usize,
-    ownership: bool,
+    how: &Loading<'_>,
 ) -> Result<Vec<String>> {
+    let Loading { section, jobs, .. } = *how;
+    // From 17 on, every session of the program begins with a setting that older servers do not know: it must carry on.
+    let complains = tool.major >= 17 && how.major < 17;
     let mut command = Command::new(&tool.path);
     command
-        .args(["--no-password", "--exit-on-error", "--no-tablespaces"])
+        .args(["--no-password", "--no-tablespaces"])
         .arg(format!("--section={section}"))
         .arg(format!("--dbname={}", connection_word(&target.database)));
     if jobs > 1 {
         command.arg(format!("--jobs={jobs}"));
     }
-    if !ownership {
+    if !complains {
+        command.arg("--exit-on-error");
+    }
+    if !how.ownership {
         command.args(["--no-owner", "--no-privileges"]);
     }
     command
@@ -104,7 +118,32 @@ pub(super) async fn restore_section(
         .wait()
         .await
         .map_err(|e| Error::io("wait for", &tool.path, e))?;
+    if complains && let Some(words) = only_unknown_setting(&words) {
+        return Ok(words);
+    }
     judge(&RESTORE_FAILED, target, tool, status, &words)
+}
+
+/// The other words, if nothing failed but the setting that an older server does not know.
+fn only_unknown_setting(words: &str) -> Option<Vec<String>> {
+    const REFUSED: &str = "unrecognized configuration parameter \"transaction_timeout\"";
+    let mut refused = 0_u32;
+    let mut rest = Vec::new();
+    for line in words.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        if line.contains("error:") && line.ends_with(REFUSED) {
+            refused += 1;
+        } else if line != "Command was: SET transaction_timeout = 0;" {
+            rest.push(line.to_owned());
+        }
+    }
+    // The count leaves out some of those of sessions beside the first.
+    let told = |line: &String| {
+        let (_, count) = line.split_once("errors ignored on restore: ")?;
+        count.parse().ok().filter(|count: &u32| *count <= refused)
+    };
+    let last = rest.iter().position(|line| told(line).is_some())?;
+    rest.remove(last);
+    (!rest.iter().any(|line| line.contains("error:"))).then_some(rest)
 }
 
 /// A database name that cannot be taken for a connection string (PostgreSQL documentation, section 34.1.1).
@@ -167,6 +206,18 @@ fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_setting_unknown_to_an_older_server_is_the_only_failure_that_is_none() {
+        let refused = "pg_restore: error: could not execute query: ERROR:  unrecognized configuration parameter \"transaction_timeout\"\nCommand was: SET transaction_timeout = 0;\n";
+        let words =
+            format!("{refused}{refused}pg_restore: warning: errors ignored on restore: 2\n");
+        assert_eq!(only_unknown_setting(&words), Some(vec![]));
+        let other = "pg_restore: error: could not execute query: ERROR:  no such function\n";
+        let words = format!("{refused}{other}pg_restore: warning: errors ignored on restore: 2\n");
+        assert_eq!(only_unknown_setting(&words), None);
+        assert_eq!(only_unknown_setting(refused), None);
+    }
 
     #[test]
     fn odd_database_names_stay_names() {

@@ -189,13 +189,17 @@ async fn left_out(
         );
     }
     if major != schema.database.major {
-        incomparable.insert(
-            format!("{}catalogue", prefix(captured)),
-            format!(
-                "captured from Postgres {}, restored into {major}, which may spell definitions differently",
-                schema.database.major
-            ),
-        );
+        let from = schema.database.major;
+        for (part, why) in [
+            ("catalogue", "which may spell definitions differently"),
+            ("ownership", "which may have other privileges to grant"),
+        ] {
+            incomparable
+                .entry(format!("{}{part}", prefix(captured)))
+                .or_insert_with(|| {
+                    format!("captured from Postgres {from}, restored into {major}, {why}")
+                });
+        }
     }
     Ok((ownership, incomparable))
 }
@@ -291,9 +295,12 @@ impl<'a> Work<'a> {
             self.target,
             &self.tool,
             archive.path(),
-            section,
-            jobs,
-            self.ownership,
+            &dump::Loading {
+                section,
+                jobs,
+                ownership: self.ownership,
+                major: self.major,
+            },
         )
         .await
         .context(|| format!("cannot restore the {section} section of the schema"))?;
