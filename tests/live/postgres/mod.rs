@@ -1,5 +1,7 @@
 //! Postgres: throw-away servers, and the provider on them.
 
+mod outskirts;
+mod roles;
 mod round_trip;
 mod server;
 mod swap;

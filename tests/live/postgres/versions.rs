@@ -12,7 +12,7 @@ use super::round_trip::{
 use super::{Folder, scratch_of, sql, value};
 
 /// Everything that has a fingerprint, as it was captured, but for parts whose names end with one of these.
-async fn same_parts(parts: &MemoryParts, copy: &Target, but: &[&str]) {
+pub async fn same_parts(parts: &MemoryParts, copy: &Target, but: &[&str]) {
     let options = capture_options(2);
     let live = by_part(
         fingerprints_as(copy, "rich", &options)

@@ -254,6 +254,26 @@ pub(super) const OWNERSHIP: &[(&str, &str)] = &[
          WHERE (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')) AND {mine} AND {own:pg_type t}",
     ),
     (
+        "owners and grants of large objects",
+        // Many of them in one line, of which none is long.
+        "SELECT json_build_object('kind', 'large objects', 'name', format('from %s of %s', min(o.oid), o.owner), 'owner', o.owner,
+             'grants', o.grants, 'oids', json_agg(o.oid ORDER BY o.oid))::text
+         FROM (SELECT m.oid::int8 AS oid, pg_get_userbyid(m.lomowner) AS owner,
+                 (SELECT jsonb_agg(g ORDER BY g) FROM (SELECT jsonb_build_object(
+                     'grantee', CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee)::text END,
+                     'privilege', a.privilege_type, 'grantable', a.is_grantable) AS g
+                  FROM aclexplode(coalesce(m.lomacl, acldefault('L', m.lomowner))) a) e) AS grants
+               FROM pg_largeobject_metadata m) o
+         GROUP BY o.owner, o.grants, o.oid / 1000",
+    ),
+    (
+        "settings of roles",
+        "SELECT json_build_object('kind', 'settings of role', 'name', r.rolname,
+             'settings', (SELECT json_agg(c ORDER BY c COLLATE \"C\") FROM unnest(s.setconfig) c))::text
+         FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+         WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    ),
+    (
         "default privileges",
         "SELECT json_build_object('kind', 'default privileges', 'name', format('%s in %s for %s', d.defaclobjtype, n.nspname, pg_get_userbyid(d.defaclrole)), 'grants',
              (SELECT json_agg(g ORDER BY g COLLATE \"C\") FROM (SELECT format('%s %s %s', CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END, a.privilege_type, a.is_grantable) AS g

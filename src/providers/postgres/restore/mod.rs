@@ -2,10 +2,14 @@
 //! triggers. Everything that is loaded is fingerprinted on the way in and compared with what was captured.
 
 mod create;
+mod owners;
 mod place;
+mod quiet;
+mod roles;
+mod subscriptions;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -28,6 +32,7 @@ use crate::wait::Cancel;
 
 pub use create::create_database;
 use place::{Archive, refuse_unless_empty, roles_at_hand};
+use roles::{Carried, absent, settings_left_out};
 
 /// What to do about roles that the capture names and the server lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +99,8 @@ struct SchemaMeta {
     dump_major: u32,
     roles: Vec<String>,
     matviews: Vec<MatView>,
+    #[serde(default)]
+    subscriptions: Vec<String>,
     #[expect(dead_code, reason = "for people who read the backup's description")]
     warnings: Vec<String>,
 }
@@ -153,13 +160,14 @@ pub async fn incomparable(
     captured: &str,
 ) -> Result<BTreeMap<String, String>> {
     let schema = SchemaMeta::of(source, captured)?;
+    let carried = Carried::read(source, captured).await?;
     let mut session = open(server, Access::Write).await?;
     let leave = MissingRoles::LeaveOut;
     let found = left_out(
         server,
         &mut session,
         &schema,
-        captured,
+        &carried,
         leave,
         &mut Vec::new(),
     )
@@ -173,13 +181,19 @@ async fn left_out(
     target: &Target,
     session: &mut PgConnection,
     schema: &SchemaMeta,
-    captured: &str,
+    carried: &Carried,
     roles: MissingRoles,
     notes: &mut Vec<String>,
 ) -> Result<(bool, BTreeMap<String, String>)> {
+    let captured = &schema.database.name;
     let major = super::session::major(target, session).await?;
     let before = notes.len();
-    let ownership = roles_at_hand(target, session, &schema.roles, roles, notes).await?;
+    let mut named = schema.roles.clone();
+    if roles == MissingRoles::Create {
+        let more = carried.names().into_iter();
+        named.extend(more.filter(|name| !schema.roles.contains(name)));
+    }
+    let ownership = roles_at_hand(target, session, &named, carried, roles, notes).await?;
     let mut incomparable = BTreeMap::new();
     if !ownership {
         let why = notes.get(before).cloned();
@@ -187,6 +201,12 @@ async fn left_out(
             format!("{}ownership", prefix(captured)),
             why.unwrap_or_else(|| "owners and grants were left out".to_owned()),
         );
+    }
+    let absent = absent(target, session, &carried.with_settings()).await?;
+    if !absent.is_empty() {
+        incomparable
+            .entry(format!("{}ownership", prefix(captured)))
+            .or_insert_with(|| settings_left_out(&absent));
     }
     if major != schema.database.major {
         let from = schema.database.major;
@@ -211,8 +231,11 @@ struct Work<'a> {
     prefix: String,
     schema: SchemaMeta,
     tool: tools::Tool,
+    carried: Carried,
     major: u32,
     ownership: bool,
+    /// Whether sessions can begin with event triggers off.
+    off: bool,
     done: Restored,
 }
 
@@ -224,14 +247,16 @@ impl<'a> Work<'a> {
         options: &'a RestoreOptions,
     ) -> Result<Work<'a>> {
         let schema = SchemaMeta::of(source, captured)?;
+        let carried = Carried::read(source, captured).await?;
         let mut session = open(target, Access::Write).await?;
         let major = super::session::major(target, &mut session).await?;
+        let off = quiet::can_be_off(target, &mut session, major).await?;
         let mut notes = Vec::new();
         let (ownership, incomparable) = left_out(
             target,
             &mut session,
             &schema,
-            captured,
+            &carried,
             options.roles,
             &mut notes,
         )
@@ -244,8 +269,10 @@ impl<'a> Work<'a> {
             source,
             options,
             schema,
+            carried,
             major,
             ownership,
+            off,
             done: Restored {
                 parts: Vec::new(),
                 bytes: 0,
@@ -260,16 +287,17 @@ impl<'a> Work<'a> {
         let began = Instant::now();
         let archive = self.fetch_archive().await?;
         self.drop_public_unless_captured().await?;
-        self.section(&archive, "pre-data").await?;
+        self.section(&archive, "pre-data", None).await?;
         let began = self.phase("schema", began);
         self.tables().await?;
         self.sequences().await?;
         self.large_objects().await?;
         let began = self.phase("rows", began);
-        self.section(&archive, "post-data").await?;
+        self.post_data(&archive).await?;
         drop(archive);
         let began = self.phase("indexes and constraints", began);
         self.refresh_and_analyze().await?;
+        self.role_settings().await?;
         self.phase("refresh and analyze", began);
         self.done.parts.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(())
@@ -285,7 +313,50 @@ impl<'a> Work<'a> {
         Archive::write(&self.options.work_dir, reader.as_mut()).await
     }
 
-    async fn section(&mut self, archive: &Archive, section: &str) -> Result<()> {
+    async fn post_data(&mut self, archive: &Archive) -> Result<()> {
+        if self.schema.subscriptions.is_empty() {
+            return self.section(archive, "post-data", None).await;
+        }
+        let contents = dump::contents(self.target, &self.tool, archive.path()).await?;
+        let (others, ours) = subscriptions::split(&contents);
+        let others = Archive::of_text(&self.options.work_dir, &others)?;
+        self.section(archive, "post-data", Some(others.path()))
+            .await?;
+        let ours = Archive::of_text(&self.options.work_dir, &ours)?;
+        let how = self.loading("post-data", 1, Some(ours.path()));
+        subscriptions::restore(
+            self.target,
+            &self.tool,
+            archive,
+            &how,
+            &self.schema.subscriptions,
+            &mut self.done.notes,
+        )
+        .await
+    }
+
+    fn loading<'l>(
+        &self,
+        section: &'l str,
+        jobs: usize,
+        list: Option<&'l Path>,
+    ) -> dump::Loading<'l> {
+        dump::Loading {
+            section,
+            jobs,
+            ownership: self.ownership,
+            major: self.major,
+            options: quiet::option(self.off),
+            list,
+        }
+    }
+
+    async fn section(
+        &mut self,
+        archive: &Archive,
+        section: &str,
+        list: Option<&Path>,
+    ) -> Result<()> {
         let jobs = if section == "post-data" {
             self.options.jobs
         } else {
@@ -295,12 +366,7 @@ impl<'a> Work<'a> {
             self.target,
             &self.tool,
             archive.path(),
-            &dump::Loading {
-                section,
-                jobs,
-                ownership: self.ownership,
-                major: self.major,
-            },
+            &self.loading(section, jobs, list),
         )
         .await
         .context(|| format!("cannot restore the {section} section of the schema"))?;
@@ -441,22 +507,42 @@ impl<'a> Work<'a> {
         )
         .await?;
         close(session).await;
-        self.done
-            .notes
-            .push("large objects belong to the role that restored them".to_owned());
+        let owned = if self.ownership {
+            owners::own_large_objects(self.target, self.source, &self.schema.database.name).await?
+        } else {
+            0
+        };
+        if owned == 0 {
+            self.done
+                .notes
+                .push("large objects belong to the role that restored them".to_owned());
+        }
         self.done.bytes += part.bytes;
         let fingerprint = agree(&name, part.fingerprint, loaded)?;
         self.done.parts.push((name, fingerprint));
         Ok(())
     }
 
+    /// Last, so that no setting bears on the restore.
+    async fn role_settings(&mut self) -> Result<()> {
+        let mut session = quiet::open_quiet(self.target, self.off).await?;
+        let notes = &mut self.done.notes;
+        let all = self.carried.set(self.target, &mut session, notes).await?;
+        close(session).await;
+        if !all {
+            let name = format!("{}ownership", self.prefix);
+            let why = "settings of roles in the database were left out".to_owned();
+            self.done.incomparable.entry(name).or_insert(why);
+        }
+        Ok(())
+    }
+
     async fn refresh_and_analyze(&mut self) -> Result<()> {
-        let mut session = open_loader(self.target).await?;
+        let mut session = quiet::open_quiet(self.target, self.off).await?;
         for view in self.schema.matviews.iter().filter(|view| view.populated) {
             let name = qualified(&view.schema, &view.name);
-            let refresh = format!("REFRESH MATERIALIZED VIEW {name}");
             let shown = format!("{}.{}", view.schema, view.name);
-            let note = match run(self.target, &mut session, &refresh).await {
+            let note = match quiet::refresh(self.target, &mut session, &name).await {
                 Ok(()) => {
                     format!("materialised view `{shown}` was refreshed from the restored tables")
                 }
@@ -489,6 +575,8 @@ struct TableMeta {
     settings: BTreeMap<String, String>,
     #[expect(dead_code, reason = "for people who read the backup's description")]
     bytes_on_disk: i64,
+    /// Present where an extension made the table, and rows of its own in it.
+    condition: Option<String>,
 }
 
 /// One table, owned whole, so that it can run on another thread.
@@ -515,14 +603,19 @@ impl TableJob {
             .map_or("UTF8", String::as_str);
         // Truncated and filled in one transaction, the rows need no WAL where `wal_level` is minimal, and are frozen
         // at once (PostgreSQL documentation, COPY, FREEZE).
-        let begin = format!(
-            "BEGIN; {}; TRUNCATE ONLY {}",
-            set_local(encoding, self.major),
-            qualified(&self.meta.schema, &self.meta.table)
-        );
-        wire.run("empty the table", &begin).await?;
+        let (first, freeze) = if self.meta.condition.is_some() {
+            // Its keys and triggers are there already: rows come in any order, and are loaded as they were.
+            let quiet = "SELECT pg_catalog.set_config('session_replication_role', 'replica', true)
+                         WHERE pg_catalog.current_setting('is_superuser') = 'on'";
+            (quiet.to_owned(), "")
+        } else {
+            let table = qualified(&self.meta.schema, &self.meta.table);
+            (format!("TRUNCATE ONLY {table}"), "FREEZE, ")
+        };
+        let begin = format!("BEGIN; {}; {first}", set_local(encoding, self.major));
+        wire.run("make the table ready", &begin).await?;
         let statement = format!(
-            "COPY {} FROM STDIN WITH (FREEZE, {})",
+            "COPY {} FROM STDIN WITH ({freeze}{})",
             copy_target(&self.meta.schema, &self.meta.table, &self.meta.columns),
             self.shape.option()
         );
