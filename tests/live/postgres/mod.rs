@@ -1,5 +1,6 @@
 //! Postgres: throw-away servers, and the provider on them.
 
+mod complete;
 mod outskirts;
 mod roles;
 mod round_trip;
