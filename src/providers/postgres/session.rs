@@ -129,9 +129,12 @@ pub(super) async fn connect_with(
         .caused_by(e));
     }
     let work = async {
-        let mut session = target
-            .connect_options()
-            .options(settings.iter().copied())
+        let mut options = target.connect_options();
+        if !settings.is_empty() {
+            // Poolers refuse even an empty list.
+            options = options.options(settings.iter().copied());
+        }
+        let mut session = options
             .connect()
             .await
             .map_err(|e| failed(target, "connect", e))?;

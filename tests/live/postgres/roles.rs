@@ -1,9 +1,11 @@
 //! Roles, what they have set in a database, and whose its large objects are.
 
 use summitctl::capture::{MemoryParts, PartSource as _};
-use summitctl::providers::postgres::{MissingRoles, Target, capture, decode, incomparable};
+use summitctl::providers::postgres::{
+    MissingRoles, Target, capture, create_database, decode, incomparable, restore,
+};
 
-use super::round_trip::{capture_options, restore_to};
+use super::round_trip::{capture_options, restore_options, restore_to};
 use super::versions::same_parts;
 use super::{scratch_of, sql, value};
 
@@ -29,6 +31,8 @@ GRANT ALL ON LARGE OBJECT 4000000000 TO "the group" WITH GRANT OPTION;
 REVOKE UPDATE ON LARGE OBJECT 4000000000 FROM app;
 GRANT SELECT ON LARGE OBJECT 6 TO PUBLIC;
 COMMENT ON LARGE OBJECT 5 IS 'fifth';
+SELECT lo_create(7);
+REVOKE ALL ON LARGE OBJECT 7 FROM CURRENT_USER;
 "#;
 
 const QUESTIONS: [&str; 5] = [
@@ -119,7 +123,7 @@ async fn roles_settings_and_owners_of_large_objects_come_back_or_are_said_to_be_
         .await
         .expect("restores");
     assert!(restored.incomparable.contains_key(ownership));
-    let said = "settings in the database were left out: the server has no role `visitor`";
+    let said = "settings in the database were left out: the server lacks these roles, or `postgres` may not set them: `visitor`";
     assert!(
         restored.notes.iter().any(|n| n == said),
         "{:?}",
@@ -146,4 +150,82 @@ async fn roles_settings_and_owners_of_large_objects_come_back_or_are_said_to_be_
     );
     assert!(!format!("{restored:?}").contains("canary"));
     same_parts(&parts, &copy, &["/ownership"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_of_few_rights_restores_all_but_others_settings_and_foresees_it() {
+    let (folder, server) = scratch_of(16).await;
+    let admin = server.target();
+    sql(
+        &admin,
+        "CREATE ROLE maker LOGIN CREATEDB CREATEROLE PASSWORD 'canary-Maker-8'",
+    )
+    .await;
+    sql(&admin, "CREATE ROLE other NOLOGIN").await;
+    sql(&admin, "CREATE DATABASE rich OWNER maker").await;
+    let mut maker = admin.with_database("rich");
+    maker.user = "maker".into();
+    maker.password = Some(summitctl::secret::Secret::new("canary-Maker-8"));
+    sql(&maker, "CREATE TABLE t (n int); INSERT INTO t VALUES (1); ALTER ROLE maker IN DATABASE rich SET work_mem = '9MB'").await;
+    let parts = MemoryParts::default();
+    capture(&maker, &parts, &capture_options(1))
+        .await
+        .expect("captures");
+    assert!(
+        incomparable(&maker, &parts, "rich")
+            .await
+            .expect("looks")
+            .is_empty()
+    );
+    sql(
+        &admin,
+        "ALTER ROLE other IN DATABASE rich SET work_mem = '9MB';
+         ALTER ROLE maker IN DATABASE rich SET log_statement = 'none'",
+    )
+    .await;
+    let parts = MemoryParts::default();
+    capture(&maker, &parts, &capture_options(1))
+        .await
+        .expect("captures");
+    let foreseen = incomparable(&maker, &parts, "rich").await.expect("looks");
+    let why = &foreseen["postgres/rich/ownership"];
+    assert!(
+        why.ends_with("`maker` may not set them: `maker`, `other`"),
+        "{why}"
+    );
+
+    let roles = MissingRoles::LeaveOut;
+    create_database(&maker, "copy", &parts, "rich", roles)
+        .await
+        .expect("creates");
+    let copy = maker.with_database("copy");
+    let restored = restore(&copy, &parts, "rich", &restore_options(&folder, roles))
+        .await
+        .expect("restores the rest");
+    assert!(restored.notes.contains(why), "{:?}", restored.notes);
+    same_parts(&parts, &copy, &["/ownership"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_commented_large_objects_than_the_server_has_locks_come_back() {
+    let (folder, server) = scratch_of(15).await;
+    let admin = server.target();
+    sql(&admin, "CREATE DATABASE rich").await;
+    let target = admin.with_database("rich");
+    for batch in 1..7 {
+        let make = format!(
+            "DO $$ BEGIN FOR n IN {batch}001..{batch}999 LOOP
+               PERFORM lo_create(n); EXECUTE format('COMMENT ON LARGE OBJECT %s IS %L', n, 'is ' || n);
+             END LOOP; END $$"
+        );
+        sql(&target, &make).await;
+    }
+    let parts = MemoryParts::default();
+    capture(&target, &parts, &capture_options(1))
+        .await
+        .expect("captures");
+    restore_to(&server, &folder, "copy", &parts, MissingRoles::LeaveOut)
+        .await
+        .expect("restores");
+    same_parts(&parts, &admin.with_database("copy"), &[]).await;
 }

@@ -32,7 +32,7 @@ use crate::wait::Cancel;
 
 pub use create::create_database;
 use place::{Archive, refuse_unless_empty, roles_at_hand};
-use roles::{Carried, absent, settings_left_out};
+use roles::{Carried, settings_left_out};
 
 /// What to do about roles that the capture names and the server lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,11 +202,11 @@ async fn left_out(
             why.unwrap_or_else(|| "owners and grants were left out".to_owned()),
         );
     }
-    let absent = absent(target, session, &carried.with_settings()).await?;
-    if !absent.is_empty() {
+    let beyond = carried.unsettable(target, session).await?;
+    if !beyond.is_empty() {
         incomparable
             .entry(format!("{}ownership", prefix(captured)))
-            .or_insert_with(|| settings_left_out(&absent));
+            .or_insert_with(|| settings_left_out(target, &beyond));
     }
     if major != schema.database.major {
         let from = schema.database.major;

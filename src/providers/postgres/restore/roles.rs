@@ -1,13 +1,13 @@
 //! The captured roles on another server: made where that was asked for, and their settings in the database.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sqlx::postgres::PgConnection;
 
 use super::super::capture::{format, prefix};
 use super::super::enumerate::listed;
 use super::super::roles::{Line, Member, Role};
-use super::super::session::{self, run, run_as};
+use super::super::session::{self, failed, run, run_as, scalar};
 use super::super::sql::{ident, literal};
 use super::super::{BAD_PART, Target};
 use super::create::{set_clause, setting_key};
@@ -57,10 +57,34 @@ impl Carried {
         self.roles.keys().cloned().collect()
     }
 
-    /// Roles that have settings in the database.
-    pub(super) fn with_settings(&self) -> Vec<String> {
-        let names: BTreeSet<&String> = self.settings.iter().map(|(role, _)| role).collect();
-        names.into_iter().cloned().collect()
+    /// Roles with settings in the database that cannot be set there: the role is missing, or more rights are needed than
+    /// the restore has.
+    pub(super) async fn unsettable(
+        &self,
+        target: &Target,
+        session: &mut PgConnection,
+    ) -> Result<Vec<String>> {
+        let (roles, keys): (Vec<&str>, Vec<&str>) = self
+            .settings
+            .iter()
+            .map(|(role, setting)| (role.as_str(), setting_key(setting)))
+            .unzip();
+        scalar(
+            "SELECT DISTINCT u.role FROM unnest($1::text[], $2::text[]) u(role, key)
+                  LEFT JOIN pg_roles p ON p.rolname = u.role, pg_roles me
+             WHERE me.rolname = current_user AND (p.oid IS NULL OR NOT me.rolsuper AND (
+                   EXISTS (SELECT FROM pg_settings s WHERE s.name = u.key AND s.context IN ('superuser', 'superuser-backend'))
+                   OR NOT (p.oid = me.oid OR me.rolcreaterole AND NOT p.rolsuper
+                           -- From 16 on, the right to make roles is not one to alter those of others.
+                           AND (current_setting('server_version_num')::int4 < 160000
+                                OR pg_has_role(p.oid, 'MEMBER WITH ADMIN OPTION')))))
+             ORDER BY 1",
+        )
+        .bind(roles)
+        .bind(keys)
+        .fetch_all(session)
+        .await
+        .map_err(|e| failed(target, "look for the roles with settings", e))
     }
 
     /// Makes roles, never with login or a password: nobody is to get in by what a backup says. Memberships follow as soon
@@ -122,13 +146,13 @@ impl Carried {
         session: &mut PgConnection,
         notes: &mut Vec<String>,
     ) -> Result<bool> {
-        let missing = absent(target, session, &self.with_settings()).await?;
-        if !missing.is_empty() {
-            notes.push(settings_left_out(&missing));
+        let beyond = self.unsettable(target, session).await?;
+        if !beyond.is_empty() {
+            notes.push(settings_left_out(target, &beyond));
         }
-        let mut all = missing.is_empty();
+        let mut all = beyond.is_empty();
         for (role, setting) in &self.settings {
-            if missing.contains(role) {
+            if beyond.contains(role) {
                 continue;
             }
             let alter = format!(
@@ -151,10 +175,11 @@ impl Carried {
 }
 
 /// Why settings of roles in the database are not there.
-pub(super) fn settings_left_out(missing: &[String]) -> String {
+pub(super) fn settings_left_out(target: &Target, roles: &[String]) -> String {
     format!(
-        "settings in the database were left out: the server has no role {}",
-        listed(missing)
+        "settings in the database were left out: the server lacks these roles, or `{}` may not set them: {}",
+        target.user,
+        listed(roles)
     )
 }
 
