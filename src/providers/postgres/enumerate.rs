@@ -90,7 +90,10 @@ pub(super) async fn tables(target: &Target, session: &mut PgConnection) -> Resul
     let sql = format!(
         "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
                 c.relpersistence = 'u' AS unlogged,
-                coalesce((SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
+                -- Where columns are inherited, a restored table has them before its own: their order is not its own to keep.
+                coalesce((SELECT array_agg(a.attname::text ORDER BY
+                              CASE WHEN NOT c.relispartition AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
+                                   THEN a.attname END COLLATE \"C\", a.attnum) FROM pg_attribute a
                           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                             AND a.attgenerated = ''), '{{}}') AS columns,
                 coalesce((SELECT array_agg(DISTINCT a.atttypid::int8) FROM pg_attribute a
@@ -376,6 +379,19 @@ pub(super) async fn not_carried(
              AND (t.oid IN (SELECT reltablespace FROM pg_class)
                   OR t.oid = (SELECT dattablespace FROM pg_database WHERE datname = current_database())) ORDER BY 1"
                 .to_owned(),
+        ),
+        (
+            "the order of columns in tables that inherit from others (inherited columns come first)",
+            format!(
+                "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE c.relkind = 'r' AND NOT c.relispartition AND {}
+                   AND EXISTS (SELECT FROM pg_attribute own, pg_attribute inherited
+                               WHERE own.attrelid = c.oid AND inherited.attrelid = c.oid AND own.attnum > 0
+                                 AND NOT own.attisdropped AND own.attinhcount = 0
+                                 AND inherited.attinhcount > 0 AND inherited.attnum > own.attnum)
+                 ORDER BY 1",
+                user_schema()
+            ),
         ),
         (
             "replication slots",
