@@ -136,3 +136,49 @@ async fn every_kind_of_object_comes_back_on_18() {
         CREATE EVENT TRIGGER at_login ON login EXECUTE FUNCTION deep.see_login()";
     comes_back(18, "", more).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_in_other_encodings_come_back() {
+    let (folder, server) = scratch_of(17).await;
+    let admin = server.target();
+    let questions =
+        "SELECT md5(string_agg(convert_to(t, 'SQL_ASCII')::text, '|' ORDER BY t)) FROM texts";
+    for (encoding, fill) in [
+        (
+            "LATIN1",
+            "CREATE TABLE \"größe\" (\"é\" text DEFAULT 'ü'); COMMENT ON TABLE \"größe\" IS 'naïve';
+             INSERT INTO \"größe\" VALUES ('çà'); INSERT INTO texts VALUES ('ÿ'), ('é')",
+        ),
+        (
+            // Nobody knows what these bytes are; they are the same bytes afterwards.
+            "SQL_ASCII",
+            "INSERT INTO texts VALUES (convert_from('\\xfffe41', 'SQL_ASCII')), ('é')",
+        ),
+    ] {
+        let create = format!(
+            "CREATE DATABASE rich TEMPLATE template0 ENCODING '{encoding}' LOCALE_PROVIDER libc LOCALE 'C'"
+        );
+        sql(&admin, &create).await;
+        let target = admin.with_database("rich");
+        sql(&target, "CREATE TABLE texts (t text)").await;
+        sql(&target, fill).await;
+        let parts = MemoryParts::default();
+        capture(&target, &parts, &capture_options(1))
+            .await
+            .expect("captures");
+        restore_to(&server, &folder, "copy", &parts, MissingRoles::LeaveOut)
+            .await
+            .expect("restores");
+        let copy = admin.with_database("copy");
+        same_parts(&parts, &copy, &[]).await;
+        let there = value(&target, questions).await;
+        assert!(there.is_some(), "{encoding}");
+        assert_eq!(value(&copy, questions).await, there, "{encoding}");
+        assert_eq!(
+            value(&copy, "SHOW server_encoding").await.as_deref(),
+            Some(encoding)
+        );
+        sql(&admin, "DROP DATABASE rich").await;
+        sql(&admin, "DROP DATABASE copy").await;
+    }
+}
