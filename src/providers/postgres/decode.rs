@@ -7,6 +7,7 @@ use super::capture::format;
 use super::copy::{RowSum, Rows};
 use super::enumerate::SequenceState;
 use super::large_objects;
+use super::roles;
 use super::tuples::Tuples;
 use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader};
 use crate::error::{Context as _, Error, Result};
@@ -49,6 +50,9 @@ async fn decode_as(
         format::CATALOGUE => lines(reader, key, |row| json_line::<Value>(row).map(|_| ()))
             .await
             .map(Some),
+        format::ROLES => lines(reader, key, |row| json_line::<roles::Line>(row).map(|_| ()))
+            .await
+            .map(|_| None),
         format::LARGE_OBJECTS => lines(reader, key, |row| large_objects::parse(row).map(|_| ()))
             .await
             .map(Some),

@@ -21,19 +21,23 @@ pub(super) async fn dump_schema(
     tool: &Tool,
     snapshot: &str,
     lock_wait: std::time::Duration,
+    subscriptions: bool,
     writer: &mut dyn PartWriter,
 ) -> Result<Vec<String>> {
     let mut command = Command::new(&tool.path);
     command
         .args(["--format=custom", "--schema-only", "--no-password"])
         // Uncompressed, so that the repository compresses it, and the bytes of unchanged objects stay the same.
-        .args(["--compress=0", "--no-subscriptions"])
+        .arg("--compress=0")
         .arg(format!("--exclude-schema={OWN_SCHEMA}"))
         .arg(format!("--snapshot={snapshot}"))
         .arg(format!("--lock-wait-timeout={}", lock_wait.as_millis()))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    if !subscriptions {
+        command.arg("--no-subscriptions");
+    }
     let _lent = target.lend_to(&mut command)?;
     let mut child = spawn(command, tool)?;
     let (Some(mut out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
@@ -67,35 +71,48 @@ pub(super) async fn dump_schema(
     judge(&DUMP_FAILED, target, tool, status, &words)
 }
 
-/// What of an archive is loaded.
-pub(super) struct Part<'a> {
+/// How a section is loaded.
+pub(super) struct Loading<'a> {
     pub section: &'a str,
-    /// A file with the numbers of the entries that are loaded; otherwise all of the section.
+    pub jobs: usize,
+    /// With owners and grants.
+    pub ownership: bool,
+    /// The server's version.
+    pub major: u32,
+    /// More words for `PGOPTIONS`.
+    pub options: String,
+    /// The entries to load, instead of all of the section.
     pub list: Option<&'a Path>,
 }
 
-/// Loads a part of an archive file; returns the warnings.
+/// Loads one section of an archive file; returns the warnings.
 pub(super) async fn restore_section(
     target: &Target,
     tool: &Tool,
     archive: &Path,
-    part: Part<'_>,
-    jobs: usize,
-    ownership: bool,
+    how: &Loading<'_>,
 ) -> Result<Vec<String>> {
+    let Loading { section, jobs, .. } = *how;
+    // From 17 on, every session of the program begins with a setting that older servers do not know: it must carry on.
+    let complains = tool.major >= 17 && how.major < 17;
     let mut command = Command::new(&tool.path);
     command
-        .args(["--no-password", "--exit-on-error", "--no-tablespaces"])
-        .arg(format!("--section={}", part.section))
+        .args(["--no-password", "--no-tablespaces"])
+        .arg(format!("--section={section}"))
         .arg(format!("--dbname={}", connection_word(&target.database)));
-    if let Some(list) = part.list {
-        command.arg("--use-list").arg(list);
-    }
     if jobs > 1 {
         command.arg(format!("--jobs={jobs}"));
     }
-    if !ownership {
+    if !complains {
+        command.arg("--exit-on-error");
+    }
+    if !how.ownership {
         command.args(["--no-owner", "--no-privileges"]);
+    }
+    if let Some(list) = how.list {
+        let mut word = std::ffi::OsString::from("--use-list=");
+        word.push(list);
+        command.arg(word);
     }
     command
         .arg(archive)
@@ -104,7 +121,10 @@ pub(super) async fn restore_section(
         .stderr(Stdio::piped());
     let _lent = target.lend_to(&mut command)?;
     // Settings of the restored database that would stop its own restore.
-    command.env("PGOPTIONS", "-c default_transaction_read_only=off");
+    command.env(
+        "PGOPTIONS",
+        format!("-c default_transaction_read_only=off{}", how.options),
+    );
     let mut child = spawn(command, tool)?;
     let Some(err) = child.stderr.take() else {
         return Err(Error::bug("a piped stream is missing"));
@@ -114,7 +134,73 @@ pub(super) async fn restore_section(
         .wait()
         .await
         .map_err(|e| Error::io("wait for", &tool.path, e))?;
+    if complains && let Some(words) = only_unknown_setting(&words) {
+        return Ok(words);
+    }
     judge(&RESTORE_FAILED, target, tool, status, &words)
+}
+
+/// The other words, if nothing failed but the setting that an older server does not know.
+fn only_unknown_setting(words: &str) -> Option<Vec<String>> {
+    const REFUSED: &str = "unrecognized configuration parameter \"transaction_timeout\"";
+    let mut refused = 0_u32;
+    let mut rest = Vec::new();
+    for line in discreet(words) {
+        if line.contains("error:") && line.ends_with(REFUSED) {
+            refused += 1;
+        } else if line != "Command was: SET transaction_timeout = 0;" {
+            rest.push(line);
+        }
+    }
+    // The count leaves out some of those of sessions beside the first.
+    let told = |line: &String| {
+        let (_, count) = line.split_once("errors ignored on restore: ")?;
+        count.parse().ok().filter(|count: &u32| *count <= refused)
+    };
+    let last = rest.iter().position(|line| told(line).is_some())?;
+    rest.remove(last);
+    (!rest.iter().any(|line| line.contains("error:"))).then_some(rest)
+}
+
+/// The archive's table of contents, one line for each entry.
+pub(super) async fn contents(target: &Target, tool: &Tool, archive: &Path) -> Result<String> {
+    let mut command = Command::new(&tool.path);
+    command
+        .arg("--list")
+        .arg(archive)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null());
+    let output = tokio::process::Command::from(command)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|e| Error::io("start", &tool.path, e))?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    judge(&RESTORE_FAILED, target, tool, output.status, &words)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What a program said, without the values in statements that failed: options of user mappings and connections of
+/// subscriptions hold passwords.
+fn discreet(words: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut in_statement = false;
+    for line in words.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        if line.starts_with("pg_restore:") || line.starts_with("pg_dump:") {
+            in_statement = false;
+        }
+        if in_statement {
+            continue;
+        }
+        if line.starts_with("Command was:") {
+            in_statement = true;
+            let shown = line.split(['\'', '$']).next().unwrap_or_default();
+            lines.push(shown.trim_end().to_owned());
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    lines
 }
 
 /// A database name that cannot be taken for a connection string (PostgreSQL documentation, section 34.1.1).
@@ -147,12 +233,7 @@ fn judge(
     status: ExitStatus,
     words: &str,
 ) -> Result<Vec<String>> {
-    let lines: Vec<String> = words
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let lines = discreet(words);
     // A status of 0 beside an error message would be a lie of the program; it is not believed.
     let complained = lines.iter().any(|line| line.contains("error:"));
     if status.success() && !complained {
@@ -177,6 +258,31 @@ fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_failed_statements_are_not_repeated() {
+        let words = "pg_restore: error: could not execute query: ERROR:  no\nCommand was: CREATE USER MAPPING FOR a SERVER b OPTIONS (\n    password 'canary'\n);\n\npg_restore: warning: errors ignored on restore: 1\n";
+        let said = discreet(words);
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert_eq!(
+            said[1],
+            "Command was: CREATE USER MAPPING FOR a SERVER b OPTIONS ("
+        );
+        let said = discreet("Command was: CREATE SUBSCRIPTION s CONNECTION 'password=canary' X\n");
+        assert_eq!(said, ["Command was: CREATE SUBSCRIPTION s CONNECTION"]);
+    }
+
+    #[test]
+    fn a_setting_unknown_to_an_older_server_is_the_only_failure_that_is_none() {
+        let refused = "pg_restore: error: could not execute query: ERROR:  unrecognized configuration parameter \"transaction_timeout\"\nCommand was: SET transaction_timeout = 0;\n";
+        let words =
+            format!("{refused}{refused}pg_restore: warning: errors ignored on restore: 2\n");
+        assert_eq!(only_unknown_setting(&words), Some(vec![]));
+        let other = "pg_restore: error: could not execute query: ERROR:  no such function\n";
+        let words = format!("{refused}{other}pg_restore: warning: errors ignored on restore: 2\n");
+        assert_eq!(only_unknown_setting(&words), None);
+        assert_eq!(only_unknown_setting(refused), None);
+    }
 
     #[test]
     fn odd_database_names_stay_names() {

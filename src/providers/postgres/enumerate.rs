@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
-use super::session::{failed, query, rows, run, texts};
+use super::roles::Line;
+use super::session::{failed, query, rows, texts};
 use super::sql::{literal, qualified};
 use super::tuples::{self, Type};
 use super::{OWN_SCHEMA, Target};
@@ -23,6 +24,9 @@ pub(super) struct Table {
     pub unlogged: bool,
     /// Whether every column's type may travel in COPY's binary format.
     pub binary: bool,
+    /// For a configuration table of an extension: which rows are the user's, as the extension said to
+    /// `pg_extension_config_dump`; empty for all of them.
+    pub condition: Option<String>,
 }
 
 impl Table {
@@ -30,9 +34,22 @@ impl Table {
         qualified(&self.schema, &self.name)
     }
 
-    /// `"s"."t" ("a", "b")`; without a list where there is nothing to list, which COPY takes as no columns.
-    pub(super) fn with_columns(&self) -> String {
-        copy_target(&self.schema, &self.name, &self.columns)
+    /// What COPY reads: `"s"."t" ("a", "b")`, without a list where there is nothing to list, which COPY takes as no
+    /// columns; or a query of the rows that are the user's.
+    pub(super) fn source(&self) -> String {
+        match self.condition.as_deref() {
+            // The condition is the extension author's; `pg_dump` runs it in the same way.
+            Some(condition) if !condition.is_empty() => {
+                let columns: Vec<String> =
+                    self.columns.iter().map(|c| super::sql::ident(c)).collect();
+                format!(
+                    "(SELECT {} FROM ONLY {} {condition})",
+                    columns.join(", "),
+                    self.quoted()
+                )
+            }
+            _ => copy_target(&self.schema, &self.name, &self.columns),
+        }
     }
 }
 
@@ -61,20 +78,30 @@ pub(super) fn not_of_extension(catalogue: &str, oid: &str) -> String {
     )
 }
 
+/// What an extension said holds a user's own rows (`pg_extension_config_dump`). pg_cron's schedules are left out: it can
+/// be in one database of a server only, so that its copy would be refused, and two of them would both run.
+const CONFIGURATION: &str =
+    "SELECT u.oid, u.condition FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS u(oid, condition)
+     WHERE e.extname <> 'pg_cron'";
+
 /// Every table whose rows are captured, in name order. Partitioned parents hold no rows; foreign tables' rows are
 /// elsewhere.
 pub(super) async fn tables(target: &Target, session: &mut PgConnection) -> Result<Vec<Table>> {
     let sql = format!(
         "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
                 c.relpersistence = 'u' AS unlogged,
-                coalesce((SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
+                -- Where columns are inherited, a restored table has them before its own: their order is not its own to keep.
+                coalesce((SELECT array_agg(a.attname::text ORDER BY
+                              CASE WHEN NOT c.relispartition AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
+                                   THEN a.attname END COLLATE \"C\", a.attnum) FROM pg_attribute a
                           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                             AND a.attgenerated = ''), '{{}}') AS columns,
                 coalesce((SELECT array_agg(DISTINCT a.atttypid::int8) FROM pg_attribute a
                           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-                            AND a.attgenerated = ''), '{{}}') AS types
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind = 'r' AND {} AND {}
+                            AND a.attgenerated = ''), '{{}}') AS types,
+                CASE WHEN x.oid IS NOT NULL THEN coalesce(x.condition, '') END AS condition
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN ({CONFIGURATION}) x ON x.oid = c.oid
+         WHERE c.relkind = 'r' AND (({} AND {}) OR x.oid IS NOT NULL)
          ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
         user_schema(),
         not_of_extension("pg_class", "c.oid")
@@ -93,6 +120,7 @@ pub(super) async fn tables(target: &Target, session: &mut PgConnection) -> Resul
                 .get::<Vec<i64>, _>("types")
                 .iter()
                 .all(|oid| tuples::is_safe(&types, *oid)),
+            condition: row.get("condition"),
         })
         .collect())
 }
@@ -168,7 +196,7 @@ pub(super) async fn sequences(
     let sql = format!(
         "SELECT n.nspname::text AS schema, c.relname::text AS name
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind = 'S' AND {} AND {}
+         WHERE c.relkind = 'S' AND (({} AND {}) OR c.oid IN (SELECT x.oid FROM ({CONFIGURATION}) x))
          ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
         user_schema(),
         not_of_extension("pg_class", "c.oid")
@@ -296,7 +324,8 @@ pub(super) async fn roles(target: &Target, session: &mut PgConnection) -> Result
              -- Dependencies on the bootstrap superuser are not recorded.
              OR r.oid IN (SELECT c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {mine})
              OR r.oid IN (SELECT p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {mine})
-             OR r.oid IN (SELECT n.nspowner FROM pg_namespace n WHERE {mine} AND n.nspname <> 'public'))
+             OR r.oid IN (SELECT n.nspowner FROM pg_namespace n WHERE {mine} AND n.nspname <> 'public')
+             OR r.oid IN (SELECT m.lomowner FROM pg_largeobject_metadata m))
          ORDER BY 1",
         own = literal(OWN_SCHEMA),
         mine = user_schema(),
@@ -304,19 +333,36 @@ pub(super) async fn roles(target: &Target, session: &mut PgConnection) -> Result
     texts(target, session, "list the roles", &sql).await
 }
 
+/// The subscriptions, and whether this role may read how they connect; their connections hold passwords.
+pub(super) async fn subscriptions(
+    target: &Target,
+    session: &mut PgConnection,
+) -> Result<(bool, Vec<String>)> {
+    let what = "list the subscriptions";
+    let readable = "SELECT current_setting('is_superuser')";
+    let readable = texts(target, session, what, readable).await? == ["on"];
+    let names = "SELECT subname::text FROM pg_subscription
+         WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1";
+    Ok((readable, texts(target, session, what, names).await?))
+}
+
 /// What the database holds, or hangs on, that the capture does not carry: one line each.
 pub(super) async fn not_carried(
     target: &Target,
     session: &mut PgConnection,
-    roles: &[String],
+    roles: &[Line],
     standby: bool,
 ) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    if !roles.is_empty() {
-        lines.push(format!(
-            "the roles themselves, with passwords, memberships and settings (they belong to the server): {}",
-            listed(roles)
-        ));
+    let login: Vec<String> = roles
+        .iter()
+        .filter_map(|line| match line {
+            Line::Role(role) if role.login => Some(role.name.clone()),
+            _ => None,
+        })
+        .collect();
+    if !login.is_empty() {
+        lines.push(format!("passwords of roles: {}", listed(&login)));
     }
     let mut questions: Vec<(&str, String)> = vec![
         (
@@ -335,26 +381,44 @@ pub(super) async fn not_carried(
                 .to_owned(),
         ),
         (
+            "the order of columns in tables that inherit from others (inherited columns come first)",
+            format!(
+                "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE c.relkind = 'r' AND NOT c.relispartition AND {}
+                   AND EXISTS (SELECT FROM pg_attribute own, pg_attribute inherited
+                               WHERE own.attrelid = c.oid AND inherited.attrelid = c.oid AND own.attnum > 0
+                                 AND NOT own.attisdropped AND own.attinhcount = 0
+                                 AND inherited.attinhcount > 0 AND inherited.attnum > own.attnum)
+                 ORDER BY 1",
+                user_schema()
+            ),
+        ),
+        (
             "replication slots",
             "SELECT slot_name::text FROM pg_replication_slots WHERE database = current_database() ORDER BY 1".to_owned(),
         ),
         (
-            "subscriptions",
-            "SELECT subname::text FROM pg_subscription
-             WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1"
+            // `pg_dump` says nothing of what the view hides (src/backend/catalog/system_views.sql, pg_user_mappings).
+            "options of user mappings, which this role may not see",
+            "SELECT format('%s on %s', m.usename, m.srvname) FROM pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.srvid
+             WHERE m.umoptions IS NULL AND current_setting('is_superuser') <> 'on'
+               AND NOT CASE WHEN m.umuser = 0 THEN pg_has_role(s.srvowner, 'USAGE')
+                            ELSE m.usename = current_user AND (pg_has_role(s.srvowner, 'USAGE') OR has_server_privilege(s.oid, 'USAGE')) END
+             ORDER BY 1"
                 .to_owned(),
         ),
         (
             "prepared transactions that were neither committed nor rolled back",
             "SELECT gid FROM pg_prepared_xacts WHERE database = current_database() ORDER BY 1".to_owned(),
         ),
-        (
-            "settings of roles in this database",
-            "SELECT r.rolname::text FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
-             WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1"
-                .to_owned(),
-        ),
     ];
+    let (readable, subscriptions) = subscriptions(target, session).await?;
+    if !readable && !subscriptions.is_empty() {
+        lines.push(format!(
+            "subscriptions, which only a superuser may read: {}",
+            listed(&subscriptions)
+        ));
+    }
     if standby {
         questions.push((
             "rows of unlogged tables, which a standby does not have",
@@ -371,60 +435,14 @@ pub(super) async fn not_carried(
             lines.push(format!("{what}: {}", listed(&names)));
         }
     }
-    let changed = changed_extension_tables(target, session).await?;
-    if !changed.is_empty() {
-        lines.push(format!(
-            "changed rows in extensions' configuration tables: {}",
-            listed(&changed)
-        ));
+    let cron = "SELECT e.extversion::text FROM pg_extension e WHERE e.extname = 'pg_cron'";
+    if !texts(target, session, "look for pg_cron", cron)
+        .await?
+        .is_empty()
+    {
+        lines.push("schedules of pg_cron (table `cron.job`)".to_owned());
     }
     Ok(lines)
-}
-
-/// Configuration tables of extensions (`pg_extension_config_dump`) with rows that differ from what the extension
-/// itself creates.
-async fn changed_extension_tables(
-    target: &Target,
-    session: &mut PgConnection,
-) -> Result<Vec<String>> {
-    let configured = rows(
-        target,
-        session,
-        "list the extensions' tables",
-        "SELECT e.extname::text AS extension, n.nspname::text AS schema, c.relname::text AS name, u.condition
-         FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS u(table_oid, condition),
-              pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.oid = u.table_oid AND c.relkind = 'r' ORDER BY 1, 2, 3",
-    )
-    .await?;
-    let mut changed = Vec::new();
-    for row in &configured {
-        let (schema, name): (String, String) = (row.get("schema"), row.get("name"));
-        let condition: String = row
-            .get::<Option<String>, _>("condition")
-            .unwrap_or_default();
-        // The condition is the extension author's, run by pg_dump in the same way.
-        let sql = format!(
-            "SELECT EXISTS (SELECT FROM {} {condition})::text",
-            qualified(&schema, &name)
-        );
-        let what = format!("look into `{schema}.{name}`");
-        run(target, session, "SAVEPOINT look").await?;
-        match texts(target, session, &what, &sql).await {
-            Ok(answer) if answer == ["true"] => {
-                changed.push(format!(
-                    "{schema}.{name} of {}",
-                    row.get::<String, _>("extension")
-                ));
-            }
-            Ok(_) => {}
-            Err(_) => {
-                run(target, session, "ROLLBACK TO look").await?;
-                changed.push(format!("{schema}.{name} (could not be read)"));
-            }
-        }
-    }
-    Ok(changed)
 }
 
 /// Names in backticks; after twenty, how many more.

@@ -132,7 +132,8 @@ fn line(line: &Line) -> Result<String> {
         .map_err(|e| Error::bug("a large object does not serialise").caused_by(e))
 }
 
-/// Creates all of them with their old OIDs, in one transaction.
+/// Creates all of them with their old OIDs. A comment locks its object until the transaction ends, and the server has
+/// room for some thousands of locks: there are several transactions.
 pub(super) async fn write_all(
     target: &Target,
     session: &mut PgConnection,
@@ -141,6 +142,7 @@ pub(super) async fn write_all(
 ) -> Result<Fingerprint> {
     let mut fingerprinter = key.start();
     let mut lines = Rows::default();
+    let mut comments = 0;
     run(target, session, "BEGIN").await?;
     while let Some(chunk) = reader.next().await? {
         let mut ready = Vec::new();
@@ -150,6 +152,18 @@ pub(super) async fn write_all(
             Ok(())
         })?;
         for line in ready {
+            if matches!(
+                line,
+                Line::Object {
+                    comment: Some(_),
+                    ..
+                }
+            ) {
+                comments += 1;
+                if comments % 500 == 0 {
+                    run(target, session, "COMMIT; BEGIN").await?;
+                }
+            }
             write_line(target, session, line).await?;
         }
     }

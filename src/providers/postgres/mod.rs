@@ -15,6 +15,7 @@ mod identify;
 mod large_objects;
 mod preview;
 mod restore;
+mod roles;
 pub mod session;
 pub mod sql;
 mod swap;

@@ -109,6 +109,16 @@ async fn health_facts(
 
 /// Opens a session. Versions older than 14 are refused here, once for all.
 pub async fn connect(target: &Target, access: Access, deadline: Deadline) -> Result<PgConnection> {
+    connect_with(target, access, deadline, &[]).await
+}
+
+/// [`connect`] with settings that the session has from its very start.
+pub(super) async fn connect_with(
+    target: &Target,
+    access: Access,
+    deadline: Deadline,
+    settings: &[(&str, &str)],
+) -> Result<PgConnection> {
     if let Some(path) = &target.root_cert
         && let Err(e) = std::fs::metadata(path)
     {
@@ -119,8 +129,12 @@ pub async fn connect(target: &Target, access: Access, deadline: Deadline) -> Res
         .caused_by(e));
     }
     let work = async {
-        let mut session = target
-            .connect_options()
+        let mut options = target.connect_options();
+        if !settings.is_empty() {
+            // Poolers refuse even an empty list.
+            options = options.options(settings.iter().copied());
+        }
+        let mut session = options
             .connect()
             .await
             .map_err(|e| failed(target, "connect", e))?;
@@ -170,11 +184,20 @@ pub(super) async fn major(target: &Target, session: &mut PgConnection) -> Result
 
 /// Runs one or several statements that return nothing. The text must come from constants and [`super::sql`]'s quoting.
 pub(super) async fn run(target: &Target, session: &mut PgConnection, sql: &str) -> Result<()> {
-    let what = what_of(sql);
+    run_as(target, session, &what_of(sql), sql).await
+}
+
+/// [`run`] of statements that hold what no error may repeat; `what` stands for them.
+pub(super) async fn run_as(
+    target: &Target,
+    session: &mut PgConnection,
+    what: &str,
+    sql: &str,
+) -> Result<()> {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
         .execute(session)
         .await
-        .map_err(|e| failed(target, &what, e))?;
+        .map_err(|e| failed(target, what, e))?;
     Ok(())
 }
 
@@ -343,7 +366,7 @@ pub(super) fn server_said(target: &Target, what: &str, code: &str, message: &str
             ),
         )
         .hint(format!(
-            "Use a role with BYPASSRLS: `ALTER ROLE {} BYPASSRLS`, or the owner of the table.",
+            "Use a role with BYPASSRLS: `ALTER ROLE {} BYPASSRLS`. The owner of the table sees every row too, unless row security is forced.",
             super::sql::ident(&target.user)
         )),
         "42501" => {

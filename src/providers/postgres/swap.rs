@@ -86,7 +86,8 @@ pub async fn undo_swap(server: &Target, live: &str, aside: &str, retired: &str) 
     outcome
 }
 
-/// Drops a database that summitctl made, with its sessions; any other name is refused. Gone already is done.
+/// Drops a database that summitctl made, with its sessions; any other name is refused. Gone already is done. Its
+/// subscriptions are dropped first, since the server demands that; slots at their publishers are left alone.
 pub async fn drop_database(server: &Target, name: &str) -> Result<()> {
     if !name.contains(MADE) {
         return Err(Error::new(
@@ -96,8 +97,38 @@ pub async fn drop_database(server: &Target, name: &str) -> Result<()> {
     }
     let server = server.with_database(MAINTENANCE_DATABASE);
     let mut session = open(&server, Access::Write).await?;
+    drop_subscriptions(&server, &mut session, name).await?;
     let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name));
     run(&server, &mut session, &sql).await?;
+    close(session).await;
+    Ok(())
+}
+
+async fn drop_subscriptions(server: &Target, session: &mut PgConnection, name: &str) -> Result<()> {
+    let names: Vec<String> = scalar(
+        "SELECT subname::text FROM pg_subscription
+         WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = $1) ORDER BY 1",
+    )
+    .bind(name)
+    .fetch_all(session)
+    .await
+    .map_err(|e| failed(server, "list the subscriptions", e))?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let inside = server.with_database(name);
+    let mut session = open(&inside, Access::Write).await?;
+    for name in &names {
+        let name = ident(name);
+        // Without a slot's name nothing is asked of the publisher.
+        for sql in [
+            format!("ALTER SUBSCRIPTION {name} DISABLE"),
+            format!("ALTER SUBSCRIPTION {name} SET (slot_name = NONE)"),
+            format!("DROP SUBSCRIPTION {name}"),
+        ] {
+            run(&inside, &mut session, &sql).await?;
+        }
+    }
     close(session).await;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Postgres's own programs: where they are and which major version they have.
 //!
-//! `PATH` is honoured first; Debian and Red Hat keep each major version in a folder of its own beside it.
+//! `PATH` is honoured first; Debian and Red Hat keep each major version in a folder of its own beside it. `make setup`
+//! fetches more versions for scratch servers; nothing of theirs is used where an installed program will do.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,12 +20,43 @@ pub struct Tool {
     pub version: String,
 }
 
-/// Folders that may hold Postgres programs: `PATH` in its order, then the versioned ones, newest first.
+/// Where `make setup` puts servers when it runs as root: the account that then runs a server may not pass through root's
+/// home.
+const FETCHED_BY_ROOT: &str = "/var/cache/summitctl/servers";
+
+/// Folders that may hold Postgres programs: `PATH` in its order, then the installed versions, newest first, then the
+/// fetched ones.
 pub fn folders() -> Vec<PathBuf> {
+    let mut found = installed();
+    found.extend(fetched());
+    found
+}
+
+fn installed() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut found: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let mut versioned = Vec::new();
-    for (parent, prefix) in [("/usr/lib/postgresql", ""), ("/usr", "pgsql-")] {
+    found.extend(versioned(&[
+        (Path::new("/usr/lib/postgresql"), ""),
+        (Path::new("/usr"), "pgsql-"),
+    ]));
+    found
+}
+
+fn fetched() -> Vec<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let cache = set("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".cache")));
+    let own = cache.map(|cache| cache.join("summitctl/servers"));
+    let parents: Vec<PathBuf> = own.into_iter().chain([FETCHED_BY_ROOT.into()]).collect();
+    let prefixed: Vec<(&Path, &str)> = parents.iter().map(|p| (&**p, "postgres-")).collect();
+    versioned(&prefixed)
+}
+
+/// `<parent>/<prefix><major>/bin` of every major version, newest first.
+fn versioned(places: &[(&Path, &str)]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for (parent, prefix) in places {
         for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let major = name
@@ -32,13 +64,12 @@ pub fn folders() -> Vec<PathBuf> {
                 .and_then(|n| n.strip_prefix(prefix))
                 .and_then(|n| n.parse::<u32>().ok());
             if let Some(major) = major {
-                versioned.push((major, entry.path().join("bin")));
+                found.push((major, entry.path().join("bin")));
             }
         }
     }
-    versioned.sort_by_key(|(major, _)| std::cmp::Reverse(*major));
-    found.extend(versioned.into_iter().map(|(_, folder)| folder));
-    found
+    found.sort_by_key(|(major, _)| std::cmp::Reverse(*major));
+    found.into_iter().map(|(_, folder)| folder).collect()
 }
 
 /// The program in this folder, if it is there and says its version.
@@ -71,23 +102,32 @@ fn version_in(text: &str) -> Option<&str> {
 /// The `pg_dump` for a server of this major version: the oldest one that is not older than the server, because what
 /// a newer one writes may not load into a server of the old version.
 pub fn pg_dump(server_major: u32) -> Result<Tool> {
-    choose("pg_dump", server_major)
+    choose(&[installed(), fetched()], "pg_dump", server_major)
 }
 
 /// The `pg_restore` that reads archives of `dump_major` and loads them into a server of `server_major`.
 pub fn pg_restore(server_major: u32, dump_major: u32) -> Result<Tool> {
-    choose("pg_restore", server_major.max(dump_major))
+    choose(
+        &[installed(), fetched()],
+        "pg_restore",
+        server_major.max(dump_major),
+    )
 }
 
-fn choose(name: &str, at_least: u32) -> Result<Tool> {
-    let mut found: Vec<Tool> = folders()
-        .iter()
-        .filter_map(|folder| tool_in(folder, name))
-        .collect();
-    found.sort_by_key(|tool| tool.major);
-    let newest = found.last().cloned();
-    if let Some(tool) = found.into_iter().find(|tool| tool.major >= at_least) {
-        return Ok(tool);
+/// From the first of the places that has one new enough.
+fn choose(places: &[Vec<PathBuf>], name: &str, at_least: u32) -> Result<Tool> {
+    let mut newest: Option<Tool> = None;
+    for folders in places {
+        let mut found: Vec<Tool> = folders
+            .iter()
+            .filter_map(|folder| tool_in(folder, name))
+            .collect();
+        found.sort_by_key(|tool| tool.major);
+        let last = found.last().cloned();
+        if let Some(tool) = found.into_iter().find(|tool| tool.major >= at_least) {
+            return Ok(tool);
+        }
+        newest = newest.into_iter().chain(last).max_by_key(|tool| tool.major);
     }
     let message = match newest {
         Some(tool) => format!(
@@ -119,6 +159,15 @@ mod tests {
 
     #[test]
     fn an_older_program_is_refused_with_the_package_that_helps() {
+        let there = pg_dump(1).expect("some version is there");
+        let folder = there.path.parent().expect("is in a folder").to_owned();
+        let newer = there.major + 1;
+        let error = choose(&[vec![folder], vec![]], "pg_dump", newer).expect_err("is older");
+        let words = format!(
+            "is version {}, older than the server's {newer}",
+            there.version
+        );
+        assert!(error.to_string().contains(&words), "{error}");
         let error = pg_dump(99).expect_err("no such version exists");
         assert_eq!(error.reason().code, "postgres.client-program");
         assert!(

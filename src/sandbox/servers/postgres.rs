@@ -143,7 +143,7 @@ pub async fn start(dir: &Path, options: &Options) -> Result<Running> {
         return wait_ready(running, &record, Deadline::after(options.patience)).await;
     }
     let account = Account::for_server(dir)?;
-    let bin = find_bin(dir, options)?;
+    let bin = find_bin(dir, options, account.as_ref())?;
     if !dir.join("data").exists() {
         init(dir, &bin, &password, account.as_ref())?;
     }
@@ -350,7 +350,7 @@ fn locale(bin: &Path) -> Vec<&'static str> {
 }
 
 /// The folder with both `postgres` and `initdb`, of the version that is asked for or that the data need.
-fn find_bin(dir: &Path, options: &Options) -> Result<PathBuf> {
+fn find_bin(dir: &Path, options: &Options, account: Option<&Account>) -> Result<PathBuf> {
     let of_data = fs::read_to_string(dir.join("data/PG_VERSION"))
         .ok()
         .and_then(|text| text.trim().parse::<u32>().ok());
@@ -360,6 +360,7 @@ fn find_bin(dir: &Path, options: &Options) -> Result<PathBuf> {
         .as_ref()
         .map_or_else(tools::folders, |bin| vec![bin.clone()]);
     let mut seen = Vec::new();
+    let mut unreachable = None;
     for folder in folders {
         let Some(server) = tools::tool_in(&folder, "postgres") else {
             continue;
@@ -368,9 +369,17 @@ fn find_bin(dir: &Path, options: &Options) -> Result<PathBuf> {
             continue;
         }
         if wanted.is_none_or(|major| major == server.major) {
-            return Ok(folder);
+            // A version below root's home is of no use to the account that would run it.
+            match account.map(|account| account.check_reach(&folder)) {
+                Some(Err(e)) => unreachable = Some(e),
+                _ => return Ok(folder),
+            }
+            continue;
         }
         seen.push(server.version);
+    }
+    if let Some(error) = unreachable {
+        return Err(error);
     }
     let package = wanted.map_or("postgresql".to_owned(), |m| format!("postgresql-{m}"));
     let message = match wanted {

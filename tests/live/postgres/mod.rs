@@ -1,9 +1,13 @@
 //! Postgres: throw-away servers, and the provider on them.
 
+mod complete;
 mod life;
+mod outskirts;
+mod roles;
 mod round_trip;
 mod server;
 mod swap;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -58,8 +62,13 @@ impl Drop for Folder {
 
 /// A scratch server in a folder of its own.
 pub async fn scratch() -> (Folder, Running) {
+    scratch_of(None).await
+}
+
+/// [`scratch`] of this major version.
+pub async fn scratch_of(major: impl Into<Option<u32>>) -> (Folder, Running) {
     let folder = Folder::new();
-    let running = start(folder.path(), &Options::scratch(None))
+    let running = start(folder.path(), &Options::scratch(major.into()))
         .await
         .expect("a server starts");
     (folder, running)

@@ -20,7 +20,7 @@ use super::copy::{Meter, Shape, copy_out};
 use super::enumerate::{self, Table, part_word};
 use super::session::{close, failed, run, scalar};
 use super::wire::Wire;
-use super::{Target, dump, identify, large_objects, refuse_pooler, tools};
+use super::{Target, dump, identify, large_objects, refuse_pooler, roles, tools};
 use crate::capture::{
     Captured, Consistency, Fingerprint, FingerprintKey, PartInfo, PartSink, PartWriter,
 };
@@ -30,7 +30,7 @@ use crate::identity::Store;
 use crate::wait::Cancel;
 
 use snapshot::Snapshot;
-pub(super) use snapshot::{DatabaseFacts, PINNED_PATH, set_local};
+pub(super) use snapshot::{DatabaseFacts, Grant, PINNED_PATH, set_local};
 pub use watch::Patience;
 use watch::Watch;
 
@@ -49,6 +49,8 @@ pub(super) mod format {
     pub const SEQUENCES: &str = "pg-sequences-jsonl";
     /// JSON lines of the schema.
     pub const CATALOGUE: &str = "pg-catalogue-jsonl";
+    /// JSON lines of [`super::roles::Line`].
+    pub const ROLES: &str = "pg-roles-jsonl";
     /// JSON lines of [`super::large_objects::Line`].
     pub const LARGE_OBJECTS: &str = "pg-large-objects-jsonl";
 }
@@ -91,11 +93,13 @@ pub async fn capture(
             let watch = work.watch().await?;
             let (snapshot, not_carried, parts) = watch
                 .over(async {
-                    let roles = enumerate::roles(target, &mut work.side).await?;
+                    let named = enumerate::roles(target, &mut work.side).await?;
+                    let lines = roles::read(target, &mut work.side, &named).await?;
                     let standby = work.snapshot.facts.standby;
                     let not_carried =
-                        enumerate::not_carried(target, &mut work.side, &roles, standby).await?;
-                    work.dump_schema(&roles).await?;
+                        enumerate::not_carried(target, &mut work.side, &lines, standby).await?;
+                    work.dump_schema(&named).await?;
+                    work.roles(&lines).await?;
                     let (snapshot, parts) = work.measure().await?;
                     Ok((snapshot, not_carried, parts))
                 })
@@ -198,12 +202,15 @@ impl<'a> Work<'a> {
         let facts = &self.snapshot.facts;
         let tool = tools::pg_dump(facts.major)?;
         let matviews = enumerate::matviews(self.target, &mut self.side).await?;
+        let (readable, subscriptions) =
+            enumerate::subscriptions(self.target, &mut self.side).await?;
         let mut writer = self.create("schema", format::SCHEMA).await?;
         let warnings = dump::dump_schema(
             self.target,
             &tool,
             &self.snapshot.id,
             LOCK_WAIT,
+            readable,
             writer.as_mut(),
         )
         .await?;
@@ -217,9 +224,25 @@ impl<'a> Work<'a> {
             ("dump-major".to_owned(), json!(tool.major)),
             ("roles".to_owned(), json!(roles)),
             ("matviews".to_owned(), json!(matviews)),
+            (
+                "subscriptions".to_owned(),
+                json!(if readable { subscriptions } else { Vec::new() }),
+            ),
             ("warnings".to_owned(), json!(warnings)),
         ]);
         self.parts.push(writer.finish(None, meta).await?);
+        Ok(())
+    }
+
+    /// The roles have no fingerprint: they are the server's, and a restore makes them without login.
+    async fn roles(&mut self, lines: &[roles::Line]) -> Result<()> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let mut writer = self.create("roles", format::ROLES).await?;
+        let lines = json_lines(lines)?;
+        catalogue::write(&lines, writer.as_mut(), &self.options.key).await?;
+        self.parts.push(writer.finish(None, BTreeMap::new()).await?);
         Ok(())
     }
 
@@ -249,11 +272,7 @@ impl<'a> Work<'a> {
 
     async fn sequences(&mut self) -> Result<()> {
         let states = enumerate::sequences(self.target, &mut self.side).await?;
-        let lines: Vec<String> = states
-            .iter()
-            .map(serde_json::to_string)
-            .collect::<Result<_, _>>()
-            .map_err(|e| Error::bug("a sequence does not serialise").caused_by(e))?;
+        let lines = json_lines(&states)?;
         let mut writer = self.create("sequences", format::SEQUENCES).await?;
         let fingerprint = catalogue::write(&lines, writer.as_mut(), &self.options.key).await?;
         self.parts
@@ -360,7 +379,7 @@ impl TableJob {
     ) -> Result<(Wire, PartInfo)> {
         let statement = format!(
             "COPY {} TO STDOUT WITH ({})",
-            self.table.with_columns(),
+            self.table.source(),
             self.shape.option()
         );
         let fingerprint = copy_out(
@@ -375,6 +394,14 @@ impl TableJob {
         let part = writer.finish(Some(fingerprint), self.meta).await?;
         Ok((wire, part))
     }
+}
+
+fn json_lines<T: serde::Serialize>(values: &[T]) -> Result<Vec<String>> {
+    values
+        .iter()
+        .map(serde_json::to_string)
+        .collect::<Result<_, _>>()
+        .map_err(|e| Error::bug("a line of a part does not serialise").caused_by(e))
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -292,7 +292,7 @@ impl Snapshot {
 
     /// What a reader of the rows needs besides them.
     pub(super) fn table_meta(&self, table: &Table) -> BTreeMap<String, Value> {
-        BTreeMap::from([
+        let mut meta = BTreeMap::from([
             ("schema".to_owned(), json!(table.schema)),
             ("table".to_owned(), json!(table.name)),
             ("columns".to_owned(), json!(table.columns)),
@@ -305,7 +305,11 @@ impl Snapshot {
                 "bytes-on-disk".to_owned(),
                 json!(self.bytes.get(&table.oid).copied().unwrap_or(0)),
             ),
-        ])
+        ]);
+        if let Some(condition) = &table.condition {
+            meta.insert("condition".to_owned(), json!(condition));
+        }
+        meta
     }
 }
 

@@ -1,7 +1,7 @@
 //! The queries of the listings. Each gives one column of JSON text; `{mine}` and `{own:…}` are filled in by the caller.
 //!
 //! Left out on purpose: what a dump and restore changes without changing the meaning (attribute numbers, names that
-//! the server makes for clones of a constraint on partitions), and what differs between servers (tablespaces, versions
+//! the server makes for clones of a constraint on partitions, the order of inherited columns), and what differs between servers (tablespaces, versions
 //! of extensions, options of foreign servers, which may hold secrets). NOT NULL constraints are listed with their columns.
 //! `pg_attver` is a stamp of the server's own: PostgreSQL 15.20 was seen to write it into the options of every new
 //! column, with another value in every table; its `pg_dump` does not carry it.
@@ -42,7 +42,8 @@ pub(super) const OBJECTS: &[(&str, &str)] = &[
     (
         "columns",
         "SELECT json_build_object('kind', 'column', 'on', format('%I.%I', n.nspname, c.relname), 'name', a.attname,
-             'position', row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum),
+             'position', CASE WHEN c.relispartition OR NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
+                              THEN row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum) END,
              'type', format_type(a.atttypid, a.atttypmod), 'not-null', a.attnotnull,
              'default', pg_get_expr(d.adbin, d.adrelid), 'generated', a.attgenerated, 'identity', a.attidentity,
              'collation', CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
@@ -169,6 +170,14 @@ pub(super) const OBJECTS: &[(&str, &str)] = &[
          FROM pg_publication p WHERE {own:pg_publication p}",
     ),
     (
+        "published tables",
+        // The view's columns differ between versions.
+        "SELECT json_build_object('kind', 'published table', 'on', t.pubname, 'name', format('%I.%I', t.schemaname, t.tablename),
+             'columns', (SELECT json_agg(a ORDER BY a COLLATE \"C\") FROM jsonb_array_elements_text(nullif(to_jsonb(t)->'attnames', 'null')) a),
+             'filter', to_jsonb(t)->>'rowfilter')::text
+         FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname WHERE {mine}",
+    ),
+    (
         "casts",
         // OIDs from 16384 on are the users' (src/include/access/transam.h, FirstNormalObjectId).
         "SELECT json_build_object('kind', 'cast', 'name', format('%s as %s', format_type(k.castsource, NULL), format_type(k.casttarget, NULL)),
@@ -252,6 +261,26 @@ pub(super) const OWNERSHIP: &[(&str, &str)] = &[
               FROM aclexplode(coalesce(t.typacl, acldefault('T', t.typowner))) a) e))::text
          FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid
          WHERE (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')) AND {mine} AND {own:pg_type t}",
+    ),
+    (
+        "owners and grants of large objects",
+        // Many of them in one line, of which none is long.
+        "SELECT json_build_object('kind', 'large objects', 'name', format('from %s of %s', min(o.oid), o.owner), 'owner', o.owner,
+             'grants', o.grants, 'oids', json_agg(o.oid ORDER BY o.oid))::text
+         FROM (SELECT m.oid::int8 AS oid, pg_get_userbyid(m.lomowner) AS owner,
+                 (SELECT coalesce(jsonb_agg(g ORDER BY g), '[]') FROM (SELECT jsonb_build_object(
+                     'grantee', CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee)::text END,
+                     'privilege', a.privilege_type, 'grantable', a.is_grantable) AS g
+                  FROM aclexplode(coalesce(m.lomacl, acldefault('L', m.lomowner))) a) e) AS grants
+               FROM pg_largeobject_metadata m) o
+         GROUP BY o.owner, o.grants, o.oid / 1000",
+    ),
+    (
+        "settings of roles",
+        "SELECT json_build_object('kind', 'settings of role', 'name', r.rolname,
+             'settings', (SELECT json_agg(c ORDER BY c COLLATE \"C\") FROM unnest(s.setconfig) c))::text
+         FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+         WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())",
     ),
     (
         "default privileges",

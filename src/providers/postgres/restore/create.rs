@@ -4,10 +4,11 @@
 use sqlx::postgres::PgConnection;
 
 use super::super::capture::DatabaseFacts;
-use super::super::session::{Access, close, open, run};
+use super::super::session::{Access, close, open, run, run_as};
 use super::super::sql::{ident, literal};
 use super::super::{NOT_EMPTY, Target, session};
 use super::place::{exists, roles_at_hand};
+use super::roles::Carried;
 use super::{MissingRoles, SchemaMeta};
 use crate::capture::PartSource;
 use crate::error::{Error, Result};
@@ -63,7 +64,14 @@ pub async fn create_database(
             facts.locale.as_ref().unwrap_or(&facts.collate)
         ));
     }
-    let outcome = describe(server, &mut session, name, &facts, roles, &mut notes).await;
+    let carried = Carried::read(source, captured).await?;
+    let place = Place {
+        server,
+        name,
+        carried: &carried,
+        roles,
+    };
+    let outcome = describe(&place, &mut session, &facts, &mut notes).await;
     close(session).await;
     outcome.map(|()| notes)
 }
@@ -93,32 +101,30 @@ fn locale(facts: &DatabaseFacts, major: u32) -> String {
     clauses.join(" ")
 }
 
-async fn describe(
-    server: &Target,
-    session: &mut PgConnection,
-    name: &str,
-    facts: &DatabaseFacts,
+/// Where a database is made, and with which roles.
+struct Place<'a> {
+    server: &'a Target,
+    name: &'a str,
+    carried: &'a Carried,
     roles: MissingRoles,
+}
+
+async fn describe(
+    place: &Place<'_>,
+    session: &mut PgConnection,
+    facts: &DatabaseFacts,
     notes: &mut Vec<String>,
 ) -> Result<()> {
-    let quoted = ident(name);
+    let server = place.server;
+    let quoted = ident(place.name);
     for setting in &facts.settings {
-        if let Some((key, value)) = setting.split_once('=') {
-            let value = if QUOTED_LISTS.contains(&key.to_lowercase().as_str()) {
-                value.to_owned()
-            } else {
-                literal(value)
-            };
-            let set = format!(
-                "ALTER DATABASE {quoted} SET {} = {value}",
-                setting_name(key)
-            );
-            if let Err(e) = run(server, session, &set).await {
-                notes.push(format!(
-                    "the setting `{key}` was left out: {}",
-                    e.one_line()
-                ));
-            }
+        let alter = format!("ALTER DATABASE {quoted} {}", set_clause(setting));
+        if let Err(e) = run_as(server, session, "set it", &alter).await {
+            let key = setting_key(setting);
+            notes.push(format!(
+                "the setting `{key}` was left out: {}",
+                e.one_line()
+            ));
         }
     }
     if let Some(comment) = &facts.comment {
@@ -138,7 +144,7 @@ async fn describe(
             named.push(grant.grantee.clone());
         }
     }
-    if roles_at_hand(server, session, &named, roles, notes).await? {
+    if roles_at_hand(server, session, &named, place.carried, place.roles, notes).await? {
         own(server, session, &quoted, facts).await?;
     }
     Ok(())
@@ -188,6 +194,22 @@ async fn own(
     run(server, session, &statements.join("; ")).await
 }
 
+/// `SET "name" = value` of `name=value` as the catalogue has it. The value may be a secret.
+pub(super) fn set_clause(setting: &str) -> String {
+    let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+    let value = if QUOTED_LISTS.contains(&key.to_lowercase().as_str()) {
+        value.to_owned()
+    } else {
+        literal(value)
+    };
+    format!("SET {} = {value}", setting_name(key))
+}
+
+/// `name` of `name=value`.
+pub(super) fn setting_key(setting: &str) -> &str {
+    setting.split_once('=').map_or(setting, |(key, _)| key)
+}
+
 /// A setting's name, each of its words quoted: extensions' settings have two.
 fn setting_name(key: &str) -> String {
     key.split('.').map(ident).collect::<Vec<_>>().join(".")
@@ -196,6 +218,19 @@ fn setting_name(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_are_said_as_the_server_takes_them() {
+        assert_eq!(
+            set_clause("app.key=a'b=c"),
+            "SET \"app\".\"key\" = 'a''b=c'"
+        );
+        assert_eq!(
+            set_clause("search_path=a, \"b\""),
+            "SET \"search_path\" = a, \"b\""
+        );
+        assert_eq!(setting_key("app.key=a=b"), "app.key");
+    }
 
     #[test]
     fn names_of_settings_are_quoted_word_by_word() {

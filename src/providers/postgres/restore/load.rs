@@ -56,6 +56,8 @@ struct TableMeta {
     settings: BTreeMap<String, String>,
     #[expect(dead_code, reason = "for people who read the backup's description")]
     bytes_on_disk: i64,
+    /// Present where an extension made the table, and rows of its own in it.
+    condition: Option<String>,
 }
 
 enum Task {
@@ -318,14 +320,19 @@ impl TableJob {
             .map_or("UTF8", String::as_str);
         // Truncated and filled in one transaction, the rows need no WAL where `wal_level` is minimal, and are frozen
         // at once (PostgreSQL documentation, COPY, FREEZE).
-        let begin = format!(
-            "BEGIN; {}; TRUNCATE ONLY {}",
-            set_local(encoding, self.major),
-            qualified(&self.meta.schema, &self.meta.table)
-        );
-        wire.run("empty the table", &begin).await?;
+        let (first, freeze) = if self.meta.condition.is_some() {
+            // Its keys and triggers are there already: rows come in any order, and are loaded as they were.
+            let quiet = "SELECT pg_catalog.set_config('session_replication_role', 'replica', true)
+                         WHERE pg_catalog.current_setting('is_superuser') = 'on'";
+            (quiet.to_owned(), "")
+        } else {
+            let table = qualified(&self.meta.schema, &self.meta.table);
+            (format!("TRUNCATE ONLY {table}"), "FREEZE, ")
+        };
+        let begin = format!("BEGIN; {}; {first}", set_local(encoding, self.major));
+        wire.run("make the table ready", &begin).await?;
         let statement = format!(
-            "COPY {} FROM STDIN WITH (FREEZE, {})",
+            "COPY {} FROM STDIN WITH ({freeze}{})",
             copy_target(&self.meta.schema, &self.meta.table, &self.meta.columns),
             self.shape.option()
         );

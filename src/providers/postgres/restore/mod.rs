@@ -3,11 +3,15 @@
 
 mod create;
 mod load;
+mod owners;
 mod place;
 mod plan;
+mod quiet;
+mod roles;
+mod subscriptions;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -30,6 +34,7 @@ pub use create::create_database;
 use load::Loader;
 use place::{Archive, refuse_unless_empty, roles_at_hand};
 use plan::Plan;
+use roles::{Carried, settings_left_out};
 
 /// What to do about roles that the capture names and the server lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +101,8 @@ struct SchemaMeta {
     dump_major: u32,
     roles: Vec<String>,
     matviews: Vec<MatView>,
+    #[serde(default)]
+    subscriptions: Vec<String>,
     #[expect(dead_code, reason = "for people who read the backup's description")]
     warnings: Vec<String>,
 }
@@ -155,13 +162,14 @@ pub async fn incomparable(
     captured: &str,
 ) -> Result<BTreeMap<String, String>> {
     let schema = SchemaMeta::of(source, captured)?;
+    let carried = Carried::read(source, captured).await?;
     let mut session = open(server, Access::Write).await?;
     let leave = MissingRoles::LeaveOut;
     let found = left_out(
         server,
         &mut session,
         &schema,
-        captured,
+        &carried,
         leave,
         &mut Vec::new(),
     )
@@ -175,13 +183,19 @@ async fn left_out(
     target: &Target,
     session: &mut PgConnection,
     schema: &SchemaMeta,
-    captured: &str,
+    carried: &Carried,
     roles: MissingRoles,
     notes: &mut Vec<String>,
 ) -> Result<(bool, BTreeMap<String, String>)> {
+    let captured = &schema.database.name;
     let major = super::session::major(target, session).await?;
     let before = notes.len();
-    let ownership = roles_at_hand(target, session, &schema.roles, roles, notes).await?;
+    let mut named = schema.roles.clone();
+    if roles == MissingRoles::Create {
+        let more = carried.names().into_iter();
+        named.extend(more.filter(|name| !schema.roles.contains(name)));
+    }
+    let ownership = roles_at_hand(target, session, &named, carried, roles, notes).await?;
     let mut incomparable = BTreeMap::new();
     if !ownership {
         let why = notes.get(before).cloned();
@@ -190,14 +204,24 @@ async fn left_out(
             why.unwrap_or_else(|| "owners and grants were left out".to_owned()),
         );
     }
+    let beyond = carried.unsettable(target, session).await?;
+    if !beyond.is_empty() {
+        incomparable
+            .entry(format!("{}ownership", prefix(captured)))
+            .or_insert_with(|| settings_left_out(target, &beyond));
+    }
     if major != schema.database.major {
-        incomparable.insert(
-            format!("{}catalogue", prefix(captured)),
-            format!(
-                "captured from Postgres {}, restored into {major}, which may spell definitions differently",
-                schema.database.major
-            ),
-        );
+        let from = schema.database.major;
+        for (part, why) in [
+            ("catalogue", "which may spell definitions differently"),
+            ("ownership", "which may have other privileges to grant"),
+        ] {
+            incomparable
+                .entry(format!("{}{part}", prefix(captured)))
+                .or_insert_with(|| {
+                    format!("captured from Postgres {from}, restored into {major}, {why}")
+                });
+        }
     }
     Ok((ownership, incomparable))
 }
@@ -209,8 +233,11 @@ struct Work<'a> {
     prefix: String,
     schema: SchemaMeta,
     tool: tools::Tool,
+    carried: Carried,
     major: u32,
     ownership: bool,
+    /// Whether sessions can begin with event triggers off.
+    off: bool,
     done: Restored,
 }
 
@@ -222,14 +249,16 @@ impl<'a> Work<'a> {
         options: &'a RestoreOptions,
     ) -> Result<Work<'a>> {
         let schema = SchemaMeta::of(source, captured)?;
+        let carried = Carried::read(source, captured).await?;
         let mut session = open(target, Access::Write).await?;
         let major = super::session::major(target, &mut session).await?;
+        let off = quiet::can_be_off(target, &mut session, major).await?;
         let mut notes = Vec::new();
         let (ownership, incomparable) = left_out(
             target,
             &mut session,
             &schema,
-            captured,
+            &carried,
             options.roles,
             &mut notes,
         )
@@ -242,8 +271,10 @@ impl<'a> Work<'a> {
             source,
             options,
             schema,
+            carried,
             major,
             ownership,
+            off,
             done: Restored {
                 parts: Vec::new(),
                 bytes: 0,
@@ -276,13 +307,11 @@ impl<'a> Work<'a> {
         self.large_objects().await?;
         let began = self.phase("rows and indexes", began);
         loader.keys(&plan.keys).await?;
-        if plan.rest.as_ref().is_none_or(|rest| !rest.is_empty()) {
-            self.section(&archive, "post-data", plan.rest.as_deref())
-                .await?;
-        }
+        self.post_data(&archive, plan.rest.as_deref()).await?;
         drop(archive);
         let began = self.phase("keys and triggers", began);
         self.refresh_and_analyze().await?;
+        self.role_settings().await?;
         self.phase("refresh and analyze", began);
         self.done.parts.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(())
@@ -298,14 +327,58 @@ impl<'a> Work<'a> {
         Archive::write(&self.options.work_dir, reader.as_mut()).await
     }
 
-    /// Lets `pg_restore` run a section, or only these entries of it.
+    /// Lets `pg_restore` run what we did not, which are these entries; without a list, all of them. Subscriptions come last.
+    async fn post_data(&mut self, archive: &Archive, rest: Option<&[i32]>) -> Result<()> {
+        let folder = &self.options.work_dir;
+        if self.schema.subscriptions.is_empty() {
+            let list = match rest {
+                Some([]) => return Ok(()),
+                Some(ids) => Some(Archive::of_entries(folder, ids)?),
+                None => None,
+            };
+            let list = list.as_ref().map(Archive::path);
+            return self.section(archive, "post-data", list).await;
+        }
+        let contents = dump::contents(self.target, &self.tool, archive.path()).await?;
+        let (others, ours) = subscriptions::split(&contents, rest);
+        let others = Archive::of_text(folder, &others)?;
+        self.section(archive, "post-data", Some(others.path()))
+            .await?;
+        let ours = Archive::of_text(folder, &ours)?;
+        let how = self.loading("post-data", 1, Some(ours.path()));
+        subscriptions::restore(
+            self.target,
+            &self.tool,
+            archive,
+            &how,
+            &self.schema.subscriptions,
+            &mut self.done.notes,
+        )
+        .await
+    }
+
+    fn loading<'l>(
+        &self,
+        section: &'l str,
+        jobs: usize,
+        list: Option<&'l Path>,
+    ) -> dump::Loading<'l> {
+        dump::Loading {
+            section,
+            jobs,
+            ownership: self.ownership,
+            major: self.major,
+            options: quiet::option(self.off),
+            list,
+        }
+    }
+
     async fn section(
         &mut self,
         archive: &Archive,
         section: &str,
-        only: Option<&[i32]>,
+        list: Option<&Path>,
     ) -> Result<()> {
-        let chosen = only.map(|ids| archive.list(ids)).transpose()?;
         let jobs = if section == "post-data" {
             self.options.jobs
         } else {
@@ -315,12 +388,7 @@ impl<'a> Work<'a> {
             self.target,
             &self.tool,
             archive.path(),
-            dump::Part {
-                section,
-                list: chosen.as_ref().map(Archive::path),
-            },
-            jobs,
-            self.ownership,
+            &self.loading(section, jobs, list),
         )
         .await
         .context(|| format!("cannot restore the {section} section of the schema"))?;
@@ -408,22 +476,42 @@ impl<'a> Work<'a> {
         )
         .await?;
         close(session).await;
-        self.done
-            .notes
-            .push("large objects belong to the role that restored them".to_owned());
+        let owned = if self.ownership {
+            owners::own_large_objects(self.target, self.source, &self.schema.database.name).await?
+        } else {
+            0
+        };
+        if owned == 0 {
+            self.done
+                .notes
+                .push("large objects belong to the role that restored them".to_owned());
+        }
         self.done.bytes += part.bytes;
         let fingerprint = agree(&name, part.fingerprint, loaded)?;
         self.done.parts.push((name, fingerprint));
         Ok(())
     }
 
+    /// Last, so that no setting bears on the restore.
+    async fn role_settings(&mut self) -> Result<()> {
+        let mut session = quiet::open_quiet(self.target, self.off).await?;
+        let notes = &mut self.done.notes;
+        let all = self.carried.set(self.target, &mut session, notes).await?;
+        close(session).await;
+        if !all {
+            let name = format!("{}ownership", self.prefix);
+            let why = "settings of roles in the database were left out".to_owned();
+            self.done.incomparable.entry(name).or_insert(why);
+        }
+        Ok(())
+    }
+
     async fn refresh_and_analyze(&mut self) -> Result<()> {
-        let mut session = open_loader(self.target).await?;
+        let mut session = quiet::open_quiet(self.target, self.off).await?;
         for view in self.schema.matviews.iter().filter(|view| view.populated) {
             let name = qualified(&view.schema, &view.name);
-            let refresh = format!("REFRESH MATERIALIZED VIEW {name}");
             let shown = format!("{}.{}", view.schema, view.name);
-            let note = match run(self.target, &mut session, &refresh).await {
+            let note = match quiet::refresh(self.target, &mut session, &name).await {
                 Ok(()) => {
                     format!("materialised view `{shown}` was refreshed from the restored tables")
                 }

@@ -9,10 +9,10 @@ use sqlx::postgres::PgConnection;
 
 use super::super::archive::{self, Entry};
 use super::super::enumerate::{listed, user_schema};
-use super::super::session::{Access, close, failed, open, rows, run, scalar};
-use super::super::sql::ident;
+use super::super::session::{Access, close, failed, open, rows, scalar};
 use super::super::{NOT_EMPTY, Target};
 use super::MissingRoles;
+use super::roles::{Carried, absent};
 use crate::capture::PartReader;
 use crate::error::{Error, Result};
 
@@ -55,31 +55,13 @@ pub(super) async fn roles_at_hand(
     target: &Target,
     session: &mut PgConnection,
     roles: &[String],
+    carried: &Carried,
     missing_roles: MissingRoles,
     notes: &mut Vec<String>,
 ) -> Result<bool> {
-    let missing = without(
-        target,
-        session,
-        roles,
-        "SELECT r FROM unnest($1::text[]) r WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r)",
-    )
-    .await?;
+    let missing = absent(target, session, roles).await?;
     if missing_roles == MissingRoles::Create {
-        for role in &missing {
-            run(
-                target,
-                session,
-                &format!("CREATE ROLE {} NOLOGIN", ident(role)),
-            )
-            .await?;
-        }
-        if !missing.is_empty() {
-            notes.push(format!(
-                "made the missing roles {} without login, to carry owners and grants",
-                listed(&missing)
-            ));
-        }
+        carried.make(target, session, &missing, notes).await?;
         return Ok(true);
     }
     let foreign = without(
@@ -104,7 +86,8 @@ pub(super) async fn roles_at_hand(
     Ok(missing.is_empty() && foreign.is_empty())
 }
 
-async fn without(
+/// Those of these roles for which `sql` gives a row.
+pub(super) async fn without(
     target: &Target,
     session: &mut PgConnection,
     roles: &[String],
@@ -117,11 +100,10 @@ async fn without(
         .map_err(|e| failed(target, "look for the roles", e))
 }
 
-/// The schema's archive, or a list of its entries, in a file of mode 0600, which is removed when this is dropped.
+/// The schema's archive, or another file for `pg_restore`, with mode 0600; it is removed when this is dropped.
 pub(super) struct Archive(PathBuf);
 
 impl Archive {
-    /// An empty file beside others in the folder.
     fn create(folder: &Path) -> Result<(Archive, std::fs::File)> {
         let mut random = [0_u8; 8];
         getrandom::fill(&mut random).map_err(|e| Error::bug(format!("no random numbers: {e}")))?;
@@ -145,6 +127,13 @@ impl Archive {
         Ok(archive)
     }
 
+    pub(super) fn of_text(folder: &Path, text: &str) -> Result<Archive> {
+        let (archive, mut file) = Archive::create(folder)?;
+        file.write_all(text.as_bytes())
+            .map_err(|e| Error::io("write", &archive.0, e))?;
+        Ok(archive)
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
@@ -155,20 +144,16 @@ impl Archive {
         Ok(archive::entries(&bytes))
     }
 
-    /// A list for `pg_restore --use-list`, in a file beside it.
-    pub(super) fn list(&self, ids: &[i32]) -> Result<Archive> {
-        let folder = self.0.parent().unwrap_or(Path::new("."));
-        let (list, mut file) = Archive::create(folder)?;
+    /// A list of entries for `pg_restore --use-list`.
+    pub(super) fn of_entries(folder: &Path, ids: &[i32]) -> Result<Archive> {
         let lines: String = ids.iter().map(|id| format!("{id};\n")).collect();
-        file.write_all(lines.as_bytes())
-            .map_err(|e| Error::io("write", &list.0, e))?;
-        Ok(list)
+        Archive::of_text(folder, &lines)
     }
 }
 
 impl Drop for Archive {
     fn drop(&mut self) {
-        // If it cannot be removed there is nothing better to do; it holds the schema and no rows.
+        // If it cannot be removed there is nothing better to do; it holds no rows, and only its owner reads it.
         let _ = std::fs::remove_file(&self.0);
     }
 }
