@@ -21,6 +21,8 @@ const FILL: &[&str] = &[
                        || (ARRAY['','ra','ne','tion','lich','bo','us','ent','al','ick'])[1 + w / 10 % 10] \
                        || (ARRAY['','s','ed','e'])[1 + w / 100], ' ') \
      FROM (SELECT (400 * random() ^ 3)::int % 400 AS w FROM generate_series(1, n)) x $$",
+    "CREATE FUNCTION embedding() RETURNS vector VOLATILE LANGUAGE sql AS $$ \
+     SELECT array_agg((random() - 0.5)::real)::vector FROM generate_series(1, 384) $$",
     "CREATE TABLE orders (id bigint PRIMARY KEY, customer int NOT NULL, placed timestamptz NOT NULL, total numeric(12,2), state text, note text)",
     "INSERT INTO orders SELECT n, n % 50021, timestamptz '2020-01-01' + n * interval '17 s', (n % 100000) / 7.0, (ARRAY['new','paid','sent','done'])[1 + n % 4], \
      CASE WHEN n % 10 = 0 THEN words(8) END FROM generate_series(1, 3000000) n",
@@ -35,7 +37,7 @@ const FILL: &[&str] = &[
     "CREATE TABLE documents (id int PRIMARY KEY, title text NOT NULL, body text NOT NULL, parent int REFERENCES documents)",
     "INSERT INTO documents SELECT n, 'Document ' || n, words(500 + n % 200), CASE WHEN n > 10 THEN n / 10 END FROM generate_series(1, 40000) n",
     "CREATE TABLE sections (id int PRIMARY KEY, document int NOT NULL REFERENCES documents, embedding vector(384) NOT NULL)",
-    "INSERT INTO sections SELECT n, 1 + n % 40000, (SELECT array_agg((random() - 0.5 + n * 0)::real) FROM generate_series(1, 384))::vector FROM generate_series(1, 90000) n",
+    "INSERT INTO sections SELECT n, 1 + n % 40000, embedding() FROM generate_series(1, 90000) n",
     "VACUUM ANALYZE",
     "CHECKPOINT",
 ];
@@ -174,7 +176,7 @@ fn second(server: &Server) -> Comparison {
             "INSERT INTO events (at, kind, key, payload) SELECT now(), 'kind', gen_random_uuid(), jsonb_build_object('n', n, 'text', words(10)) FROM generate_series(1, 50000) n",
             "INSERT INTO readings SELECT n, now(), random(), random(), random(), 1 FROM generate_series(1, 125000) n",
             "INSERT INTO documents SELECT n, 'New ' || n, words(600), 1 FROM generate_series(40001, 42000) n",
-            "INSERT INTO sections SELECT 90000 + id, document, (SELECT array_agg((random() - 0.5 + id * 0)::real) FROM generate_series(1, 384))::vector FROM sections WHERE id <= 4500",
+            "INSERT INTO sections SELECT 90000 + id, document, embedding() FROM sections WHERE id <= 4500",
             "CHECKPOINT",
         ] {
             server.sql("grown", grow);
