@@ -3,6 +3,7 @@
 use crate::engine::registry::Registry;
 
 pub mod capture;
+pub mod choose;
 pub mod drill;
 pub mod evidence;
 pub mod exec;

@@ -11,7 +11,7 @@ use crate::error::{Error, NOT_FOUND, Result};
 use crate::identity::Store;
 use crate::reasons;
 use crate::repository::BackupId;
-use crate::steps::verify::SAFETY;
+use crate::steps::choose::SAFETY;
 use crate::steps::world::World;
 
 reasons! {

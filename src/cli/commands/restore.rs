@@ -9,7 +9,7 @@ use crate::engine::executor::RunReport;
 use crate::error::{Error, Result};
 use crate::identity::Store;
 use crate::ops::restore::{self as plans, Wanted};
-use crate::steps::verify::find;
+use crate::steps::choose::{Found, find};
 use crate::steps::world::World;
 
 /// `restore`
@@ -29,7 +29,10 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         None => None,
     };
     let repository = world.repository().await?;
-    let backup = find(&world, &repository, wanted).await?;
+    let target = into.as_ref().unwrap_or(&world);
+    let needed = target.stores(&args.stores)?;
+    let Found { backup, notes, .. } = find(&world, &repository, wanted, &needed).await?;
+    notes.iter().for_each(|note| session.output.say(note));
     let contents = backup.contents.as_ref().ok_or_else(|| {
         Error::input(format!(
             "the contents of backup `{}` cannot be read",
@@ -37,7 +40,6 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         ))
     })?;
     let held: Vec<Store> = contents.stores.iter().map(|s| s.captured.store).collect();
-    let target = into.as_ref().unwrap_or(&world);
     let spec = plans::restore(
         target,
         &Wanted {
