@@ -32,6 +32,9 @@ pub const RESTORE: &str = "restore";
 /// The way back.
 pub const UNDO: &str = "restore undo";
 
+/// The step that swaps Postgres.
+const SWAP_POSTGRES: &str = "swap-postgres";
+
 /// What is to be restored, and how.
 pub struct Wanted<'a> {
     /// The backup.
@@ -265,10 +268,15 @@ fn restored(state: &RunState) -> Restored {
         }) => Some(change),
         _ => None,
     };
-    let names = |change: &Value| json!({"live": change["live"], "aside": change["aside"], "retired": change["retired"]});
+    let names = |change: &Value| {
+        json!({
+            "live": change["live"], "aside": change["aside"], "retired": change["retired"],
+            "swapped-by": format!("{}/{SWAP_POSTGRES}", state.run),
+        })
+    };
     Restored {
         run: state.run.clone(),
-        postgres: change("swap-postgres").map(names),
+        postgres: change(SWAP_POSTGRES).map(names),
         replaced: Store::ALL
             .into_iter()
             .filter(|s| *s != Store::Postgres && change(&format!("swap-{s}")).is_some())

@@ -9,6 +9,7 @@ use crate::engine::executor::RunReport;
 use crate::error::{Error, Result};
 use crate::identity::Store;
 use crate::ops::restore::{self as plans, Wanted};
+use crate::providers::postgres::Writes;
 use crate::steps::choose::{Found, find};
 use crate::steps::world::World;
 
@@ -96,6 +97,11 @@ async fn undo(session: &Session, world: &World, args: &RestoreArgs) -> Result<An
                 "set aside Postgres database `{}`, with what was written since the restore, stays until you drop it\n",
                 seen["aside"].as_str().unwrap_or("?")
             ));
+            let written: Option<Writes> =
+                serde_json::from_value(seen["written-since"].clone()).ok();
+            for line in written.iter().flat_map(Writes::lines) {
+                text.push_str(&format!("written   {line}\n"));
+            }
         }
         text.push_str(&afterwards(report));
         text

@@ -3,6 +3,7 @@
 mod round_trip;
 mod server;
 mod swap;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
