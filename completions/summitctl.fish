@@ -410,6 +410,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l stores -d 'Only these stores' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l into -d 'Restore into the targets of this context, from the repository of `--context`' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l without-safety-backup -d 'Restore without saving the present state first; says why' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l as -d 'Restore Postgres into a new database of this name, and replace nothing' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
@@ -422,6 +423,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l timeout 
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l can-i -d 'Check whether the restore could be done, touching nothing'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l undo -d 'Take the context\'s last restore back'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l no-input -d 'Never ask; refuse what would need an answer'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s y -l yes -d 'Consent to a change without being asked'

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
 use crate::identity::Store;
+use crate::providers::postgres;
 use crate::steps::choose::{self, Choice};
 use crate::time::Span;
 
@@ -314,8 +315,15 @@ pub struct RestoreArgs {
     /// Restore without saving the present state first; says why
     #[arg(long, value_name = "REASON")]
     pub without_safety_backup: Option<String>,
+    /// Restore Postgres into a new database of this name, and replace nothing
+    #[arg(long = "as", value_name = "NAME", conflicts_with = "without_safety_backup",
+          value_parser = |text: &str| with_hint(postgres::check_name(text)))]
+    pub copy_as: Option<String>,
+    /// Check whether the restore could be done, touching nothing
+    #[arg(long)]
+    pub can_i: bool,
     /// Take the context's last restore back
-    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup"])]
+    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup", "copy_as", "can_i"])]
     pub undo: bool,
 }
 

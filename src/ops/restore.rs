@@ -31,6 +31,8 @@ reasons! {
 pub const RESTORE: &str = "restore";
 /// The way back.
 pub const UNDO: &str = "restore undo";
+/// Into a new database, replacing nothing.
+pub const COPY: &str = "restore as";
 
 /// The step that swaps Postgres.
 const SWAP_POSTGRES: &str = "swap-postgres";
@@ -76,12 +78,7 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
     }
     let mut stores = world.stores(wanted.stores)?;
     if let Some(missing) = wanted.stores.iter().find(|s| !wanted.held.contains(s)) {
-        let holder = wanted.from.unwrap_or(&world.context);
-        return Err(
-            Error::input(format!("backup `{backup}` holds no {missing}")).hint(format!(
-                "See what it holds with `summitctl backup show {backup} --context {holder}`.",
-            )),
-        );
+        return Err(holds_no(*missing, world, wanted));
     }
     stores.retain(|s| wanted.held.contains(s));
     if stores.is_empty() {
@@ -130,6 +127,31 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
     let mut spec = spec(world, RESTORE, title, &stores, steps).await?;
     spec.params = json!({"without-safety-backup": wanted.without_safety});
     Ok(spec)
+}
+
+/// `restore --as`: the Postgres database into a new one of this name. Nothing is replaced, so nothing is saved first.
+pub async fn copy(world: &World, wanted: &Wanted<'_>, name: &str) -> Result<Spec> {
+    let backup = wanted.backup;
+    world.postgres()?;
+    if !wanted.held.contains(&Store::Postgres) {
+        return Err(holds_no(Store::Postgres, world, wanted));
+    }
+    let stores = [Store::Postgres];
+    let load = from(json!({"backup": backup, "as": name}), wanted.from);
+    let steps = vec![
+        StepSpec::new("pinned", "context.pin", json!({"stores": stores}), &[]),
+        check(backup, wanted.from),
+        StepSpec::new("load-postgres", "restore.load", load, &["check"]),
+    ];
+    let title = format!("restore postgres from backup {backup} into the new database {name}");
+    spec(world, COPY, title, &stores, steps).await
+}
+
+fn holds_no(store: Store, world: &World, wanted: &Wanted<'_>) -> Error {
+    let (backup, holder) = (wanted.backup, wanted.from.unwrap_or(&world.context));
+    Error::input(format!("backup `{backup}` holds no {store}")).hint(format!(
+        "See what it holds with `summitctl backup show {backup} --context {holder}`.",
+    ))
 }
 
 fn check(backup: &BackupId, holder: Option<&str>) -> StepSpec {

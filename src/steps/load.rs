@@ -15,9 +15,10 @@ use crate::consent::Effect;
 use crate::engine::step::{
     ApplyCx, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::identity::Store;
 use crate::providers::postgres;
+use crate::reasons;
 use crate::repository::{BackupId, BackupParts};
 
 /// Arguments of `restore.load`.
@@ -29,6 +30,10 @@ pub struct LoadArgs {
     /// The context whose repository holds the backup, if it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// The name of the new database, which stays under it. Without one it gets a name of the program's own, for
+    /// `restore.swap`.
+    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// What will be loaded beside the live database.
@@ -39,6 +44,22 @@ pub struct LoadChange {
     from: Option<String>,
     captured: String,
     aside: String,
+    /// The name that the database gets once it is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
+impl LoadChange {
+    fn database(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.aside)
+    }
+}
+
+reasons! {
+    /// There is a database of this name.
+    NAME_TAKEN = "restore.name-taken", Refused,
+        "The server already has a database of the name that `--as` gives, and nothing is ever restored over a database that way. Choose another name, or drop \
+         the database if nobody needs it.";
 }
 
 /// The step kind `restore.load`.
@@ -57,10 +78,16 @@ impl Step<World> for Load {
     }
 
     fn title(&self, args: &LoadArgs) -> String {
-        format!(
-            "load Postgres of backup {} beside the live database",
-            args.backup
-        )
+        match &args.name {
+            Some(name) => format!(
+                "load Postgres of backup {} into the new database `{name}`",
+                args.backup
+            ),
+            None => format!(
+                "load Postgres of backup {} beside the live database",
+                args.backup
+            ),
+        }
     }
 
     async fn plan(&self, cx: &ReadCx<'_, World>, args: &LoadArgs) -> Result<Decision<LoadChange>> {
@@ -72,12 +99,15 @@ impl Step<World> for Load {
             decisive,
             mut shown,
         } = self.foresee(cx, args).await?;
-        shown.insert("aside".to_owned(), json!(aside));
+        if args.name.is_none() {
+            shown.insert("aside".to_owned(), json!(aside));
+        }
         let change = LoadChange {
             backup: args.backup.clone(),
             from: args.from.clone(),
             captured: database,
             aside,
+            name: args.name.clone(),
         };
         Ok(Decision::Change {
             change,
@@ -87,6 +117,9 @@ impl Step<World> for Load {
     }
 
     async fn foresee(&self, cx: &ReadCx<'_, World>, args: &LoadArgs) -> Result<Foresight> {
+        if let Some(name) = &args.name {
+            refuse_taken(cx.world, name).await?;
+        }
         let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
         let left_out =
             postgres::incomparable(cx.world.postgres()?, &source, &the_database(&source)?).await?;
@@ -98,9 +131,14 @@ impl Step<World> for Load {
             .map(|p| p.bytes)
             .sum();
         let mut shown = Facts::from_iter([("bytes".to_owned(), json!(bytes))]);
-        let replaced = Some(cx.world.postgres()?.database.as_str());
+        let live = cx.world.postgres()?.database.as_str();
+        let replaced = args.name.is_none().then_some(live);
         let preview = preview(cx.world, &source, &the_database(&source)?, replaced).await?;
-        shown.insert("what-it-replaces".to_owned(), json!(preview.lines()));
+        let heading = match args.name {
+            Some(_) => "what-it-loads",
+            None => "what-it-replaces",
+        };
+        shown.insert(heading.to_owned(), json!(preview.lines()));
         shown.insert("preview".to_owned(), json!(preview));
         if !left_out.is_empty() {
             let reasons: Vec<&str> = left_out.values().map(String::as_str).collect();
@@ -143,11 +181,28 @@ impl Step<World> for Load {
         for note in notes {
             cx.events.note(note);
         }
+        if let Some(name) = &change.name {
+            // By its marker it is known again, and by its name that it is whole.
+            postgres::plant_marker(&aside, &marker(cx)).await?;
+            grant.still_held().await?;
+            postgres::give_name(target, &change.aside, name).await?;
+        }
         Ok(())
     }
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &LoadChange) -> Result<Observed> {
-        let target = cx.world.postgres()?.with_database(&change.aside);
+        let target = cx.world.postgres()?.with_database(change.database());
+        if change.name.is_some()
+            && postgres::read_marker(&target).await?.as_deref() != Some(&marker(cx))
+        {
+            return Err(Error::new(
+                &NAME_TAKEN,
+                format!(
+                    "`{}` is not the database that this run made",
+                    target.database
+                ),
+            ));
+        }
         let source = source(cx.world, &change.backup, change.from.as_deref()).await?;
         let left_out = compare_postgres(cx, &source, &target, &change.captured).await?;
         let rows: u64 = expected(&source, Store::Postgres)
@@ -161,7 +216,7 @@ impl Step<World> for Load {
             "every other part equal"
         };
         Ok(Observed::of(
-            json!({"aside": change.aside, "rows": rows, "compared": compared, "left-out": left_out}),
+            json!({"aside": change.database(), "rows": rows, "compared": compared, "left-out": left_out}),
         ))
     }
 
@@ -173,8 +228,34 @@ impl Step<World> for Load {
     ) -> Result<Undo> {
         let target = cx.world.postgres()?;
         postgres::drop_database(target, &change.aside).await?;
-        Ok(Undo::Done(Observed::of(json!({"dropped": change.aside}))))
+        if let Some(name) = &change.name {
+            postgres::drop_copy(target, name, &marker(cx)).await?;
+        }
+        Ok(Undo::Done(Observed::of(
+            json!({"dropped": change.database()}),
+        )))
     }
+}
+
+/// What a database that was restored under a name of somebody's choice holds.
+fn marker(cx: &ReadCx<'_, World>) -> String {
+    format!("{}-{}", cx.run, cx.step)
+}
+
+async fn refuse_taken(world: &World, name: &str) -> Result<()> {
+    postgres::check_name(name)?;
+    let server = world.postgres()?;
+    if !postgres::exists(server, name).await? {
+        return Ok(());
+    }
+    Err(Error::new(
+        &NAME_TAKEN,
+        format!(
+            "Postgres at `{}` already has a database `{name}`",
+            server.endpoint()
+        ),
+    )
+    .hint("Choose another name with `--as NAME`."))
 }
 
 /// Compares a restored database with what was captured, whatever it is called now; returns what could not be compared.

@@ -405,7 +405,8 @@ pub(super) async fn source(
     repository.source(backup).await
 }
 
-pub(super) fn the_database(source: &BackupParts) -> Result<String> {
+/// The one Postgres database that a backup holds.
+pub fn the_database(source: &BackupParts) -> Result<String> {
     let mut databases = postgres::captured_databases(source);
     match databases.len() {
         1 => Ok(databases.remove(0)),

@@ -132,6 +132,32 @@ fn what_cannot_name_a_backup_is_exit_2_and_says_how_it_is_written() {
 }
 
 #[test]
+fn a_copy_has_a_plain_name_and_is_of_postgres_alone() {
+    let bench = Bench::new();
+    for (args, part) in [
+        (&["--as", "a b"][..], "cannot name a new database"),
+        (&["--as", "app_summitctl_x"], "the program's own"),
+        (&["--as", "copy", "--stores", "redis"], "drill run"),
+        (&["--as", "copy", "--without-safety-backup", "none"], "--as"),
+        (&["--undo", "--can-i"], "--undo"),
+    ] {
+        let args = [
+            &["restore"][..],
+            if args[0] == "--undo" {
+                &[]
+            } else {
+                &["newest"]
+            },
+            args,
+        ]
+        .concat();
+        let gave = bench.run(&args);
+        assert_eq!(gave.code, 2, "{args:?}: {}", gave.all());
+        assert!(gave.err.contains(part), "{args:?}: {}", gave.err);
+    }
+}
+
+#[test]
 fn a_backup_that_is_not_there_is_answered_with_those_that_are() {
     let bench = furnished();
     assert_eq!(bench.run(&["evidence", "keygen", "key.pem"]).code, 0);

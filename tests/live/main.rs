@@ -7,6 +7,7 @@
 )]
 
 mod choose;
+mod copies;
 mod documents;
 mod faults;
 mod journey;

@@ -31,11 +31,14 @@ pub use preview::{
     read_rows,
 };
 pub use restore::{
-    MissingRoles, RestoreOptions, Restored, captured_databases, create_database, incomparable,
-    restore,
+    Extension, LiveFacts, MissingRoles, Readiness, RestoreOptions, Restored, captured_databases,
+    create_database, exists, incomparable, readiness, restore,
 };
 pub use session::{Health, ping};
-pub use swap::{SwapState, drop_database, made_name, swap_in, swap_state, undo_swap};
+pub use swap::{
+    SwapState, check_name, drop_copy, drop_database, give_name, made_name, swap_in, swap_state,
+    undo_swap,
+};
 pub use target::{Target, TlsMode};
 pub use writes::{Counters, TableWrites, Writes, counters, writes_since};
 

@@ -3,6 +3,7 @@
 
 mod create;
 mod place;
+mod ready;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -27,7 +28,9 @@ use crate::event::{Events, Unit};
 use crate::wait::Cancel;
 
 pub use create::create_database;
+pub use place::exists;
 use place::{Archive, refuse_unless_empty, roles_at_hand};
+pub use ready::{Extension, LiveFacts, Readiness, readiness};
 
 /// What to do about roles that the capture names and the server lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
