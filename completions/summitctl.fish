@@ -327,7 +327,8 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fi
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -f -a "verify" -d 'Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l stores -d 'Only these stores' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l label -d 'A label to find it by' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l label -d 'A label to find it by, such as `pre-deploy`; may be given more than once' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l commit -d 'The commit that is deployed now, to find it by: 7 to 64 hexadecimal digits' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
@@ -409,6 +410,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l stores -d 'Only these stores' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l into -d 'Restore into the targets of this context, from the repository of `--context`' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l without-safety-backup -d 'Restore without saving the present state first; says why' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l as -d 'Restore Postgres into a new database of this name, and replace nothing' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
@@ -421,6 +423,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l timeout 
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l can-i -d 'Check whether the restore could be done, touching nothing'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l undo -d 'Take the context\'s last restore back'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l no-input -d 'Never ask; refuse what would need an answer'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s y -l yes -d 'Consent to a change without being asked'

@@ -2,6 +2,7 @@
 
 pub mod abandon;
 pub mod backup;
+pub mod can_restore;
 pub mod doctor;
 pub mod execute;
 pub mod explain;

@@ -3,12 +3,15 @@
 use crate::engine::registry::Registry;
 
 pub mod capture;
+pub mod choose;
 pub mod drill;
 pub mod evidence;
 pub mod exec;
 pub mod gate;
+pub mod load;
 pub mod manual;
 pub mod pin;
+pub mod preview;
 pub mod restore;
 pub mod smoke;
 pub mod stores;
@@ -28,7 +31,7 @@ pub fn registry() -> Registry<World> {
         .with(capture::Capture)
         .with(capture::Commit)
         .with(verify::Verify)
-        .with(restore::Load)
+        .with(load::Load)
         .with(restore::Swap)
         .with(swap_back::SwapBack)
         .with(drill::Drill)

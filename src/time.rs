@@ -26,6 +26,21 @@ impl Instant {
         Self::from_millis(Timestamp::now().as_millisecond())
     }
 
+    /// What a person writes for a moment: RFC 3339, where the seconds may be left out, or a date, which is its beginning in
+    /// UTC.
+    pub fn by_person(text: &str) -> Result<Self> {
+        let day: Result<jiff::civil::Date, _> = text.parse();
+        let full = match &day {
+            Ok(_) if text.len() == "2026-11-20".len() => format!("{text}T00:00:00Z"),
+            _ => text.to_owned(),
+        };
+        full.parse().map_err(|e: Error| {
+            Error::input(format!("`{text}` is not a moment"))
+                .caused_by(e.one_line())
+                .hint("Write `2026-11-20T03:00Z` with its time zone, or `2026-11-20` for the beginning of that day in UTC.")
+        })
+    }
+
     /// From milliseconds since the Unix epoch; out of range clamps to the epoch.
     pub fn from_millis(millis: i64) -> Self {
         Instant(Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH))

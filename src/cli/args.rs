@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::error::Result;
 use crate::identity::Store;
+use crate::providers::postgres;
+use crate::steps::choose::{self, Choice};
 use crate::time::Span;
 
 /// The operator's runbook and ops toolbox.
@@ -106,6 +109,18 @@ pub struct Globals {
     /// Say more; twice for every event
     #[arg(long, short = 'v', global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+fn choice(text: &str) -> std::result::Result<Choice, String> {
+    with_hint(text.parse())
+}
+
+/// What is wrong and how it is written right, in one: of an error, clap shows the message alone.
+fn with_hint<T>(read: Result<T>) -> std::result::Result<T, String> {
+    read.map_err(|e| match e.hints().as_slice() {
+        [] => e.to_string(),
+        hints => format!("{e}. {}", hints.join(" ")),
+    })
 }
 
 fn default_jobs() -> usize {
@@ -258,17 +273,20 @@ pub struct BackupCreateArgs {
     /// Only these stores
     #[arg(long, value_delimiter = ',', value_name = "STORE")]
     pub stores: Vec<Store>,
-    /// A label to find it by
-    #[arg(long, value_name = "TEXT")]
+    /// A label to find it by, such as `pre-deploy`; may be given more than once
+    #[arg(long, value_name = "TEXT", value_parser = |text: &str| with_hint(choose::label(text)))]
     pub label: Vec<String>,
+    /// The commit that is deployed now, to find it by: 7 to 64 hexadecimal digits
+    #[arg(long, value_name = "SHA", value_parser = |text: &str| with_hint(choose::commit(text)))]
+    pub commit: Option<String>,
 }
 
 /// Names a backup.
 #[derive(Debug, Args)]
 pub struct BackupName {
-    /// Its id, a unique beginning of it, a label, or `newest`
-    #[arg(default_value = "newest", value_name = "BACKUP")]
-    pub backup: String,
+    /// An id or its beginning, `newest`, `label:NAME`, `commit:SHA`, or `before:2026-11-20T03:00Z`
+    #[arg(default_value = "newest", value_name = "BACKUP", value_parser = choice)]
+    pub backup: Choice,
 }
 
 /// Arguments of `backup verify`.
@@ -285,9 +303,9 @@ pub struct BackupVerifyArgs {
 /// Arguments of `restore`.
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
-    /// Its id, a unique beginning of it, a label, or `newest`
-    #[arg(value_name = "BACKUP", required_unless_present = "undo")]
-    pub backup: Option<String>,
+    /// An id or its beginning, `newest`, `label:NAME`, `commit:SHA`, or `before:2026-11-20T03:00Z`
+    #[arg(value_name = "BACKUP", required_unless_present = "undo", value_parser = choice)]
+    pub backup: Option<Choice>,
     /// Only these stores
     #[arg(long, value_delimiter = ',', value_name = "STORE")]
     pub stores: Vec<Store>,
@@ -297,8 +315,15 @@ pub struct RestoreArgs {
     /// Restore without saving the present state first; says why
     #[arg(long, value_name = "REASON")]
     pub without_safety_backup: Option<String>,
+    /// Restore Postgres into a new database of this name, and replace nothing
+    #[arg(long = "as", value_name = "NAME", conflicts_with = "without_safety_backup",
+          value_parser = |text: &str| with_hint(postgres::check_name(text)))]
+    pub copy_as: Option<String>,
+    /// Check whether the restore could be done, touching nothing
+    #[arg(long)]
+    pub can_i: bool,
     /// Take the context's last restore back
-    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup"])]
+    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup", "copy_as", "can_i"])]
     pub undo: bool,
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::engine::plan::{Spec, StepSpec};
 use crate::error::Result;
 use crate::identity::Store;
-use crate::repository::BackupId;
+use crate::repository::{BackupId, COMMIT_LABEL};
 use crate::steps::world::World;
 
 /// A request about some stores of a world; looks at their identities.
@@ -67,7 +67,14 @@ pub(super) fn capture_steps(
 }
 
 /// `backup create`: pin, capture, publish, and prove that every object is whole.
-pub async fn create(world: &World, stores: &[Store], labels: &[String]) -> Result<Spec> {
+pub async fn create(
+    world: &World,
+    stores: &[Store],
+    labels: &[String],
+    commit: Option<&str>,
+) -> Result<Spec> {
+    let commit = commit.map(|sha| format!("{COMMIT_LABEL}{sha}"));
+    let labels: Vec<String> = labels.iter().cloned().chain(commit).collect();
     let stores = world.stores(stores)?;
     if stores.is_empty() {
         return Err(world.lacks("postgres"));
@@ -78,7 +85,7 @@ pub async fn create(world: &World, stores: &[Store], labels: &[String]) -> Resul
         json!({"stores": stores}),
         &[],
     )];
-    steps.extend(capture_steps(&stores, labels, "", &["pin"]));
+    steps.extend(capture_steps(&stores, &labels, "", &["pin"]));
     steps.push(StepSpec::new(
         "verify",
         "backup.verify",

@@ -34,6 +34,7 @@ pub fn reasons() -> Vec<&'static [&'static Reason]> {
         crate::steps::drill::REASONS,
         crate::steps::exec::REASONS,
         crate::steps::gate::REASONS,
+        crate::steps::load::REASONS,
         crate::steps::manual::REASONS,
         crate::steps::restore::REASONS,
         crate::steps::smoke::REASONS,
@@ -289,7 +290,95 @@ const DOCTOR: &[Known] = &[
     ),
 ];
 
-/// The checks of smoke, gate, doctor and `config check`, each once.
+/// The checks of `restore --can-i`, besides those of smoke that it shares.
+const RESTORE: &[Known] = &[
+    (
+        "restore.reads-backup",
+        "The keys on this machine open the backup",
+        Category::Backups,
+        Some("The backup cannot be restored from this machine."),
+        Some("Set `identity` in the context's `repository` section to an operator's age identity."),
+    ),
+    (
+        "restore.verified",
+        "The signed ledger holds a level for the backup",
+        Category::Backups,
+        None,
+        Some("Prove it with `summitctl backup verify`."),
+    ),
+    (
+        "restore.safety",
+        "The target's present state can be saved before it is replaced",
+        Category::Backups,
+        Some("The restore is refused."),
+        Some("Give the context a repository, or restore with `--without-safety-backup REASON`."),
+    ),
+    (
+        "restore.server",
+        "The Postgres server takes writes and is not older than the captured one",
+        Category::Datastores,
+        Some("The backup cannot be loaded there."),
+        Some("Restore to another server with `--into CONTEXT`."),
+    ),
+    (
+        "restore.tools",
+        "`pg_restore` is here, in a version that fits the server and the backup",
+        Category::Tools,
+        Some("Postgres cannot be restored from this machine."),
+        Some("Install the client of the server's version, on Debian `postgresql-client-VERSION`."),
+    ),
+    (
+        "restore.extensions",
+        "Every captured extension can be made on the server",
+        Category::Datastores,
+        Some("The schema cannot be restored."),
+        Some("Install the extension's package on the server."),
+    ),
+    (
+        "restore.roles",
+        "Every role that the backup names is on the server, and is ours to give objects to",
+        Category::Datastores,
+        Some("Owners and grants are left out of the restore."),
+        Some("Create the roles, and make the one that restores a member of each."),
+    ),
+    (
+        "restore.creates",
+        "The role that restores may create databases",
+        Category::Datastores,
+        Some("There is no place to load the backup into."),
+        Some("As an administrator: `ALTER ROLE role CREATEDB;`."),
+    ),
+    (
+        "restore.name",
+        "No database has the name that `--as` gives",
+        Category::Datastores,
+        Some("The restore is refused."),
+        Some("Choose another name."),
+    ),
+    (
+        "restore.renames",
+        "The role that restores may rename the live database",
+        Category::Datastores,
+        Some("The restored database cannot be swapped in."),
+        Some("As an administrator: `GRANT owner TO role;`."),
+    ),
+    (
+        "restore.sessions",
+        "Every session of the live database can be ended, and no prepared transaction holds it",
+        Category::Datastores,
+        Some("The restored database cannot be swapped in."),
+        Some("As an administrator: `GRANT pg_signal_backend TO role;`."),
+    ),
+    (
+        "restore.space",
+        "The server's disk has room for what is loaded, where that can be measured",
+        Category::Datastores,
+        Some("The load may fill the server's disk."),
+        Some("Free space there first."),
+    ),
+];
+
+/// The checks of smoke, gate, doctor, `restore --can-i` and `config check`, each once.
 pub fn all() -> Vec<FindingInfo> {
     let stores = Store::ALL.into_iter().map(|store| FindingInfo {
         id: smoke::store_check(store).to_owned(),
@@ -308,7 +397,7 @@ pub fn all() -> Vec<FindingInfo> {
                 .to_owned(),
         ),
     });
-    let known = SMOKE.iter().chain(GATE).chain(DOCTOR);
+    let known = SMOKE.iter().chain(GATE).chain(DOCTOR).chain(RESTORE);
     let fixed = known.map(|(id, title, category, impact, hint)| FindingInfo {
         id: (*id).to_owned(),
         title: (*title).to_owned(),

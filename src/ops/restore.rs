@@ -11,7 +11,7 @@ use crate::error::{Error, NOT_FOUND, Result};
 use crate::identity::Store;
 use crate::reasons;
 use crate::repository::BackupId;
-use crate::steps::verify::SAFETY;
+use crate::steps::choose::SAFETY;
 use crate::steps::world::World;
 
 reasons! {
@@ -31,6 +31,11 @@ reasons! {
 pub const RESTORE: &str = "restore";
 /// The way back.
 pub const UNDO: &str = "restore undo";
+/// Into a new database, replacing nothing.
+pub const COPY: &str = "restore as";
+
+/// The step that swaps Postgres.
+const SWAP_POSTGRES: &str = "swap-postgres";
 
 /// What is to be restored, and how.
 pub struct Wanted<'a> {
@@ -73,12 +78,7 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
     }
     let mut stores = world.stores(wanted.stores)?;
     if let Some(missing) = wanted.stores.iter().find(|s| !wanted.held.contains(s)) {
-        let holder = wanted.from.unwrap_or(&world.context);
-        return Err(
-            Error::input(format!("backup `{backup}` holds no {missing}")).hint(format!(
-                "See what it holds with `summitctl backup show {backup} --context {holder}`.",
-            )),
-        );
+        return Err(holds_no(*missing, world, wanted));
     }
     stores.retain(|s| wanted.held.contains(s));
     if stores.is_empty() {
@@ -127,6 +127,31 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
     let mut spec = spec(world, RESTORE, title, &stores, steps).await?;
     spec.params = json!({"without-safety-backup": wanted.without_safety});
     Ok(spec)
+}
+
+/// `restore --as`: the Postgres database into a new one of this name. Nothing is replaced, so nothing is saved first.
+pub async fn copy(world: &World, wanted: &Wanted<'_>, name: &str) -> Result<Spec> {
+    let backup = wanted.backup;
+    world.postgres()?;
+    if !wanted.held.contains(&Store::Postgres) {
+        return Err(holds_no(Store::Postgres, world, wanted));
+    }
+    let stores = [Store::Postgres];
+    let load = from(json!({"backup": backup, "as": name}), wanted.from);
+    let steps = vec![
+        StepSpec::new("pinned", "context.pin", json!({"stores": stores}), &[]),
+        check(backup, wanted.from),
+        StepSpec::new("load-postgres", "restore.load", load, &["check"]),
+    ];
+    let title = format!("restore postgres from backup {backup} into the new database {name}");
+    spec(world, COPY, title, &stores, steps).await
+}
+
+fn holds_no(store: Store, world: &World, wanted: &Wanted<'_>) -> Error {
+    let (backup, holder) = (wanted.backup, wanted.from.unwrap_or(&world.context));
+    Error::input(format!("backup `{backup}` holds no {store}")).hint(format!(
+        "See what it holds with `summitctl backup show {backup} --context {holder}`.",
+    ))
 }
 
 fn check(backup: &BackupId, holder: Option<&str>) -> StepSpec {
@@ -265,10 +290,15 @@ fn restored(state: &RunState) -> Restored {
         }) => Some(change),
         _ => None,
     };
-    let names = |change: &Value| json!({"live": change["live"], "aside": change["aside"], "retired": change["retired"]});
+    let names = |change: &Value| {
+        json!({
+            "live": change["live"], "aside": change["aside"], "retired": change["retired"],
+            "swapped-by": format!("{}/{SWAP_POSTGRES}", state.run),
+        })
+    };
     Restored {
         run: state.run.clone(),
-        postgres: change("swap-postgres").map(names),
+        postgres: change(SWAP_POSTGRES).map(names),
         replaced: Store::ALL
             .into_iter()
             .filter(|s| *s != Store::Postgres && change(&format!("swap-{s}")).is_some())

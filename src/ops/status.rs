@@ -10,10 +10,10 @@ use crate::engine::step::ReadCx;
 use crate::error::Result;
 use crate::event::Outcome;
 use crate::evidence::Archive;
+use crate::steps::choose::{self, Found};
 use crate::steps::drill::OPERATION;
 use crate::steps::evidence::trusted_keys;
 use crate::steps::smoke::smoke;
-use crate::steps::verify::regular;
 use crate::steps::world::World;
 use crate::time::{Instant, Span};
 
@@ -151,7 +151,7 @@ async fn health(cx: &ReadCx<'_, World>) -> Row {
 
 async fn backup(world: &World) -> Row {
     let create = format!("summitctl backup create --context {}", world.context);
-    let newest = async { world.repository().await?.newest(&regular(world)).await };
+    let newest = async { choose::newest(world, &world.repository().await?).await };
     match newest.await {
         Err(error) => row("backup", Outcome::NotEvaluated, error.one_line()),
         Ok(None) => row(
@@ -160,7 +160,7 @@ async fn backup(world: &World) -> Row {
             "the repository holds no usable backup of this context",
         )
         .next(create),
-        Ok(Some(backup)) => {
+        Ok(Some(Found { backup, lacks, .. })) => {
             let Some((from, _)) = backup.contents.as_ref().and_then(|c| c.window()) else {
                 return row(
                     "backup",
@@ -176,7 +176,10 @@ async fn backup(world: &World) -> Row {
                     format!("verified to level {}", r.level.number())
                 });
             let detail = format!("`{}` is {} old (RPO {rpo}), {level}", backup.id, Span(age));
-            if age > rpo.0 {
+            if !lacks.is_empty() {
+                let detail = format!("{detail}, and lacks {}", choose::named(&lacks));
+                row("backup", Outcome::Failed, detail).next(create)
+            } else if age > rpo.0 {
                 row("backup", Outcome::Failed, detail).next(create)
             } else if backup
                 .verified_level()

@@ -17,6 +17,7 @@ use super::store::sha256;
 use super::{DAMAGED, NO_SUCH_BACKUP, Repository, UNTRUSTED, missing};
 use crate::error::{Error, Report, Result};
 use crate::event::Outcome;
+use crate::identity::Store as Kind;
 use crate::sign::KeyId;
 use crate::time::Instant;
 
@@ -70,6 +71,10 @@ pub struct Show {
     pub except: Option<String>,
     /// Verified at least to this level.
     pub level: Option<Level>,
+    /// Holding all of these stores.
+    pub stores: Vec<Kind>,
+    /// Complete at this moment.
+    pub completed_by: Option<Instant>,
 }
 
 impl Backup {
@@ -322,6 +327,10 @@ impl Show {
                 .except
                 .as_ref()
                 .is_none_or(|l| !contents.labels.contains(l))
+            && self.stores.iter().all(|s| contents.store(*s).is_some())
+            && self
+                .completed_by
+                .is_none_or(|by| backup.signed.as_ref().is_some_and(|s| s.created <= by))
             && self
                 .level
                 .is_none_or(|wanted| backup.verified_level().is_some_and(|r| r.level >= wanted))

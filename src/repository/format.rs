@@ -193,7 +193,22 @@ pub struct Piece {
     pub bytes: u64,
 }
 
+/// What begins the label that names the commit: old programs know labels, and no other field.
+pub const COMMIT_LABEL: &str = "commit=";
+
 impl Contents {
+    /// The commit that was deployed when the backup was made, if somebody said so.
+    pub fn commit(&self) -> Option<&str> {
+        let mut labels = self.labels.iter();
+        labels.find_map(|l| l.strip_prefix(COMMIT_LABEL))
+    }
+
+    /// The labels but for the one that names the commit.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        let labels = self.labels.iter().map(String::as_str);
+        labels.filter(|l| !l.starts_with(COMMIT_LABEL))
+    }
+
     /// The window in which all stores were read: from the first capture's start to the last one's end.
     pub fn window(&self) -> Option<(Instant, Instant)> {
         let from = self.stores.iter().map(|s| s.captured.from).min()?;

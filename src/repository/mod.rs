@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 pub use catalog::{Backup, Show, Signed};
 pub use cut::SegmentSizes;
-pub use format::{Contents, Piece, SignerDoc, StoreContents};
+pub use format::{COMMIT_LABEL, Contents, Piece, SignerDoc, StoreContents};
 pub use keys::Operator;
 pub use ledger::{Level, Record};
 pub use local::LocalStore;

@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::verify::{Recovery, find, restored, verify_to, wipe_scratch};
+use super::choose::{Choice, find};
+use super::verify::{Recovery, restored, verify_to, wipe_scratch};
 use super::world::{EvidenceSettings, World};
 use crate::consent::Effect;
 use crate::engine::step::{ApplyCx, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
@@ -42,7 +43,7 @@ pub const OPERATION: &str = "drill";
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DrillArgs {
-    /// The backup: an id, a beginning of one, a label, or `newest`.
+    /// The backup: an id or its beginning, `newest`, `label:NAME`, `commit:SHA`, or `before:MOMENT`.
     #[serde(default = "newest")]
     pub backup: String,
 }
@@ -83,7 +84,13 @@ impl Step<World> for Drill {
     ) -> Result<Decision<DrillChange>> {
         signer(cx.world)?;
         let repository = cx.world.repository().await?;
-        let backup = find(cx.world, &repository, &args.backup).await?.id;
+        let choice: Choice = args.backup.parse()?;
+        let found = find(cx.world, &repository, &choice, &[]).await?;
+        found
+            .notes
+            .into_iter()
+            .for_each(|note| cx.events.note(note));
+        let backup = found.backup.id;
         let shown = Facts::from_iter([
             ("backup".to_owned(), json!(backup)),
             ("scratch".to_owned(), json!(cx.world.state.scratch())),

@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::choose::{self, Found};
 use super::drill;
 use super::evidence::trusted_keys;
 use super::smoke::smoke;
-use super::verify::regular;
 use super::world::World;
 use crate::capture::Consistency;
 use crate::check::{Category, Check, Finding, Options, Report, run};
@@ -138,9 +138,9 @@ async fn smoke_now(cx: &ReadCx<'_, World>) -> Finding {
     }
 }
 
-async fn newest(world: &World) -> Result<Option<Backup>> {
+async fn newest(world: &World) -> Result<Option<Found>> {
     let repository = world.repository().await?;
-    repository.newest(&regular(world)).await
+    choose::newest(world, &repository).await
 }
 
 async fn backups(world: &World, checks: &mut Vec<Check<'_>>) {
@@ -166,8 +166,13 @@ async fn backups(world: &World, checks: &mut Vec<Check<'_>>) {
                 Finding::not_evaluated(reason),
             )
         }
-        Ok(Some(backup)) => (
-            freshness(world, &backup),
+        Ok(Some(Found { backup, lacks, .. })) => (
+            if lacks.is_empty() {
+                freshness(world, &backup)
+            } else {
+                let lacks = choose::named(&lacks);
+                Finding::failed(format!("`{}` lacks {lacks}", backup.id)).hint(create)
+            },
             level(world, &backup),
             consistency(&backup),
         ),

@@ -1,8 +1,8 @@
-//! `restore.load` and `restore.swap`: a backup into the context's own servers.
+//! `restore.swap`: restored data in the place of the live data.
 //!
-//! Postgres is loaded into a new database beside the live one, compared, and swapped in by two renames in one transaction; the old
-//! database stays. Redis and Neo4j Community have no place beside, so `restore.swap` replaces their contents, and the safety
-//! backup taken before is the way back.
+//! The Postgres database that `restore.load` made beside the live one is swapped in by two renames in one transaction; the old
+//! database stays. Redis and Neo4j Community have no place beside, so their contents are replaced, and the safety backup taken
+//! before is the way back.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::stores::{captured, differences, expected, postgres_formats};
+use super::stores::{differences, expected};
 use super::world::World;
 use crate::capture::Fingerprint;
 use crate::consent::Effect;
@@ -33,185 +33,7 @@ reasons! {
          `restore.swap` of Redis or Neo4j is taken back by restoring the safety backup.";
 }
 
-/// Arguments of `restore.load`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct LoadArgs {
-    /// The backup.
-    pub backup: BackupId,
-    /// The context whose repository holds the backup, if it is another one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-}
-
-/// What will be loaded beside the live database.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct LoadChange {
-    backup: BackupId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    from: Option<String>,
-    captured: String,
-    aside: String,
-}
-
-/// The step kind `restore.load`.
-pub struct Load;
-
-#[async_trait]
-impl Step<World> for Load {
-    const KIND: &'static str = "restore.load";
-    const SUMMARY: &'static str =
-        "Loads a backup's Postgres database beside the live one and compares every table";
-    type Args = LoadArgs;
-    type Change = LoadChange;
-
-    fn effect(&self, _: &LoadArgs) -> Effect {
-        Effect::Change
-    }
-
-    fn title(&self, args: &LoadArgs) -> String {
-        format!(
-            "load Postgres of backup {} beside the live database",
-            args.backup
-        )
-    }
-
-    async fn plan(&self, cx: &ReadCx<'_, World>, args: &LoadArgs) -> Result<Decision<LoadChange>> {
-        let target = cx.world.postgres()?;
-        let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
-        let database = the_database(&source)?;
-        let aside = postgres::made_name(&target.database, "restore", moment(cx.run));
-        let Foresight {
-            decisive,
-            mut shown,
-        } = self.foresee(cx, args).await?;
-        shown.insert("aside".to_owned(), json!(aside));
-        let change = LoadChange {
-            backup: args.backup.clone(),
-            from: args.from.clone(),
-            captured: database,
-            aside,
-        };
-        Ok(Decision::Change {
-            change,
-            decisive,
-            shown,
-        })
-    }
-
-    async fn foresee(&self, cx: &ReadCx<'_, World>, args: &LoadArgs) -> Result<Foresight> {
-        let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
-        let left_out =
-            postgres::incomparable(cx.world.postgres()?, &source, &the_database(&source)?).await?;
-        let mut decisive = facts(cx.world, Store::Postgres, &args.backup).await?;
-        decisive.insert("left-out".to_owned(), json!(left_out));
-        let bytes: u64 = captured(&source, Store::Postgres)?
-            .parts
-            .iter()
-            .map(|p| p.bytes)
-            .sum();
-        let mut shown = Facts::from_iter([("bytes".to_owned(), json!(bytes))]);
-        if !left_out.is_empty() {
-            let reasons: Vec<&str> = left_out.values().map(String::as_str).collect();
-            shown.insert("left-out".to_owned(), json!(reasons.join("; ")));
-        }
-        Ok(Foresight { decisive, shown })
-    }
-
-    async fn apply(
-        &self,
-        cx: &ApplyCx<'_, World>,
-        change: &LoadChange,
-        grant: Grant<'_>,
-    ) -> Result<()> {
-        let target = cx.world.postgres()?;
-        cx.world.require_pinned(Store::Postgres).await?;
-        grant.still_held().await?;
-        let source = source(cx.world, &change.backup, change.from.as_deref()).await?;
-        // What an interrupted attempt left is ours and incomplete.
-        postgres::drop_database(target, &change.aside).await?;
-        let roles = postgres::MissingRoles::LeaveOut;
-        let mut notes =
-            postgres::create_database(target, &change.aside, &source, &change.captured, roles)
-                .await?;
-        let work_dir = work_dir(cx.world, cx.run)?;
-        let options = postgres::RestoreOptions {
-            key: source.fingerprint_key(),
-            jobs: cx.world.jobs,
-            events: cx.events.clone(),
-            cancel: cx.cancel.clone(),
-            roles,
-            work_dir,
-        };
-        let aside = target.with_database(&change.aside);
-        notes.extend(
-            postgres::restore(&aside, &source, &change.captured, &options)
-                .await?
-                .notes,
-        );
-        for note in notes {
-            cx.events.note(note);
-        }
-        Ok(())
-    }
-
-    async fn verify(&self, cx: &ReadCx<'_, World>, change: &LoadChange) -> Result<Observed> {
-        let target = cx.world.postgres()?.with_database(&change.aside);
-        let source = source(cx.world, &change.backup, change.from.as_deref()).await?;
-        let left_out = compare_postgres(cx, &source, &target, &change.captured).await?;
-        let rows: u64 = expected(&source, Store::Postgres)
-            .iter()
-            .filter(|(name, _)| !left_out.contains_key(*name))
-            .map(|(_, f)| f.rows)
-            .sum();
-        let compared = if left_out.is_empty() {
-            "every part equal"
-        } else {
-            "every other part equal"
-        };
-        Ok(Observed::of(
-            json!({"aside": change.aside, "rows": rows, "compared": compared, "left-out": left_out}),
-        ))
-    }
-
-    async fn undo(
-        &self,
-        cx: &ApplyCx<'_, World>,
-        change: &LoadChange,
-        _: Grant<'_>,
-    ) -> Result<Undo> {
-        let target = cx.world.postgres()?;
-        postgres::drop_database(target, &change.aside).await?;
-        Ok(Undo::Done(Observed::of(json!({"dropped": change.aside}))))
-    }
-}
-
-/// Compares a restored database with what was captured, whatever it is called now; returns what could not be compared.
-async fn compare_postgres(
-    cx: &ReadCx<'_, World>,
-    source: &BackupParts,
-    target: &postgres::Target,
-    captured: &str,
-) -> Result<BTreeMap<String, String>> {
-    let options = postgres::CaptureOptions {
-        patience: Default::default(),
-        key: source.fingerprint_key(),
-        formats: postgres_formats(source),
-        jobs: cx.world.jobs,
-        events: cx.events.clone(),
-        cancel: cx.cancel.clone(),
-    };
-    let wanted = format!("postgres/{captured}/");
-    let mut measured = postgres::fingerprints_as(target, captured, &options).await?;
-    let mut expected = expected(source, Store::Postgres);
-    let left_out = postgres::incomparable(target, source, captured).await?;
-    expected.retain(|name, _| name.starts_with(&wanted) && !left_out.contains_key(name));
-    measured.retain(|name, _| !left_out.contains_key(name));
-    equal(&differences(&expected, &measured), "the restored database")?;
-    Ok(left_out)
-}
-
-fn equal(differences: &[String], what: &str) -> Result<()> {
+pub(super) fn equal(differences: &[String], what: &str) -> Result<()> {
     if differences.is_empty() {
         return Ok(());
     }
@@ -254,6 +76,10 @@ pub enum SwapChange {
         aside: String,
         /// The name under which the old one stays.
         retired: String,
+        /// What the server had counted of the load when it was over: later writes are counted from there. Absent if it
+        /// could not be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        counters: Option<postgres::Counters>,
     },
     /// Everything is replaced.
     Redis {
@@ -308,10 +134,12 @@ impl Step<World> for Swap {
                 })?;
                 let live = cx.world.postgres()?.database.clone();
                 let retired = postgres::made_name(&live, "retired", moment(cx.run));
+                let counters = counters(cx, &aside).await;
                 SwapChange::Postgres {
                     live,
                     aside,
                     retired,
+                    counters,
                 }
             }
             Store::Redis => SwapChange::Redis {
@@ -353,6 +181,7 @@ impl Step<World> for Swap {
                 live,
                 aside,
                 retired,
+                ..
             } => {
                 let target = cx.world.postgres()?;
                 // After half a swap the live name leads elsewhere; the swap itself checks all three names.
@@ -396,6 +225,7 @@ impl Step<World> for Swap {
                 live,
                 aside,
                 retired,
+                ..
             } => {
                 let state =
                     postgres::swap_state(cx.world.postgres()?, live, aside, retired).await?;
@@ -460,6 +290,7 @@ impl Step<World> for Swap {
                 live,
                 aside,
                 retired,
+                ..
             } => {
                 let target = cx.world.postgres()?;
                 postgres::undo_swap(target, live, aside, retired).await?;
@@ -469,6 +300,21 @@ impl Step<World> for Swap {
             }
             SwapChange::Redis { .. } => way_back(cx, Store::Redis).await,
             SwapChange::Neo4j { .. } => way_back(cx, Store::Neo4j).await,
+        }
+    }
+}
+
+/// What the server counted of the load, from where `restore --undo` counts. A restore does not fail for want of it.
+async fn counters(cx: &ReadCx<'_, World>, aside: &str) -> Option<postgres::Counters> {
+    let target = cx.world.postgres().ok()?.with_database(aside);
+    match postgres::counters(&target).await {
+        Ok(counters) => Some(counters),
+        Err(e) => {
+            cx.events.note(format!(
+                "writes after the restore will not be counted: {}",
+                e.one_line()
+            ));
+            None
         }
     }
 }
@@ -537,7 +383,7 @@ async fn replace_redis(cx: &ReadCx<'_, World>, source: &BackupParts) -> Result<(
 }
 
 /// What a restore's consent rests on: which target, which backup.
-async fn facts(world: &World, store: Store, backup: &BackupId) -> Result<Facts> {
+pub(super) async fn facts(world: &World, store: Store, backup: &BackupId) -> Result<Facts> {
     let mut identity = world.identify(store).await?.facts;
     // The marker and the database's inner name change with the swap itself; the pin is checked before each effect.
     identity.remove("marker");
@@ -547,7 +393,11 @@ async fn facts(world: &World, store: Store, backup: &BackupId) -> Result<Facts> 
     ]))
 }
 
-async fn source(world: &World, backup: &BackupId, from: Option<&str>) -> Result<BackupParts> {
+pub(super) async fn source(
+    world: &World,
+    backup: &BackupId,
+    from: Option<&str>,
+) -> Result<BackupParts> {
     let repository = match from {
         None => world.readable_repository().await?,
         Some(context) => world.other(context).await?.readable_repository().await?,
@@ -555,7 +405,8 @@ async fn source(world: &World, backup: &BackupId, from: Option<&str>) -> Result<
     repository.source(backup).await
 }
 
-fn the_database(source: &BackupParts) -> Result<String> {
+/// The one Postgres database that a backup holds.
+pub fn the_database(source: &BackupParts) -> Result<String> {
     let mut databases = postgres::captured_databases(source);
     match databases.len() {
         1 => Ok(databases.remove(0)),
@@ -570,14 +421,14 @@ fn the_database(source: &BackupParts) -> Result<String> {
     }
 }
 
-fn work_dir(world: &World, run: &str) -> Result<PathBuf> {
+pub(super) fn work_dir(world: &World, run: &str) -> Result<PathBuf> {
     let dir = world.state.runs().folder(run);
     std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
     Ok(dir)
 }
 
 /// The moment a run's id names, so that names made in a run are the same after a crash.
-fn moment(run: &str) -> Instant {
+pub(super) fn moment(run: &str) -> Instant {
     let part = |range: std::ops::Range<usize>| run.get(range).unwrap_or("00");
     let text = format!(
         "{}-{}-{}T{}:{}:{}Z",

@@ -7,12 +7,13 @@ use serde_json::json;
 
 use super::world::World;
 use crate::consent::Effect;
+use crate::engine::replay::StepState;
 use crate::engine::step::{
     ApplyCx, Blocked, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
 };
 use crate::error::{Error, Result};
 use crate::identity::Store;
-use crate::providers::postgres::{self, SwapState};
+use crate::providers::postgres::{self, Counters, SwapState, Writes};
 
 use super::restore::DIFFERENT;
 
@@ -26,6 +27,9 @@ pub struct SwapBackArgs {
     pub aside: String,
     /// The name under which the old database stands.
     pub retired: String,
+    /// `RUN/STEP` of the swap, whose journal holds what the server had counted then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swapped_by: Option<String>,
 }
 
 /// The step kind `restore.swap-back`.
@@ -62,7 +66,7 @@ impl Step<World> for SwapBack {
                 Ok(_) => Decision::Change {
                     change: args.clone(),
                     decisive: decisive(args),
-                    shown: Facts::new(),
+                    shown: shown(cx, args).await,
                 },
                 Err(e) => Decision::Blocked(Blocked {
                     reason: e.one_line(),
@@ -72,10 +76,10 @@ impl Step<World> for SwapBack {
         )
     }
 
-    async fn foresee(&self, _: &ReadCx<'_, World>, args: &SwapBackArgs) -> Result<Foresight> {
+    async fn foresee(&self, cx: &ReadCx<'_, World>, args: &SwapBackArgs) -> Result<Foresight> {
         Ok(Foresight {
             decisive: decisive(args),
-            shown: Facts::new(),
+            shown: shown(cx, args).await,
         })
     }
 
@@ -90,6 +94,7 @@ impl Step<World> for SwapBack {
             live,
             aside,
             retired,
+            ..
         } = change;
         // After half a swap the live name leads elsewhere; the swap itself checks all three names.
         if postgres::swap_state(server, live, aside, retired).await? == SwapState::Swapped {
@@ -109,7 +114,13 @@ impl Step<World> for SwapBack {
                 format!("`{}` is not swapped back: {state:?}", change.live),
             ));
         }
-        Ok(seen(change))
+        // Its sessions have ended, so that now all that they wrote is counted.
+        let written = written(cx, change, &change.aside).await;
+        let mut observed = seen(change);
+        observed
+            .0
+            .insert("written-since".to_owned(), json!(written));
+        Ok(observed)
     }
 
     async fn undo(
@@ -124,6 +135,60 @@ impl Step<World> for SwapBack {
             json!({"live": change.live, "retired": change.retired}),
         )))
     }
+}
+
+/// What was written to the restored database, while it is still live; and where it stays.
+async fn shown(cx: &ReadCx<'_, World>, args: &SwapBackArgs) -> Facts {
+    let written = written(cx, args, &args.live).await;
+    Facts::from_iter([
+        (
+            "written-since-the-restore".to_owned(),
+            json!(written.lines()),
+        ),
+        ("written-since".to_owned(), json!(written)),
+        ("which-stay-in".to_owned(), json!(args.aside)),
+    ])
+}
+
+/// What was written to the restored database, under the name that it has now. An unknown figure is no reason to stay.
+async fn written(cx: &ReadCx<'_, World>, args: &SwapBackArgs, name: &str) -> Writes {
+    let measured = async {
+        let Some(then) = counters(cx.world, args)? else {
+            return Ok(Writes::Unknown {
+                why: "the restore did not record the server's counters".to_owned(),
+            });
+        };
+        let target = cx.world.postgres()?.with_database(name);
+        postgres::writes_since(&target, &then).await
+    };
+    measured
+        .await
+        .unwrap_or_else(|e: Error| Writes::Unknown { why: e.one_line() })
+}
+
+/// The counters that the swap recorded in its journal.
+fn counters(world: &World, args: &SwapBackArgs) -> Result<Option<Counters>> {
+    let Some((run, step)) = args
+        .swapped_by
+        .as_deref()
+        .and_then(|key| key.split_once('/'))
+    else {
+        return Ok(None);
+    };
+    let (state, _) = world.state.runs().show(run)?;
+    let Some(StepState::Ended {
+        change: Some(change),
+        ..
+    }) = state.steps.get(step)
+    else {
+        return Ok(None);
+    };
+    serde_json::from_value(change["counters"].clone()).map_err(|e| {
+        Error::input(format!(
+            "the counters in the journal of run `{run}` cannot be read"
+        ))
+        .caused_by(e)
+    })
 }
 
 fn decisive(args: &SwapBackArgs) -> Facts {

@@ -11,17 +11,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::choose::{Choice, Found, find};
 use super::stores::{self, Decoders, Proof};
 use super::world::World;
 use crate::consent::Effect;
 use crate::engine::step::{ApplyCx, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
-use crate::error::{Error, NOT_FOUND, Result};
+use crate::error::{Error, Result};
 use crate::event::Outcome;
 use crate::identity::Store;
 use crate::reasons;
-use crate::repository::{
-    Backup, BackupId, Finding, Level, Repository, Show, Verification, VerifyOptions,
-};
+use crate::repository::{BackupId, Finding, Level, Repository, Verification, VerifyOptions};
 use crate::time::Instant;
 
 reasons! {
@@ -34,7 +33,7 @@ reasons! {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct VerifyArgs {
-    /// The backup: an id, a beginning of one, a label, or `newest`.
+    /// The backup: an id or its beginning, `newest`, `label:NAME`, `commit:SHA`, or `before:MOMENT`.
     #[serde(default = "newest")]
     pub backup: String,
     /// 1 objects, 2 rows, 3 restored.
@@ -90,7 +89,9 @@ impl Step<World> for Verify {
         let level = Level::try_from(args.level)?;
         let holder = Holder::of(cx.world, args.from.as_deref()).await?;
         let repository = holder.world().repository().await?;
-        let backup = find(holder.world(), &repository, &args.backup).await?;
+        let choice: Choice = args.backup.parse()?;
+        let Found { backup, notes, .. } = find(holder.world(), &repository, &choice, &[]).await?;
+        notes.into_iter().for_each(|note| cx.events.note(note));
         let change = VerifyChange {
             backup: backup.id.clone(),
             level: level.number(),
@@ -351,53 +352,4 @@ pub async fn restored(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Recov
         proofs,
         oldest,
     })
-}
-
-/// The label of the backups that a restore makes of what it is about to replace.
-pub const SAFETY: &str = "safety";
-
-/// The backups of the context that `newest` means: not those that a restore made of the state that somebody wanted to be
-/// rid of.
-pub fn regular(world: &World) -> Show {
-    Show {
-        context: Some(world.context.clone()),
-        except: Some(SAFETY.to_owned()),
-        ..Show::default()
-    }
-}
-
-/// Finds a backup of the context by id, a beginning of one, a label, or `newest`.
-pub async fn find(world: &World, repository: &Repository, wanted: &str) -> Result<Backup> {
-    let none = |what: String| {
-        Error::new(&NOT_FOUND, what).hint(format!(
-            "See the backups with `summitctl backup list --context {}`.",
-            world.context
-        ))
-    };
-    if wanted == "newest" {
-        let newest = repository.newest(&regular(world)).await?;
-        return newest.ok_or_else(|| {
-            none(format!(
-                "context `{}` has no usable backup in `{}`",
-                world.context,
-                repository.place()
-            ))
-        });
-    }
-    if let Ok(id) = wanted.parse::<BackupId>() {
-        return repository.show(&id).await;
-    }
-    let mut fitting: Vec<Backup> = repository.list().await?;
-    fitting.retain(|b| {
-        let label = b
-            .contents
-            .as_ref()
-            .is_some_and(|c| c.labels.iter().any(|l| l == wanted));
-        label || (wanted.len() >= 4 && b.id.as_str().starts_with(wanted))
-    });
-    match fitting.len() {
-        0 => Err(none(format!("no backup is called `{wanted}`"))),
-        1 => Ok(fitting.remove(0)),
-        n => Err(none(format!("`{wanted}` could be any of {n} backups"))),
-    }
 }

@@ -104,7 +104,7 @@ with:
 ";
 
 /// A context whose repository and evidence are the samples that the repository carries, and no servers.
-fn furnished() -> Bench {
+pub fn furnished() -> Bench {
     let bench = Bench::new().env("COLUMNS", "80");
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/compat");
     let sample = |name: &str| samples.join(name).display().to_string();
@@ -144,7 +144,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-const BACKUP: &str = "20261121T030405Z-9f3a";
+pub const BACKUP: &str = "20261121T030405Z-9f3a";
 const RUN: &str = "20261121T030405Z-0000";
 
 /// Commands in an order in which each finds what it works on, with their exit codes.

@@ -1,6 +1,7 @@
 //! Bad input and missing consent: a clear error, the right code, the next command, and nothing done.
 
 use crate::bench::Bench;
+use crate::documents::{BACKUP, furnished};
 
 #[test]
 fn a_typo_on_the_command_line_is_exit_2() {
@@ -94,4 +95,104 @@ fn a_dead_target_is_exit_7_or_a_failed_probe_with_its_impact() {
     );
     let create = bench.run(&["backup", "create", "--yes"]);
     assert_eq!(create.code, 7, "{}", create.all());
+}
+
+#[test]
+fn what_cannot_name_a_backup_is_exit_2_and_says_how_it_is_written() {
+    let bench = Bench::new();
+    for (args, parts) in [
+        (
+            &["backup", "create", "--commit", "abcdef"][..],
+            &["7 to 64", "git rev-parse"][..],
+        ),
+        (
+            &["backup", "create", "--commit", "not-a-commit"],
+            &["7 to 64"],
+        ),
+        (&["backup", "create", "--label", ""], &["cannot be a label"]),
+        (&["backup", "create", "--label", "safety"], &["newest"]),
+        (
+            &["backup", "create", "--label", "commit=abcdef0"],
+            &["--commit SHA"],
+        ),
+        (&["restore", "commit:abc"], &["7 to 64"]),
+        (
+            &["restore", "before:2026-11-20T03:00"],
+            &["not a moment", "2026-11-20T03:00Z"],
+        ),
+        (&["backup", "show", "at:noon"], &["not a moment"]),
+        (&["drill", "run", "label:"], &["label:NAME"]),
+    ] {
+        let gave = bench.run(args);
+        assert_eq!(gave.code, 2, "{args:?}: {}", gave.all());
+        for part in parts {
+            assert!(gave.err.contains(part), "{args:?}: {}", gave.err);
+        }
+    }
+}
+
+#[test]
+fn a_copy_has_a_plain_name_and_is_of_postgres_alone() {
+    let bench = Bench::new();
+    for (args, part) in [
+        (&["--as", "a b"][..], "cannot name a new database"),
+        (&["--as", "app_summitctl_x"], "the program's own"),
+        (&["--as", "copy", "--stores", "redis"], "drill run"),
+        (&["--as", "copy", "--without-safety-backup", "none"], "--as"),
+        (&["--undo", "--can-i"], "--undo"),
+    ] {
+        let args = [
+            &["restore"][..],
+            if args[0] == "--undo" {
+                &[]
+            } else {
+                &["newest"]
+            },
+            args,
+        ]
+        .concat();
+        let gave = bench.run(&args);
+        assert_eq!(gave.code, 2, "{args:?}: {}", gave.all());
+        assert!(gave.err.contains(part), "{args:?}: {}", gave.err);
+    }
+}
+
+#[test]
+fn a_backup_that_is_not_there_is_answered_with_those_that_are() {
+    let bench = furnished();
+    assert_eq!(bench.run(&["evidence", "keygen", "key.pem"]).code, 0);
+    // The context that the sample was made of.
+    let text = std::fs::read_to_string(bench.dir.join("summitctl.toml")).unwrap();
+    bench.write(
+        "summitctl.toml",
+        &text.replace("contexts.sample", "contexts.testing"),
+    );
+    for wanted in [
+        "label:pre-deploy",
+        "commit:abcdef0",
+        "before:2026-11-20",
+        "pre-deploy",
+    ] {
+        let gave = bench.run(&["backup", "show", wanted]);
+        assert_eq!(gave.code, 2, "{wanted}: {}", gave.all());
+        assert!(
+            gave.err.contains("summitctl backup list --context testing"),
+            "{wanted}: {}",
+            gave.err
+        );
+    }
+    let early = bench.run(&["backup", "show", "before:2026-11-20"]);
+    assert!(early.err.contains(BACKUP), "{}", early.err);
+    for wanted in [
+        "newest",
+        "2026",
+        "before:2030-01-01",
+        "at:2030-01-01T00:00+01:00",
+    ] {
+        let gave = bench.run(&["backup", "show", wanted, "-o", "json"]);
+        assert_eq!(gave.code, 0, "{wanted}: {}", gave.all());
+        let summary = &gave.json()["result"]["summary"];
+        assert_eq!(summary["backup"], BACKUP, "{wanted}");
+        assert!(summary["commit"].is_null(), "an old manifest has none");
+    }
 }

@@ -6,6 +6,8 @@
     reason = "a test's helpers are tests too: a panic is a failed test, and its output is read by a developer"
 )]
 
+mod choose;
+mod copies;
 mod documents;
 mod faults;
 mod journey;

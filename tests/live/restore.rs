@@ -1,12 +1,15 @@
 //! Restores into another context's servers, and the way back from one in place; the data are compared row by row.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use redis::AsyncCommands as _;
+use serde_json::json;
 use sqlx::{Connection as _, Row as _};
 use summitctl::sandbox::servers::{postgres, redis as redis_server};
+use summitctl::wait::{Deadline, Look, poll};
 
-use super::program::Program;
+use super::program::{Program, said};
 
 #[tokio::test]
 async fn into_other_servers_and_back_again() {
@@ -95,19 +98,77 @@ async fn into_other_servers_and_back_again() {
     .await
     .unwrap();
     drop(live);
+    let plan = said(&journey.ok(&with(&["restore", "newest", "--plan-only"])));
+    for part in [
+        "what it replaces:",
+        "`app` now:",
+        "rows (estimated",
+        "not in the backup: table public.written_before",
+        "free disk:",
+    ] {
+        assert!(plan.contains(part), "{part}: {plan}");
+    }
+    assert!(
+        !plan.contains("estimated from"),
+        "nothing was loaded: {plan}"
+    );
     journey.ok(&with(&["restore", "newest", "--confirm", "sandbox"]));
+    let plan = journey.json(&with(&["restore", "newest", "--plan-only"]));
+    let steps = plan["plan"]["steps"].as_array().unwrap();
+    let load = steps.iter().find(|s| s["id"] == "load-postgres").unwrap();
+    let preview = &load["forecast"]["shown"]["preview"];
+    assert_eq!(preview["estimate"]["runs"], 1, "{preview}");
+    assert!(
+        preview["free-space"]["bytes"].as_u64() > Some(0),
+        "{preview}"
+    );
+    assert_eq!(preview["live"]["only-here"], json!([]), "{preview}");
+    assert_eq!(preview["live"]["only-in-backup"], json!([]), "{preview}");
     let mut live = journey.postgres().await;
     same(&rows(&mut live).await, &before);
-    sqlx::raw_sql("SET ROLE app; CREATE TABLE written_since (n int)")
-        .execute(&mut live)
-        .await
-        .unwrap();
-    drop(live);
+    sqlx::raw_sql(
+        "SET ROLE app; CREATE TABLE written_since (n int); INSERT INTO written_since VALUES (1), (2), (3); \
+         UPDATE written_since SET n = 9 WHERE n = 1; DELETE FROM written_since WHERE n = 2",
+    )
+    .execute(&mut live)
+    .await
+    .unwrap();
+    live.close().await.unwrap();
+    let undo = with(&["restore", "--undo", "--plan-only"]);
+    let deadline = Deadline::after(Duration::from_secs(20));
+    // The server counts what a session wrote when the session has ended, which takes its moment.
+    let plan = poll(
+        "the counters",
+        deadline,
+        Duration::from_millis(300),
+        async || {
+            let plan = said(&journey.ok(&undo));
+            Ok(if plan.contains("public.written_since: +3 ~1 -1") {
+                Look::Ready(plan)
+            } else {
+                Look::NotYet(plan)
+            })
+        },
+    )
+    .await
+    .unwrap();
+    for part in [
+        "written since the restore:",
+        "which-stay-in app_summitctl_restore_",
+    ] {
+        assert!(plan.contains(part), "{part}: {plan}");
+    }
     let undo = with(&["restore", "--undo", "--confirm", "sandbox"]);
     // Killed in the middle of the way back, it goes on.
     let killed = journey.call(&undo, Some("after:9"));
     assert_eq!(killed.status.code(), None);
-    journey.ok(&["run", "resume"]);
+    let resumed = journey.json(&["run", "resume"]);
+    let ended = resumed["report"]["steps"].as_array().unwrap();
+    let back = ended.iter().find(|s| s["id"] == "swap-back-postgres");
+    let written = &back.unwrap()["observed"]["written-since"];
+    let table =
+        json!([{"table": "public.written_since", "inserted": 3, "updated": 1, "deleted": 1}]);
+    assert_eq!(written["tables"], table, "{written}");
     let mut live = journey.postgres().await;
     let mut expected = before.clone();
     expected.insert(

@@ -20,10 +20,10 @@ use crate::exit::Exit;
 use crate::identity::Store;
 use crate::ops::backup as plans;
 use crate::ops::execute::{Executed, execute};
-use crate::repository::{Backup, BackupId, Level};
+use crate::repository::{Backup, BackupId, Contents, Level, Repository};
+use crate::steps::choose::{Choice, Found, find};
 use crate::steps::drill::OPERATION;
 use crate::steps::evidence::trusted_keys;
-use crate::steps::verify::find;
 use crate::steps::world::World;
 use crate::time::{Instant, Span, human_bytes};
 
@@ -76,15 +76,31 @@ pub async fn run_as(
 
 async fn create(session: &Session, args: &BackupCreateArgs) -> Result<Answer> {
     let world = world::world(session).await?;
-    let spec = plans::create(&world, &args.stores, &args.label).await?;
+    let spec = plans::create(&world, &args.stores, &args.label, args.commit.as_deref()).await?;
     carry_out(
         session,
         &world,
         spec,
-        "backup create".to_owned(),
+        format!("backup create{}", flags(args)),
         |report| summary_of_backup(report, ""),
     )
     .await
+}
+
+/// The flags to repeat in a hint.
+fn flags(args: &BackupCreateArgs) -> String {
+    let mut text = String::new();
+    if !args.stores.is_empty() {
+        let names: Vec<&str> = args.stores.iter().map(|s| s.name()).collect();
+        text.push_str(&format!(" --stores {}", names.join(",")));
+    }
+    for label in &args.label {
+        text.push_str(&format!(" --label {}", world::quoted(label)));
+    }
+    if let Some(commit) = &args.commit {
+        text.push_str(&format!(" --commit {commit}"));
+    }
+    text
 }
 
 /// What a run captured: bytes, rows and rates by store, and the published backup.
@@ -169,6 +185,8 @@ pub struct Summary {
     pub context: Option<String>,
     /// Free words to find it by.
     pub labels: Option<Vec<String>>,
+    /// The commit that was deployed when it was made, if somebody said so.
+    pub commit: Option<String>,
     /// The stores it holds.
     pub stores: Option<Vec<Store>>,
     /// Bytes of payload, before compression.
@@ -215,7 +233,8 @@ fn summary(backup: &Backup) -> Summary {
         created: signed.map(|s| s.created),
         from: contents.and_then(|c| c.window()).map(|w| w.0),
         context: contents.map(|c| c.context.clone()),
-        labels: contents.map(|c| c.labels.clone()),
+        labels: contents.map(|c| c.words().map(str::to_owned).collect()),
+        commit: contents.and_then(|c| c.commit().map(str::to_owned)),
         stores: contents.map(|c| c.stores.iter().map(|s| s.captured.store).collect()),
         plain_bytes: contents.map(|c| c.bytes()),
         stored_bytes: signed.map(|s| s.stored_bytes),
@@ -223,6 +242,28 @@ fn summary(backup: &Backup) -> Summary {
         verified_at: verified.map(|r| r.to),
         problem: backup.problem.clone(),
     }
+}
+
+/// The backup that is meant; says what whoever chose it should know.
+async fn chosen(
+    session: &Session,
+    world: &World,
+    repository: &Repository,
+    choice: &Choice,
+) -> Result<Backup> {
+    let Found { backup, notes, .. } = find(world, repository, choice, &[]).await?;
+    notes.iter().for_each(|note| session.output.say(note));
+    Ok(backup)
+}
+
+/// The labels and the commit, in one cell; as much of the commit as tells it from others.
+fn labels(contents: &Contents) -> String {
+    let commit = contents.commit().map(|sha| {
+        let short = sha.get(..12).unwrap_or(sha);
+        format!("commit {short}")
+    });
+    let words = contents.words().map(str::to_owned);
+    words.chain(commit).collect::<Vec<_>>().join(", ")
 }
 
 async fn list(session: &Session) -> Result<Answer> {
@@ -259,7 +300,7 @@ async fn list(session: &Session) -> Result<Answer> {
             stores,
             size,
             level,
-            contents.map_or(String::new(), |c| c.labels.join(", ")),
+            contents.map_or(String::new(), labels),
         ]
     });
     let text = if backups.is_empty() {
@@ -284,7 +325,7 @@ async fn list(session: &Session) -> Result<Answer> {
 async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
     let world = world::world(session).await?;
     let repository = world.repository().await?;
-    let backup = find(&world, &repository, &args.backup).await?;
+    let backup = chosen(session, &world, &repository, &args.backup).await?;
     let mut text = format!("backup    {}\n", backup.id);
     if let Some(signed) = &backup.signed {
         text.push_str(&format!(
@@ -314,11 +355,14 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
     }
     if let Some(contents) = &backup.contents {
         text.push_str(&format!(
-            "context   {}\nlabels    {}\nskew      {}\n",
+            "context   {}\nlabels    {}\n",
             contents.context,
-            contents.labels.join(", "),
-            Span(contents.skew())
+            contents.words().collect::<Vec<_>>().join(", "),
         ));
+        if let Some(commit) = contents.commit() {
+            text.push_str(&format!("commit    {commit}\n"));
+        }
+        text.push_str(&format!("skew      {}\n", Span(contents.skew())));
         for store in &contents.stores {
             let captured = &store.captured;
             text.push_str(&format!(
@@ -349,7 +393,8 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
 
 async fn verify(session: &Session, args: &BackupVerifyArgs) -> Result<Answer> {
     let world = world::world(session).await?;
-    let backup = find(&world, &world.repository().await?, &args.name.backup).await?;
+    let repository = world.repository().await?;
+    let backup = chosen(session, &world, &repository, &args.name.backup).await?;
     let spec = plans::verify(&world, &backup.id, args.level).await?;
     let command = format!("backup verify {} --level {}", backup.id, args.level);
     carry_out(session, &world, spec, command, |report| {
@@ -376,7 +421,8 @@ pub async fn drill(session: &Session, command: DrillCommand) -> Result<Answer> {
     let world = world::world(session).await?;
     match command {
         DrillCommand::Run(args) => {
-            let backup = find(&world, &world.repository().await?, &args.backup).await?;
+            let repository = world.repository().await?;
+            let backup = chosen(session, &world, &repository, &args.backup).await?;
             let spec = plans::drill(&world, &backup.id).await?;
             carry_out(
                 session,

@@ -1,19 +1,38 @@
-//! `restore`: a backup into its own targets or another context's, and the way back.
+//! `restore`: a backup into its own targets or another context's, into a new database, or not yet; and the way back.
+
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::backup::{carry_out, run_as, summary_of_backup};
 use super::{show, world};
+use crate::check::Report;
 use crate::cli::Session;
 use crate::cli::args::RestoreArgs;
 use crate::cli::output::Answer;
 use crate::engine::executor::RunReport;
 use crate::error::{Error, Result};
 use crate::identity::Store;
+use crate::ops::can_restore::{Question, can_restore};
+use crate::ops::execute::Executed;
 use crate::ops::restore::{self as plans, Wanted};
-use crate::steps::verify::find;
+use crate::providers::postgres::Writes;
+use crate::repository::Backup;
+use crate::steps::choose::{Choice, Found, find};
 use crate::steps::world::World;
+
+/// What `restore` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Restored {
+    /// It was planned, or done.
+    Executed(Executed),
+    /// With `--can-i`: what would stand in its way.
+    Checked(Report),
+}
 
 /// `restore`
 pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
+    postgres_alone(args)?;
     let world = world::world(session).await?;
     let Some(wanted) = &args.backup else {
         return undo(session, &world, args).await;
@@ -28,8 +47,12 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         Some(name) => Some(world::world_named(session, name).await?),
         None => None,
     };
-    let repository = world.repository().await?;
-    let backup = find(&world, &repository, wanted).await?;
+    let target = into.as_ref().unwrap_or(&world);
+    let stores = match args.copy_as {
+        Some(_) => target.stores(&[Store::Postgres])?,
+        None => target.stores(&args.stores)?,
+    };
+    let backup = chosen(session, &world, wanted, &stores).await?;
     let contents = backup.contents.as_ref().ok_or_else(|| {
         Error::input(format!(
             "the contents of backup `{}` cannot be read",
@@ -37,50 +60,127 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         ))
     })?;
     let held: Vec<Store> = contents.stores.iter().map(|s| s.captured.store).collect();
-    let target = into.as_ref().unwrap_or(&world);
-    let spec = plans::restore(
-        target,
-        &Wanted {
-            backup: &backup.id,
-            from: into.as_ref().map(|_| world.context.as_str()),
-            held: &held,
-            stores: &args.stores,
-            without_safety: args.without_safety_backup.as_deref(),
-        },
-    )
-    .await?;
+    if args.can_i {
+        let question = Question {
+            target,
+            holder: &world,
+            backup: &backup,
+            stores: &stores
+                .into_iter()
+                .filter(|s| held.contains(s))
+                .collect::<Vec<_>>(),
+            name: args.copy_as.as_deref(),
+            safety: args.without_safety_backup.is_none(),
+        };
+        let report = can_restore(&question, &session.events, &session.cancel).await?;
+        let text = show::checks(&report);
+        return Ok(Answer::new(report.exit(), text, Restored::Checked(report)));
+    }
+    let wanted = Wanted {
+        backup: &backup.id,
+        from: into.as_ref().map(|_| world.context.as_str()),
+        held: &held,
+        stores: &args.stores,
+        without_safety: args.without_safety_backup.as_deref(),
+    };
     let command = format!("restore {}{}", backup.id, flags(args));
-    let safety = args.without_safety_backup.is_none();
+    if let Some(name) = &args.copy_as {
+        let spec = plans::copy(target, &wanted, name).await?;
+        let executed = run_as(session, target, &world.context, spec, &command).await?;
+        return Ok(answer(executed, |report| {
+            copied(report, target, name, &backup)
+        }));
+    }
+    let spec = plans::restore(target, &wanted).await?;
     let executed = run_as(session, target, &world.context, spec, &command).await?;
-    Ok(show::executed(&executed, |report| {
-        let mut text = format!("restored  {} from backup {}\n", report.context, backup.id);
-        text.push_str(&summary_of_backup(report, "safety-").replace("backup    ", "safety    "));
-        let loaded = report
-            .observed("load-postgres")
-            .cloned()
-            .unwrap_or_default();
-        for why in loaded["left-out"]
-            .as_object()
-            .into_iter()
-            .flat_map(|o| o.values())
-        {
-            text.push_str(&format!("not so    {}\n", why.as_str().unwrap_or("?")));
-        }
-        if let Some(seen) = report.observed("swap-postgres") {
-            text.push_str(&format!(
-                "old data  Postgres database `{}` stays until you drop it\n",
-                seen["retired"].as_str().unwrap_or("?")
-            ));
-        }
-        text.push_str(&afterwards(report));
-        if safety {
-            text.push_str(&format!(
-                "back      summitctl restore --undo --context {}\n",
-                report.context
-            ));
-        }
-        text
-    }))
+    let safety = args.without_safety_backup.is_none();
+    Ok(answer(executed, |report| replaced(report, &backup, safety)))
+}
+
+/// Only Postgres has a place beside the live data.
+fn postgres_alone(args: &RestoreArgs) -> Result<()> {
+    let other = args.stores.iter().find(|s| **s != Store::Postgres);
+    let (Some(_), Some(other)) = (&args.copy_as, other) else {
+        return Ok(());
+    };
+    Err(Error::input(format!(
+        "`--as` restores Postgres into a new database, and {other} has no place for one"
+    ))
+    .hint("Leave `--stores` out, or try the whole backup on scratch servers with `summitctl drill run BACKUP`."))
+}
+
+async fn chosen(
+    session: &Session,
+    world: &World,
+    choice: &Choice,
+    needed: &[Store],
+) -> Result<Backup> {
+    let repository = world.repository().await?;
+    let Found { backup, notes, .. } = find(world, &repository, choice, needed).await?;
+    notes.iter().for_each(|note| session.output.say(note));
+    Ok(backup)
+}
+
+fn answer(executed: Executed, summary: impl Fn(&RunReport) -> String) -> Answer {
+    let text = show::text_of(&executed, summary);
+    Answer::new(executed.exit(), text, Restored::Executed(executed))
+}
+
+fn replaced(report: &RunReport, backup: &Backup, safety: bool) -> String {
+    let mut text = format!("restored  {} from backup {}\n", report.context, backup.id);
+    text.push_str(&summary_of_backup(report, "safety-").replace("backup    ", "safety    "));
+    text.push_str(&left_out(report));
+    if let Some(seen) = report.observed("swap-postgres") {
+        text.push_str(&format!(
+            "old data  Postgres database `{}` stays until you drop it\n",
+            seen["retired"].as_str().unwrap_or("?")
+        ));
+    }
+    text.push_str(&afterwards(report));
+    if safety {
+        text.push_str(&format!(
+            "back      summitctl restore --undo --context {}\n",
+            report.context
+        ));
+    }
+    text
+}
+
+fn left_out(report: &RunReport) -> String {
+    let loaded = report.observed("load-postgres");
+    let reasons = loaded.and_then(|l| l["left-out"].as_object().cloned());
+    let lines = reasons.unwrap_or_default().into_iter().map(|(_, why)| {
+        let why = why.as_str().unwrap_or("?").to_owned();
+        format!("not so    {why}\n")
+    });
+    lines.collect()
+}
+
+/// What was restored beside the live database, and the commands to look at it and to be rid of it.
+fn copied(report: &RunReport, target: &World, name: &str, backup: &Backup) -> String {
+    let seen = report
+        .observed("load-postgres")
+        .cloned()
+        .unwrap_or_default();
+    let mut text = format!(
+        "restored  backup {} into the new database `{name}`: {} rows, {}\n",
+        backup.id,
+        seen["rows"],
+        seen["compared"].as_str().unwrap_or("?")
+    );
+    text.push_str(&left_out(report));
+    if let Some(server) = &target.postgres {
+        let login = format!(
+            "--host {} --port {} --username {}",
+            world::quoted(&server.host),
+            server.port,
+            world::quoted(&server.user)
+        );
+        text.push_str(&format!(
+            "connect   psql {login} --dbname {name}\ndrop      dropdb {login} {name}\n"
+        ));
+    }
+    text
 }
 
 async fn undo(session: &Session, world: &World, args: &RestoreArgs) -> Result<Answer> {
@@ -94,6 +194,11 @@ async fn undo(session: &Session, world: &World, args: &RestoreArgs) -> Result<An
                 "set aside Postgres database `{}`, with what was written since the restore, stays until you drop it\n",
                 seen["aside"].as_str().unwrap_or("?")
             ));
+            let written: Option<Writes> =
+                serde_json::from_value(seen["written-since"].clone()).ok();
+            for line in written.iter().flat_map(Writes::lines) {
+                text.push_str(&format!("written   {line}\n"));
+            }
         }
         text.push_str(&afterwards(report));
         text
@@ -118,6 +223,9 @@ fn flags(args: &RestoreArgs) -> String {
     }
     if let Some(context) = &args.into {
         text.push_str(&format!(" --into {context}"));
+    }
+    if let Some(name) = &args.copy_as {
+        text.push_str(&format!(" --as {name}"));
     }
     if let Some(reason) = &args.without_safety_backup {
         text.push_str(&format!(

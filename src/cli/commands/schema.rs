@@ -2,7 +2,7 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 
-use super::{backup, checks, config, evidence, generate, golden, runbook, runs, sandbox};
+use super::{backup, checks, config, evidence, generate, golden, restore, runbook, runs, sandbox};
 use crate::check::Report;
 use crate::cli::output::Document;
 use crate::ops::execute::Executed;
@@ -27,7 +27,7 @@ const COMMANDS: &[Published] = &[
     ("backup list", of::<backup::Backups>),
     ("backup show", of::<backup::Shown>),
     ("backup verify", of::<Executed>),
-    ("restore", of::<Executed>),
+    ("restore", of::<restore::Restored>),
     ("drill run", of::<Executed>),
     ("drill history", of::<backup::Drills>),
     ("gate run", of::<Executed>),

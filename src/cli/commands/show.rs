@@ -54,19 +54,30 @@ fn tier(plan: &Plan) -> String {
 
 /// One line each, because many are paths or ids that somebody copies; without those that the title names.
 fn facts(facts: &serde_json::Map<String, Value>, title: &str) -> Vec<String> {
-    facts
-        .iter()
-        .filter_map(|(name, value)| match value {
-            Value::String(text) if title.contains(text.as_str()) => None,
-            Value::String(text) => Some(format!("{name} {text}")),
+    let mut lines = Vec::new();
+    for (name, value) in facts {
+        match value {
+            Value::String(text) if title.contains(text.as_str()) => {}
+            Value::String(text) => lines.push(format!("{name} {text}")),
             Value::Number(number) if name.ends_with("bytes") => {
-                Some(format!("{name} {}", human_bytes(number.as_u64()?)))
+                lines.extend(
+                    number
+                        .as_u64()
+                        .map(|n| format!("{name} {}", human_bytes(n))),
+                );
             }
-            Value::Number(number) => Some(format!("{name} {number}")),
-            Value::Bool(yes) => Some(format!("{name} {yes}")),
-            _ => None,
-        })
-        .collect()
+            Value::Number(number) => lines.push(format!("{name} {number}")),
+            Value::Bool(yes) => lines.push(format!("{name} {yes}")),
+            // What was put into words has a line for each.
+            Value::Array(words) => {
+                lines.push(format!("{}:", name.replace('-', " ")));
+                let words = words.iter().filter_map(Value::as_str);
+                lines.extend(words.map(|word| format!("  {word}")));
+            }
+            Value::Null | Value::Object(_) => {}
+        }
+    }
+    lines
 }
 
 /// The answer to an execution; `summary` adds the command's own lines about a finished run.

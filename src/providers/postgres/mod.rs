@@ -23,19 +23,27 @@ pub mod target;
 pub mod tools;
 mod tuples;
 mod wire;
+mod writes;
 
 pub use capture::{CaptureOptions, Patience, capture, fingerprints, fingerprints_as};
 pub use catalogue::{catalogue, catalogue_differences, schema_fingerprint};
 pub use decode::decode;
 pub use identify::{identify, plant_marker, read_marker, refuse_pooler};
-pub use preview::{MigrationLock, Preview, TablePreview, migration_locks, preview, read_rows};
+pub use preview::{
+    FreeSpace, MigrationLock, Preview, TablePreview, free_space, migration_locks, preview,
+    read_rows,
+};
 pub use restore::{
-    MissingRoles, RestoreOptions, Restored, captured_databases, create_database, incomparable,
-    restore,
+    Extension, LiveFacts, MissingRoles, Readiness, RestoreOptions, Restored, captured_databases,
+    create_database, exists, incomparable, readiness, restore,
 };
 pub use session::{Health, ping};
-pub use swap::{SwapState, drop_database, made_name, swap_in, swap_state, undo_swap};
+pub use swap::{
+    SwapState, check_name, drop_copy, drop_database, give_name, made_name, swap_in, swap_state,
+    undo_swap,
+};
 pub use target::{Target, TlsMode};
+pub use writes::{Counters, TableWrites, Writes, counters, writes_since};
 
 use crate::reasons;
 

@@ -1,6 +1,8 @@
 //! Cheap looks: how big a database is before it is restored over, who uses it, whether a migration tool's lock is held,
 //! and rows of a query that somebody configured.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -91,6 +93,84 @@ pub async fn preview(target: &Target) -> Result<Preview> {
             .collect(),
     })
 }
+
+/// Room for what a restore loads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(
+    tag = "state",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case"
+)]
+pub enum FreeSpace {
+    /// As this machine's file system says.
+    Measured {
+        /// Bytes that are free to everybody.
+        bytes: u64,
+        /// The server's data folder.
+        at: PathBuf,
+    },
+    /// Postgres itself does not say.
+    NotMeasured {
+        /// Why it cannot be seen from here.
+        why: String,
+    },
+}
+
+/// How much is free where the server keeps its data. Postgres has no function for it, so it is measured only where the
+/// server's data folder is one of this machine.
+pub async fn free_space(target: &Target) -> Result<FreeSpace> {
+    let not = |why: &str| {
+        Ok(FreeSpace::NotMeasured {
+            why: why.to_owned(),
+        })
+    };
+    let address = target.host.trim_start_matches('[').trim_end_matches(']');
+    let loopback = address == "localhost"
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
+    if !loopback && !address.starts_with('/') {
+        return not("the server is not on this machine, and Postgres does not say");
+    }
+    let mut session = open(target, Access::Read).await?;
+    let found = rows(
+        target,
+        &mut session,
+        "look for the data folder",
+        "SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS folder,
+                current_setting('port') AS port, extract(epoch FROM pg_postmaster_start_time())::int8 AS started",
+    )
+    .await?;
+    close(session).await;
+    let Some(row) = found.first() else {
+        return Err(Error::bug("a query of settings gave no row"));
+    };
+    let Some(folder) = row.get::<Option<String>, _>("folder") else {
+        return not("the role may not see the server's data folder");
+    };
+    let folder = PathBuf::from(folder);
+    // What listens on loopback may be a tunnel, or a container with file systems of its own.
+    let lock = std::fs::read_to_string(folder.join("postmaster.pid")).unwrap_or_default();
+    let lines: Vec<&str> = lock.lines().collect();
+    let started: Option<i64> = lines.get(2).and_then(|l| l.trim().parse().ok());
+    let same = started.is_some_and(|at| (at - row.get::<i64, _>("started")).abs() <= CLOSE)
+        && lines
+            .get(3)
+            .is_some_and(|port| port.trim() == row.get::<String, _>("port"));
+    if !same {
+        return not("the server's data folder cannot be seen from this machine");
+    }
+    match rustix::fs::statvfs(&folder) {
+        Ok(seen) => Ok(FreeSpace::Measured {
+            bytes: seen.f_bavail.saturating_mul(seen.f_frsize),
+            at: folder,
+        }),
+        Err(e) => not(&format!("`{}`: {e}", folder.display())),
+    }
+}
+
+/// The server writes its lock file and takes its start time some moments apart, in seconds.
+const CLOSE: i64 = 10;
 
 /// The lock table of a migration tool, and what it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnection;
 
 use super::session::{Access, close, failed, open, query, run, scalar};
 use super::sql::ident;
-use super::{MAINTENANCE_DATABASE, SWAP_REFUSED, Target, refuse_pooler};
+use super::{MAINTENANCE_DATABASE, SWAP_REFUSED, Target, read_marker, refuse_pooler};
 use crate::error::{Error, Result};
 use crate::time::Instant;
 use crate::wait::{Deadline, Look, poll};
@@ -131,6 +131,67 @@ async fn drop_subscriptions(server: &Target, session: &mut PgConnection, name: &
     }
     close(session).await;
     Ok(())
+}
+
+/// A name that somebody may give a new database: one that no program takes for anything but a name.
+pub fn check_name(name: &str) -> Result<String> {
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if begins && name.len() <= LONGEST_NAME && name.chars().all(plain) && !name.contains(MADE) {
+        return Ok(name.to_owned());
+    }
+    Err(
+        Error::input(format!("`{name}` cannot name a new database")).hint(format!(
+            "Use at most {LONGEST_NAME} letters, digits, `_`, `-` and `.`, a letter or `_` first, and no `{MADE}`, which marks the program's own."
+        )),
+    )
+}
+
+/// Gives a database that summitctl made the name that it was asked for. A database that has the name already is left
+/// alone, and is an error.
+pub async fn give_name(server: &Target, made: &str, name: &str) -> Result<()> {
+    let names = Names::new(server, made, name, made);
+    refuse_pooler(&names.server).await?;
+    let mut session = open(&names.server, Access::Write).await?;
+    let outcome = async {
+        names.allow(&mut session, &[made], false).await?;
+        names.drain(&mut session, &[made]).await?;
+        // In one transaction, so that the name never leads to a database that is closed.
+        let sql = format!(
+            "BEGIN; ALTER DATABASE {} RENAME TO {name}; ALTER DATABASE {name} ALLOW_CONNECTIONS true; COMMIT",
+            ident(made),
+            name = ident(name)
+        );
+        let renamed = run(&names.server, &mut session, &sql).await;
+        if renamed.is_err() {
+            run(&names.server, &mut session, "ROLLBACK").await?;
+        }
+        renamed
+    }
+    .await;
+    close(session).await;
+    outcome
+}
+
+/// Drops a database that was made under a name of somebody's choice, if it still holds the marker that it was made with.
+/// Whether it was dropped; gone already is not.
+pub async fn drop_copy(server: &Target, name: &str, marker: &str) -> Result<bool> {
+    if !super::exists(&server.with_database(MAINTENANCE_DATABASE), name).await? {
+        return Ok(false);
+    }
+    if read_marker(&server.with_database(name)).await?.as_deref() != Some(marker) {
+        return Err(Error::new(
+            &SWAP_REFUSED,
+            format!("`{name}` is not the database that this run made, so it is not dropped"),
+        ));
+    }
+    let server = server.with_database(MAINTENANCE_DATABASE);
+    let mut session = open(&server, Access::Write).await?;
+    drop_subscriptions(&server, &mut session, name).await?;
+    let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name));
+    run(&server, &mut session, &sql).await?;
+    close(session).await;
+    Ok(true)
 }
 
 struct Names<'a> {
@@ -312,6 +373,27 @@ impl<'a> Names<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_for_new_databases_are_plain() {
+        for good in ["app_copy", "_x", "a.b-c", &"a".repeat(63)] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "1a",
+            "-a",
+            "a b",
+            "a=b",
+            "a;b",
+            "ä",
+            "postgres://x",
+            "a_summitctl_b",
+            &"a".repeat(64),
+        ] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn made_names_fit_and_are_told_from_others() {

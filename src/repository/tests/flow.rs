@@ -224,8 +224,7 @@ async fn backups_are_listed_and_chosen() {
     let ours = Show {
         context: Some("testing".to_owned()),
         label: Some("nightly".to_owned()),
-        except: None,
-        level: None,
+        ..Show::default()
     };
     let newest = repository.newest(&ours).await.unwrap().unwrap();
     assert_eq!(newest.id, first);

@@ -8,6 +8,7 @@ mod round_trip;
 mod server;
 mod swap;
 mod versions;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ mod owners;
 mod place;
 mod plan;
 mod quiet;
+mod ready;
 mod roles;
 mod subscriptions;
 
@@ -32,8 +33,10 @@ use crate::wait::Cancel;
 
 pub use create::create_database;
 use load::Loader;
+pub use place::exists;
 use place::{Archive, refuse_unless_empty, roles_at_hand};
 use plan::Plan;
+pub use ready::{Extension, LiveFacts, Readiness, readiness};
 use roles::{Carried, settings_left_out};
 
 /// What to do about roles that the capture names and the server lacks.

@@ -159,7 +159,7 @@ impl Drop for Archive {
 }
 
 /// Whether the database exists.
-pub(super) async fn exists(server: &Target, name: &str) -> Result<bool> {
+pub async fn exists(server: &Target, name: &str) -> Result<bool> {
     let mut session = open(server, Access::Read).await?;
     let there: bool = scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
         .bind(name)

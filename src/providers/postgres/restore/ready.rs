@@ -1,0 +1,176 @@
+//! Whether a server could take a restore: every fact looked up, nothing touched.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use sqlx::Row as _;
+
+use super::super::session::{Access, close, open, query, rows, scalar};
+use super::super::{Target, session, tools};
+use super::SchemaMeta;
+use super::place::exists;
+use crate::capture::PartSource;
+use crate::error::{Error, Result};
+
+/// An extension that the captured database had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Extension {
+    /// Its name.
+    pub name: String,
+    /// The version that was captured.
+    pub captured: String,
+    /// The version that the target would make; absent if it has none.
+    pub available: Option<String>,
+    /// Whether the role may make it: it is trusted, or the role is a superuser.
+    pub allowed: bool,
+}
+
+/// What bears on a restore into a server, as the server says.
+#[derive(Debug)]
+pub struct Readiness {
+    /// The server's major version.
+    pub major: u32,
+    /// That of the captured server.
+    pub captured_major: u32,
+    /// The `pg_restore` that would be used.
+    pub tool: Result<tools::Tool>,
+    /// The captured extensions.
+    pub extensions: Vec<Extension>,
+    /// Roles of the capture that the server lacks.
+    pub missing_roles: Vec<String>,
+    /// Roles of the capture whose member the role is not.
+    pub foreign_roles: Vec<String>,
+    /// Who would restore.
+    pub role: String,
+    /// Whether that role may create databases.
+    pub creates: bool,
+    /// Whether the server recovers: it takes no writes then.
+    pub standby: bool,
+    /// What is known of the live database; absent if the server has none of that name.
+    pub live: Option<LiveFacts>,
+    /// Names of databases that were asked for and are there.
+    pub taken: Vec<String>,
+}
+
+/// What bears on the renaming of the live database.
+#[derive(Debug)]
+pub struct LiveFacts {
+    /// Its owner.
+    pub owner: String,
+    /// Whether the role is the owner, or a member of it.
+    pub owns: bool,
+    /// Sessions connected to it.
+    pub sessions: i64,
+    /// Those that the role may not end, as `pid (user)`.
+    pub out_of_hand: Vec<String>,
+    /// Prepared transactions that hold it.
+    pub prepared: Vec<String>,
+}
+
+/// Looks at a server before the captured database `captured` is restored to it. `server` is the live database's address;
+/// `names` are databases that must not be there.
+pub async fn readiness(
+    server: &Target,
+    source: &dyn PartSource,
+    captured: &str,
+    names: &[&str],
+) -> Result<Readiness> {
+    let schema = SchemaMeta::of(source, captured)?;
+    let mut session = open(server, Access::Read).await?;
+    let major = session::major(server, &mut session).await?;
+    let found = rows(
+        server,
+        &mut session,
+        "look at the role",
+        "SELECT r.rolname::text AS role, r.rolsuper OR r.rolcreatedb AS creates, r.rolsuper AS super, pg_is_in_recovery() AS standby
+         FROM pg_roles r WHERE r.rolname = current_user",
+    )
+    .await?;
+    let row = found
+        .first()
+        .ok_or_else(|| Error::bug("the connected role is not in pg_roles"))?;
+    let all_powerful: bool = row.get("super");
+    let mut extensions = Vec::new();
+    for (name, captured) in &schema.database.extensions {
+        let seen = query(
+            "SELECT a.default_version AS version,
+                    EXISTS (SELECT FROM pg_available_extension_versions v
+                            WHERE v.name = a.name AND v.version = a.default_version AND (v.trusted OR NOT v.superuser)) AS open
+             FROM pg_available_extensions a WHERE a.name = $1",
+        )
+        .bind(name)
+        .fetch_optional(&mut session)
+        .await
+        .map_err(|e| session::failed(server, "look for the extensions", e))?;
+        extensions.push(Extension {
+            name: name.clone(),
+            captured: captured.clone(),
+            available: seen.as_ref().and_then(|row| row.get("version")),
+            allowed: all_powerful || seen.is_some_and(|row| row.get("open")),
+        });
+    }
+    let missing = "SELECT r FROM unnest($1::text[]) r WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r)";
+    let foreign = "SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = ANY($1) AND NOT pg_has_role(current_user, r.oid, 'MEMBER')";
+    let mut lists = Vec::new();
+    for sql in [missing, foreign] {
+        let names: Vec<String> = scalar(sql)
+            .bind(&schema.roles)
+            .fetch_all(&mut session)
+            .await
+            .map_err(|e| session::failed(server, "look for the roles", e))?;
+        lists.push(names);
+    }
+    let live = live(server, &mut session).await?;
+    let (role, creates, standby) = (row.get("role"), row.get("creates"), row.get("standby"));
+    close(session).await;
+    let mut taken = Vec::new();
+    for name in names {
+        if exists(server, name).await? {
+            taken.push((*name).to_owned());
+        }
+    }
+    let foreign_roles = lists.pop().unwrap_or_default();
+    Ok(Readiness {
+        major,
+        captured_major: schema.database.major,
+        tool: tools::pg_restore(major, schema.dump_major),
+        extensions,
+        missing_roles: lists.pop().unwrap_or_default(),
+        foreign_roles,
+        role,
+        creates,
+        standby,
+        live,
+        taken,
+    })
+}
+
+async fn live(
+    server: &Target,
+    session: &mut sqlx::postgres::PgConnection,
+) -> Result<Option<LiveFacts>> {
+    // Only superusers end superusers' sessions; others take membership, or `pg_signal_backend` (PostgreSQL documentation,
+    // section 9.28.2).
+    let found = query(
+        "SELECT o.rolname::text AS owner, pg_has_role(current_user, d.datdba, 'MEMBER') AS owns,
+                (SELECT count(*) FROM pg_stat_activity a WHERE a.datid = d.oid AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL) AS sessions,
+                (SELECT coalesce(array_agg(format('%s (%s)', a.pid, a.usename) ORDER BY a.pid), '{}')
+                 FROM pg_stat_activity a JOIN pg_roles u ON u.oid = a.usesysid, pg_roles me
+                 WHERE a.datid = d.oid AND a.pid <> pg_backend_pid() AND me.rolname = current_user AND NOT me.rolsuper
+                   AND (u.rolsuper OR NOT (pg_has_role(current_user, a.usesysid, 'USAGE')
+                                           OR pg_has_role(current_user, 'pg_signal_backend', 'USAGE')))) AS beyond,
+                (SELECT coalesce(array_agg(p.gid ORDER BY 1), '{}') FROM pg_prepared_xacts p WHERE p.database = d.datname) AS prepared
+         FROM pg_database d JOIN pg_roles o ON o.oid = d.datdba WHERE d.datname = $1",
+    )
+    .bind(&server.database)
+    .fetch_optional(session)
+    .await
+    .map_err(|e| session::failed(server, "look at the live database", e))?;
+    Ok(found.map(|row| LiveFacts {
+        owner: row.get("owner"),
+        owns: row.get("owns"),
+        sessions: row.get("sessions"),
+        out_of_hand: row.get("beyond"),
+        prepared: row.get("prepared"),
+    }))
+}

@@ -1,0 +1,284 @@
+//! `restore.load`: the Postgres database of a backup into a new one beside the live one, compared table by table.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::preview::preview;
+use super::restore::{equal, facts, moment, source, the_database, work_dir};
+use super::stores::{captured, differences, expected, postgres_formats};
+use super::world::World;
+use crate::consent::Effect;
+use crate::engine::step::{
+    ApplyCx, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
+};
+use crate::error::{Error, Result};
+use crate::identity::Store;
+use crate::providers::postgres;
+use crate::reasons;
+use crate::repository::{BackupId, BackupParts};
+
+/// Arguments of `restore.load`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LoadArgs {
+    /// The backup.
+    pub backup: BackupId,
+    /// The context whose repository holds the backup, if it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The name of the new database, which stays under it. Without one it gets a name of the program's own, for
+    /// `restore.swap`.
+    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What will be loaded beside the live database.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LoadChange {
+    backup: BackupId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    captured: String,
+    aside: String,
+    /// The name that the database gets once it is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
+impl LoadChange {
+    fn database(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.aside)
+    }
+}
+
+reasons! {
+    /// There is a database of this name.
+    NAME_TAKEN = "restore.name-taken", Refused,
+        "The server already has a database of the name that `--as` gives, and nothing is ever restored over a database that way. Choose another name, or drop \
+         the database if nobody needs it.";
+}
+
+/// The step kind `restore.load`.
+pub struct Load;
+
+#[async_trait]
+impl Step<World> for Load {
+    const KIND: &'static str = "restore.load";
+    const SUMMARY: &'static str =
+        "Loads a backup's Postgres database beside the live one and compares every table";
+    type Args = LoadArgs;
+    type Change = LoadChange;
+
+    fn effect(&self, _: &LoadArgs) -> Effect {
+        Effect::Change
+    }
+
+    fn title(&self, args: &LoadArgs) -> String {
+        match &args.name {
+            Some(name) => format!(
+                "load Postgres of backup {} into the new database `{name}`",
+                args.backup
+            ),
+            None => format!(
+                "load Postgres of backup {} beside the live database",
+                args.backup
+            ),
+        }
+    }
+
+    async fn plan(&self, cx: &ReadCx<'_, World>, args: &LoadArgs) -> Result<Decision<LoadChange>> {
+        let target = cx.world.postgres()?;
+        let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
+        let database = the_database(&source)?;
+        let aside = postgres::made_name(&target.database, "restore", moment(cx.run));
+        let Foresight {
+            decisive,
+            mut shown,
+        } = self.foresee(cx, args).await?;
+        if args.name.is_none() {
+            shown.insert("aside".to_owned(), json!(aside));
+        }
+        let change = LoadChange {
+            backup: args.backup.clone(),
+            from: args.from.clone(),
+            captured: database,
+            aside,
+            name: args.name.clone(),
+        };
+        Ok(Decision::Change {
+            change,
+            decisive,
+            shown,
+        })
+    }
+
+    async fn foresee(&self, cx: &ReadCx<'_, World>, args: &LoadArgs) -> Result<Foresight> {
+        if let Some(name) = &args.name {
+            refuse_taken(cx.world, name).await?;
+        }
+        let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
+        let left_out =
+            postgres::incomparable(cx.world.postgres()?, &source, &the_database(&source)?).await?;
+        let mut decisive = facts(cx.world, Store::Postgres, &args.backup).await?;
+        decisive.insert("left-out".to_owned(), json!(left_out));
+        let bytes: u64 = captured(&source, Store::Postgres)?
+            .parts
+            .iter()
+            .map(|p| p.bytes)
+            .sum();
+        let mut shown = Facts::from_iter([("bytes".to_owned(), json!(bytes))]);
+        let live = cx.world.postgres()?.database.as_str();
+        let replaced = args.name.is_none().then_some(live);
+        let preview = preview(cx.world, &source, &the_database(&source)?, replaced).await?;
+        let heading = match args.name {
+            Some(_) => "what-it-loads",
+            None => "what-it-replaces",
+        };
+        shown.insert(heading.to_owned(), json!(preview.lines()));
+        shown.insert("preview".to_owned(), json!(preview));
+        if !left_out.is_empty() {
+            let reasons: Vec<&str> = left_out.values().map(String::as_str).collect();
+            shown.insert("left-out".to_owned(), json!(reasons.join("; ")));
+        }
+        Ok(Foresight { decisive, shown })
+    }
+
+    async fn apply(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &LoadChange,
+        grant: Grant<'_>,
+    ) -> Result<()> {
+        let target = cx.world.postgres()?;
+        cx.world.require_pinned(Store::Postgres).await?;
+        grant.still_held().await?;
+        let source = source(cx.world, &change.backup, change.from.as_deref()).await?;
+        // What an interrupted attempt left is ours and incomplete.
+        postgres::drop_database(target, &change.aside).await?;
+        let roles = postgres::MissingRoles::LeaveOut;
+        let mut notes =
+            postgres::create_database(target, &change.aside, &source, &change.captured, roles)
+                .await?;
+        let work_dir = work_dir(cx.world, cx.run)?;
+        let options = postgres::RestoreOptions {
+            key: source.fingerprint_key(),
+            jobs: cx.world.jobs,
+            events: cx.events.clone(),
+            cancel: cx.cancel.clone(),
+            roles,
+            work_dir,
+        };
+        let aside = target.with_database(&change.aside);
+        notes.extend(
+            postgres::restore(&aside, &source, &change.captured, &options)
+                .await?
+                .notes,
+        );
+        for note in notes {
+            cx.events.note(note);
+        }
+        if let Some(name) = &change.name {
+            // By its marker it is known again, and by its name that it is whole.
+            postgres::plant_marker(&aside, &marker(cx)).await?;
+            grant.still_held().await?;
+            postgres::give_name(target, &change.aside, name).await?;
+        }
+        Ok(())
+    }
+
+    async fn verify(&self, cx: &ReadCx<'_, World>, change: &LoadChange) -> Result<Observed> {
+        let target = cx.world.postgres()?.with_database(change.database());
+        if change.name.is_some()
+            && postgres::read_marker(&target).await?.as_deref() != Some(&marker(cx))
+        {
+            return Err(Error::new(
+                &NAME_TAKEN,
+                format!(
+                    "`{}` is not the database that this run made",
+                    target.database
+                ),
+            ));
+        }
+        let source = source(cx.world, &change.backup, change.from.as_deref()).await?;
+        let left_out = compare_postgres(cx, &source, &target, &change.captured).await?;
+        let rows: u64 = expected(&source, Store::Postgres)
+            .iter()
+            .filter(|(name, _)| !left_out.contains_key(*name))
+            .map(|(_, f)| f.rows)
+            .sum();
+        let compared = if left_out.is_empty() {
+            "every part equal"
+        } else {
+            "every other part equal"
+        };
+        Ok(Observed::of(
+            json!({"aside": change.database(), "rows": rows, "compared": compared, "left-out": left_out}),
+        ))
+    }
+
+    async fn undo(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &LoadChange,
+        _: Grant<'_>,
+    ) -> Result<Undo> {
+        let target = cx.world.postgres()?;
+        postgres::drop_database(target, &change.aside).await?;
+        if let Some(name) = &change.name {
+            postgres::drop_copy(target, name, &marker(cx)).await?;
+        }
+        Ok(Undo::Done(Observed::of(
+            json!({"dropped": change.database()}),
+        )))
+    }
+}
+
+/// What a database that was restored under a name of somebody's choice holds.
+fn marker(cx: &ReadCx<'_, World>) -> String {
+    format!("{}-{}", cx.run, cx.step)
+}
+
+async fn refuse_taken(world: &World, name: &str) -> Result<()> {
+    postgres::check_name(name)?;
+    let server = world.postgres()?;
+    if !postgres::exists(server, name).await? {
+        return Ok(());
+    }
+    Err(Error::new(
+        &NAME_TAKEN,
+        format!(
+            "Postgres at `{}` already has a database `{name}`",
+            server.endpoint()
+        ),
+    )
+    .hint("Choose another name with `--as NAME`."))
+}
+
+/// Compares a restored database with what was captured, whatever it is called now; returns what could not be compared.
+async fn compare_postgres(
+    cx: &ReadCx<'_, World>,
+    source: &BackupParts,
+    target: &postgres::Target,
+    captured: &str,
+) -> Result<BTreeMap<String, String>> {
+    let options = postgres::CaptureOptions {
+        patience: Default::default(),
+        key: source.fingerprint_key(),
+        formats: postgres_formats(source),
+        jobs: cx.world.jobs,
+        events: cx.events.clone(),
+        cancel: cx.cancel.clone(),
+    };
+    let wanted = format!("postgres/{captured}/");
+    let mut measured = postgres::fingerprints_as(target, captured, &options).await?;
+    let mut expected = expected(source, Store::Postgres);
+    let left_out = postgres::incomparable(target, source, captured).await?;
+    expected.retain(|name, _| name.starts_with(&wanted) && !left_out.contains_key(name));
+    measured.retain(|name, _| !left_out.contains_key(name));
+    equal(&differences(&expected, &measured), "the restored database")?;
+    Ok(left_out)
+}
