@@ -67,7 +67,25 @@ pub(super) async fn dump_schema(
     judge(&DUMP_FAILED, target, tool, status, &words)
 }
 
-/// Loads one section of an archive file; returns the warnings.
+/// What an archive file holds, as `pg_restore --list` says and `--use-list` reads.
+pub(super) async fn list_archive(target: &Target, tool: &Tool, archive: &Path) -> Result<String> {
+    let mut command = tokio::process::Command::new(&tool.path);
+    command
+        .arg("--list")
+        .arg(archive)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = command
+        .output()
+        .await
+        .map_err(|e| Error::io("start", &tool.path, e))?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    judge(&RESTORE_FAILED, target, tool, output.status, &words)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Loads one section of an archive file, or what a list names of it; returns the warnings.
 pub(super) async fn restore_section(
     target: &Target,
     tool: &Tool,
@@ -75,6 +93,7 @@ pub(super) async fn restore_section(
     section: &str,
     jobs: usize,
     ownership: bool,
+    list: Option<&Path>,
 ) -> Result<Vec<String>> {
     let mut command = Command::new(&tool.path);
     command
@@ -86,6 +105,9 @@ pub(super) async fn restore_section(
     }
     if !ownership {
         command.args(["--no-owner", "--no-privileges"]);
+    }
+    if let Some(list) = list {
+        command.arg("--use-list").arg(list);
     }
     command
         .arg(archive)

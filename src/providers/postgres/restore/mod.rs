@@ -2,6 +2,7 @@
 //! triggers. Everything that is loaded is fingerprinted on the way in and compared with what was captured.
 
 mod create;
+mod only;
 mod place;
 mod ready;
 
@@ -28,6 +29,7 @@ use crate::event::{Events, Unit};
 use crate::wait::Cancel;
 
 pub use create::create_database;
+pub use only::{Chosen, Selection, choose};
 pub use place::exists;
 use place::{Archive, refuse_unless_empty, roles_at_hand};
 pub use ready::{Extension, LiveFacts, Readiness, readiness};
@@ -54,6 +56,8 @@ pub struct RestoreOptions {
     pub cancel: Cancel,
     /// What to do about missing roles.
     pub roles: MissingRoles,
+    /// The tables whose rows are loaded; all of them if nothing is selected.
+    pub only: Selection,
     /// A folder for the schema's archive, which `pg_restore` must read from a file; mode 0600, removed afterwards.
     pub work_dir: PathBuf,
 }
@@ -212,6 +216,8 @@ struct Work<'a> {
     tool: tools::Tool,
     major: u32,
     ownership: bool,
+    /// What is loaded, if it is not all.
+    chosen: Option<Chosen>,
     done: Restored,
 }
 
@@ -236,7 +242,13 @@ impl<'a> Work<'a> {
         )
         .await?;
         close(session).await;
+        let chosen = if options.only.is_empty() {
+            None
+        } else {
+            Some(choose(source, captured, &options.only).await?)
+        };
         Ok(Work {
+            chosen,
             tool: tools::pg_restore(major, schema.dump_major)?,
             prefix: prefix(captured),
             target,
@@ -290,6 +302,13 @@ impl<'a> Work<'a> {
         } else {
             1
         };
+        let list = match &self.chosen {
+            Some(chosen) if section == "post-data" => {
+                let list = chosen.list(self.target, &self.tool, archive.path());
+                Some(list.await?)
+            }
+            _ => None,
+        };
         let words = dump::restore_section(
             self.target,
             &self.tool,
@@ -297,6 +316,7 @@ impl<'a> Work<'a> {
             section,
             jobs,
             self.ownership,
+            list.as_ref().map(only::ListFile::path),
         )
         .await
         .context(|| format!("cannot restore the {section} section of the schema"))?;
@@ -326,6 +346,7 @@ impl<'a> Work<'a> {
 
     async fn tables(&mut self) -> Result<()> {
         let mut parts = self.source.parts(&format!("{}table/", self.prefix));
+        parts.retain(|part| self.chosen.as_ref().is_none_or(|c| c.holds(part)));
         parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
         let total = parts.len();
         let workers = self.options.jobs.clamp(1, total.max(1));
@@ -424,7 +445,8 @@ impl<'a> Work<'a> {
 
     async fn large_objects(&mut self) -> Result<()> {
         let name = format!("{}large-objects", self.prefix);
-        let Some(part) = part_named(self.source, &name)? else {
+        let part = part_named(self.source, &name)?;
+        let Some(part) = part.filter(|p| self.chosen.as_ref().is_none_or(|c| c.holds(p))) else {
             return Ok(());
         };
         let mut reader = self.source.open(&name).await?;
