@@ -411,6 +411,8 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l stores -
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l into -d 'Restore into the targets of this context, from the repository of `--context`' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l without-safety-backup -d 'Restore without saving the present state first; says why' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l as -d 'Restore Postgres into a new database of this name, and replace nothing' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l table -d 'With `--as`: load the rows of this table; others are there, and empty' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l schema -d 'With `--as`: load the rows of this schema\'s tables; others are there, and empty' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'

@@ -105,6 +105,7 @@ async fn restore(folder: &Path, url: &str, backup: &str, database: &str) {
         events: Events::default(),
         cancel: Cancel::new(),
         roles,
+        only: Default::default(),
         work_dir,
     };
     let target = server.with_database(database);

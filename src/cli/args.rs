@@ -319,6 +319,12 @@ pub struct RestoreArgs {
     #[arg(long = "as", value_name = "NAME", conflicts_with = "without_safety_backup",
           value_parser = |text: &str| with_hint(postgres::check_name(text)))]
     pub copy_as: Option<String>,
+    /// With `--as`: load the rows of this table; others are there, and empty
+    #[arg(long, value_name = "SCHEMA.TABLE", requires = "copy_as")]
+    pub table: Vec<String>,
+    /// With `--as`: load the rows of this schema's tables; others are there, and empty
+    #[arg(long, value_name = "NAME", requires = "copy_as")]
+    pub schema: Vec<String>,
     /// Check whether the restore could be done, touching nothing
     #[arg(long)]
     pub can_i: bool,

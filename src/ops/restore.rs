@@ -9,6 +9,7 @@ use crate::engine::replay::{RunState, StepState};
 use crate::engine::runs::Runs;
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::identity::Store;
+use crate::providers::postgres::Selection;
 use crate::reasons;
 use crate::repository::BackupId;
 use crate::steps::choose::SAFETY;
@@ -130,20 +131,33 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
 }
 
 /// `restore --as`: the Postgres database into a new one of this name. Nothing is replaced, so nothing is saved first.
-pub async fn copy(world: &World, wanted: &Wanted<'_>, name: &str) -> Result<Spec> {
+pub async fn copy(
+    world: &World,
+    wanted: &Wanted<'_>,
+    name: &str,
+    only: &Selection,
+) -> Result<Spec> {
     let backup = wanted.backup;
     world.postgres()?;
     if !wanted.held.contains(&Store::Postgres) {
         return Err(holds_no(Store::Postgres, world, wanted));
     }
     let stores = [Store::Postgres];
-    let load = from(json!({"backup": backup, "as": name}), wanted.from);
+    let mut load = from(json!({"backup": backup, "as": name}), wanted.from);
+    if !only.is_empty() {
+        load["only"] = json!(only);
+    }
     let steps = vec![
         StepSpec::new("pinned", "context.pin", json!({"stores": stores}), &[]),
         check(backup, wanted.from),
         StepSpec::new("load-postgres", "restore.load", load, &["check"]),
     ];
-    let title = format!("restore postgres from backup {backup} into the new database {name}");
+    let part = if only.is_empty() {
+        "postgres"
+    } else {
+        "a part of postgres"
+    };
+    let title = format!("restore {part} from backup {backup} into the new database {name}");
     spec(world, COPY, title, &stores, steps).await
 }
 

@@ -11,13 +11,14 @@ use super::preview::preview;
 use super::restore::{equal, facts, moment, source, the_database, work_dir};
 use super::stores::{captured, differences, expected, postgres_formats};
 use super::world::World;
+use crate::capture::PartSource as _;
 use crate::consent::Effect;
 use crate::engine::step::{
     ApplyCx, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
 };
 use crate::error::{Error, Result};
 use crate::identity::Store;
-use crate::providers::postgres;
+use crate::providers::postgres::{self, Chosen, Selection};
 use crate::reasons;
 use crate::repository::{BackupId, BackupParts};
 
@@ -34,6 +35,9 @@ pub struct LoadArgs {
     /// `restore.swap`.
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// With `as`: the tables whose rows are loaded. The others are there, and empty.
+    #[serde(default, skip_serializing_if = "Selection::is_empty")]
+    pub only: Selection,
 }
 
 /// What will be loaded beside the live database.
@@ -47,6 +51,8 @@ pub struct LoadChange {
     /// The name that the database gets once it is whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(default, skip_serializing_if = "Selection::is_empty")]
+    only: Selection,
 }
 
 impl LoadChange {
@@ -68,8 +74,7 @@ pub struct Load;
 #[async_trait]
 impl Step<World> for Load {
     const KIND: &'static str = "restore.load";
-    const SUMMARY: &'static str =
-        "Loads a backup's Postgres database beside the live one and compares every table";
+    const SUMMARY: &'static str = "Loads a backup's Postgres database beside the live one, or into a new one under a name of its own, and compares every table";
     type Args = LoadArgs;
     type Change = LoadChange;
 
@@ -108,6 +113,7 @@ impl Step<World> for Load {
             captured: database,
             aside,
             name: args.name.clone(),
+            only: args.only.clone(),
         };
         Ok(Decision::Change {
             change,
@@ -120,26 +126,42 @@ impl Step<World> for Load {
         if let Some(name) = &args.name {
             refuse_taken(cx.world, name).await?;
         }
+        if args.name.is_none() && !args.only.is_empty() {
+            return Err(
+                Error::input("`only` needs `as`: what is swapped in must be whole")
+                    .hint("Name the new database with `as`."),
+            );
+        }
         let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
+        let captured_name = the_database(&source)?;
+        let chosen = chosen(&source, &captured_name, &args.only).await?;
         let left_out =
-            postgres::incomparable(cx.world.postgres()?, &source, &the_database(&source)?).await?;
+            postgres::incomparable(cx.world.postgres()?, &source, &captured_name).await?;
         let mut decisive = facts(cx.world, Store::Postgres, &args.backup).await?;
         decisive.insert("left-out".to_owned(), json!(left_out));
         let bytes: u64 = captured(&source, Store::Postgres)?
             .parts
             .iter()
+            .filter(|p| chosen.as_ref().is_none_or(|c| c.holds(p)))
             .map(|p| p.bytes)
             .sum();
         let mut shown = Facts::from_iter([("bytes".to_owned(), json!(bytes))]);
         let live = cx.world.postgres()?.database.as_str();
         let replaced = args.name.is_none().then_some(live);
-        let preview = preview(cx.world, &source, &the_database(&source)?, replaced).await?;
+        let preview = preview(cx.world, &source, &captured_name, chosen.as_ref(), replaced).await?;
         let heading = match args.name {
             Some(_) => "what-it-loads",
             None => "what-it-replaces",
         };
         shown.insert(heading.to_owned(), json!(preview.lines()));
         shown.insert("preview".to_owned(), json!(preview));
+        if let Some(chosen) = &chosen {
+            shown.insert("empty-on-purpose".to_owned(), json!(some(&chosen.empty)));
+            shown.insert(
+                "foreign-keys-left-out".to_owned(),
+                json!(some(&chosen.keys())),
+            );
+        }
         if !left_out.is_empty() {
             let reasons: Vec<&str> = left_out.values().map(String::as_str).collect();
             shown.insert("left-out".to_owned(), json!(reasons.join("; ")));
@@ -170,6 +192,7 @@ impl Step<World> for Load {
             events: cx.events.clone(),
             cancel: cx.cancel.clone(),
             roles,
+            only: change.only.clone(),
             work_dir,
         };
         let aside = target.with_database(&change.aside);
@@ -204,20 +227,27 @@ impl Step<World> for Load {
             ));
         }
         let source = source(cx.world, &change.backup, change.from.as_deref()).await?;
-        let left_out = compare_postgres(cx, &source, &target, &change.captured).await?;
-        let rows: u64 = expected(&source, Store::Postgres)
-            .iter()
-            .filter(|(name, _)| !left_out.contains_key(*name))
-            .map(|(_, f)| f.rows)
-            .sum();
-        let compared = if left_out.is_empty() {
-            "every part equal"
-        } else {
-            "every other part equal"
+        let chosen = chosen(&source, &change.captured, &change.only).await?;
+        let (rows, left_out) =
+            compare_postgres(cx, &source, &target, &change.captured, chosen.as_ref()).await?;
+        let compared = match (&chosen, left_out.is_empty()) {
+            (Some(_), _) => "every selected part equal",
+            (None, true) => "every part equal",
+            (None, false) => "every other part equal",
         };
-        Ok(Observed::of(
+        let mut observed = Observed::of(
             json!({"aside": change.database(), "rows": rows, "compared": compared, "left-out": left_out}),
-        ))
+        );
+        if let Some(chosen) = &chosen {
+            let more = [
+                ("empty-on-purpose", json!(chosen.empty)),
+                ("foreign-keys-left-out", json!(chosen.keys())),
+            ];
+            observed
+                .0
+                .extend(more.map(|(name, value)| (name.to_owned(), value)));
+        }
+        Ok(observed)
     }
 
     async fn undo(
@@ -258,13 +288,33 @@ async fn refuse_taken(world: &World, name: &str) -> Result<()> {
     .hint("Choose another name with `--as NAME`."))
 }
 
-/// Compares a restored database with what was captured, whatever it is called now; returns what could not be compared.
+/// What a selection is in this backup; nothing if all is wanted.
+async fn chosen(source: &BackupParts, captured: &str, only: &Selection) -> Result<Option<Chosen>> {
+    if only.is_empty() {
+        return Ok(None);
+    }
+    postgres::choose(source, captured, only).await.map(Some)
+}
+
+/// The first of many names, for people.
+fn some(names: &[String]) -> Vec<String> {
+    const SHOWN: usize = 12;
+    let mut shown: Vec<String> = names.iter().take(SHOWN).cloned().collect();
+    if names.len() > SHOWN {
+        shown.push(format!("and {} more", names.len() - SHOWN));
+    }
+    shown
+}
+
+/// Compares a restored database with what was captured, whatever it is called now; returns the rows that were compared,
+/// and what could not be.
 async fn compare_postgres(
     cx: &ReadCx<'_, World>,
     source: &BackupParts,
     target: &postgres::Target,
     captured: &str,
-) -> Result<BTreeMap<String, String>> {
+    chosen: Option<&Chosen>,
+) -> Result<(u64, BTreeMap<String, String>)> {
     let options = postgres::CaptureOptions {
         patience: Default::default(),
         key: source.fingerprint_key(),
@@ -276,9 +326,20 @@ async fn compare_postgres(
     let wanted = format!("postgres/{captured}/");
     let mut measured = postgres::fingerprints_as(target, captured, &options).await?;
     let mut expected = expected(source, Store::Postgres);
-    let left_out = postgres::incomparable(target, source, captured).await?;
+    let mut left_out = postgres::incomparable(target, source, captured).await?;
+    if let Some(chosen) = chosen {
+        if !chosen.keys().is_empty() {
+            let why = "foreign keys of what was not selected were left out";
+            left_out.insert(format!("{wanted}catalogue"), why.to_owned());
+        }
+        // What was not selected must be there, and empty.
+        for part in source.parts(&wanted).iter().filter(|p| !chosen.holds(p)) {
+            let none = source.fingerprint_key().start().finish();
+            expected.insert(part.name.clone(), none);
+        }
+    }
     expected.retain(|name, _| name.starts_with(&wanted) && !left_out.contains_key(name));
     measured.retain(|name, _| !left_out.contains_key(name));
     equal(&differences(&expected, &measured), "the restored database")?;
-    Ok(left_out)
+    Ok((expected.values().map(|f| f.rows).sum(), left_out))
 }

@@ -15,7 +15,7 @@ use crate::engine::replay::{RunState, StepState};
 use crate::error::Result;
 use crate::event::StepEnd;
 use crate::identity::Store;
-use crate::providers::postgres::{self, FreeSpace};
+use crate::providers::postgres::{self, Chosen, FreeSpace};
 use crate::repository::BackupParts;
 use crate::time::{Instant, Span, human_bytes};
 
@@ -41,7 +41,7 @@ pub struct Preview {
     pub not_measured: Vec<String>,
 }
 
-/// The Postgres part of a backup.
+/// The Postgres part of a backup, as far as it is loaded.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Backup {
@@ -85,9 +85,10 @@ pub async fn preview(
     world: &World,
     source: &BackupParts,
     captured_name: &str,
+    chosen: Option<&Chosen>,
     replaced: Option<&str>,
 ) -> Result<Preview> {
-    let backup = backup(source, captured_name)?;
+    let backup = backup(source, captured_name, chosen)?;
     let server = world.postgres()?;
     let mut not_measured = Vec::new();
     let mut measured = |what: &str, e: crate::error::Error| {
@@ -133,10 +134,11 @@ pub async fn preview(
     })
 }
 
-fn backup(source: &BackupParts, database: &str) -> Result<Backup> {
+fn backup(source: &BackupParts, database: &str, chosen: Option<&Chosen>) -> Result<Backup> {
     let all = captured(source, Store::Postgres)?;
     let prefix = format!("postgres/{database}/");
-    let parts = all.parts.iter().filter(|p| p.name.starts_with(&prefix));
+    let mut parts: Vec<_> = all.parts.iter().collect();
+    parts.retain(|p| p.name.starts_with(&prefix) && chosen.is_none_or(|c| c.holds(p)));
     let mut tables = BTreeMap::new();
     let mut bytes = 0;
     for part in parts {

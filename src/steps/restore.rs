@@ -163,9 +163,15 @@ impl Step<World> for Swap {
     }
 
     async fn foresee(&self, cx: &ReadCx<'_, World>, args: &SwapArgs) -> Result<Foresight> {
+        let mut shown = Facts::new();
+        if args.store == Store::Neo4j {
+            let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
+            let lines = neo4j_replaced(cx.world, &source).await?;
+            shown.insert("what-it-replaces".to_owned(), json!(lines));
+        }
         Ok(Foresight {
             decisive: facts(cx.world, args.store, &args.backup).await?,
-            shown: Facts::new(),
+            shown,
         })
     }
 
@@ -302,6 +308,28 @@ impl Step<World> for Swap {
             SwapChange::Neo4j { .. } => way_back(cx, Store::Neo4j).await,
         }
     }
+}
+
+/// How much Neo4j holds now, and how much the backup does; both counted.
+async fn neo4j_replaced(world: &World, source: &BackupParts) -> Result<Vec<String>> {
+    let now = match neo4j::preview(world.neo4j()?).await {
+        Ok(now) => format!(
+            "`{}` now: {} nodes, {} relationships",
+            now.database, now.nodes, now.relationships
+        ),
+        Err(e) => format!("not measured: {}", e.one_line()),
+    };
+    let held = expected(source, Store::Neo4j);
+    let rows = |part: &str| -> u64 {
+        let fitting = held.iter().filter(|(name, _)| name.ends_with(part));
+        fitting.map(|(_, f)| f.rows).sum()
+    };
+    let backup = format!(
+        "backup: {} nodes, {} relationships",
+        rows("/nodes"),
+        rows("/relationships")
+    );
+    Ok(vec![now, backup])
 }
 
 /// What the server counted of the load, from where `restore --undo` counts. A restore does not fail for want of it.

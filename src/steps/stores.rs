@@ -231,6 +231,7 @@ async fn prove_postgres(
             events: events.clone(),
             cancel: cancel.clone(),
             roles: postgres::MissingRoles::Create,
+            only: Default::default(),
             work_dir: dir.to_owned(),
         };
         let loaded = phase(phases, "load", async {

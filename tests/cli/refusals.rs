@@ -140,6 +140,8 @@ fn a_copy_has_a_plain_name_and_is_of_postgres_alone() {
         (&["--as", "copy", "--stores", "redis"], "drill run"),
         (&["--as", "copy", "--without-safety-backup", "none"], "--as"),
         (&["--undo", "--can-i"], "--undo"),
+        (&["--table", "public.t"], "--as"),
+        (&["--schema", "public"], "--as"),
     ] {
         let args = [
             &["restore"][..],

@@ -187,3 +187,111 @@ async fn what_stands_in_the_way_is_found_before_the_restore() {
         );
     }
 }
+
+#[tokio::test]
+async fn selected_tables_come_with_their_rows_and_the_others_are_empty_and_said_to_be() {
+    let program = Program::start("selected");
+    let mut session = program.postgres().await;
+    sqlx::raw_sql(
+        "COMMENT ON CONSTRAINT documents_project_id_fkey ON documents IS 'left out with its key'",
+    )
+    .execute(&mut session)
+    .await
+    .unwrap();
+    session.close().await.unwrap();
+    program.ok(&with(&[
+        "backup", "create", "--stores", "postgres", "--yes",
+    ]));
+
+    let unknown = |args: &[&str]| {
+        let words = [&["restore", "newest", "--as", "part", "--yes"], args].concat();
+        let output = program.call(&with(&words), None);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        said(&output)
+    };
+    assert!(unknown(&["--table", "public.acounts"]).contains("`public.accounts`"));
+    assert!(unknown(&["--table", "accounts"]).contains("`public.accounts`"));
+    assert!(unknown(&["--schema", "pubic"]).contains("`public`"));
+
+    let args = [
+        "restore",
+        "newest",
+        "--as",
+        "part",
+        "--yes",
+        "--table",
+        "public.projects",
+        "--table",
+        "public.accounts",
+        "--table",
+        "public.events",
+        "--table",
+        "public.Mixed Case",
+    ];
+    // Killed in the middle, it goes on to the same.
+    assert!(program.killed_at(&with(&args), "\"unit\":\"items\""));
+    let resumed = program.json(&["run", "resume"]);
+    let steps = resumed["report"]["steps"].as_array().unwrap();
+    let load = steps.iter().find(|s| s["id"] == "load-postgres").unwrap();
+    let seen = &load["observed"];
+    let names = |fact: &str| -> Vec<String> {
+        let names = seen[fact].as_array().unwrap();
+        names
+            .iter()
+            .map(|n| n.as_str().unwrap().to_owned())
+            .collect()
+    };
+    let empty = names("empty-on-purpose");
+    assert!(empty.contains(&"public.documents".to_owned()), "{seen}");
+    assert!(!empty.contains(&"public.events_rest".to_owned()), "{seen}");
+    let keys = names("foreign-keys-left-out");
+    assert!(
+        keys.contains(&"public.documents: documents_project_id_fkey".to_owned()),
+        "{seen}"
+    );
+    assert!(
+        !keys.iter().any(|k| k.starts_with("public.projects")),
+        "{seen}"
+    );
+
+    for table in ["accounts", "projects", "events", "\"Mixed Case\""] {
+        let sql = format!("SELECT count(*) FROM public.{table}");
+        let rows = count(&program, "part", &sql).await;
+        assert_eq!(rows, count(&program, "app", &sql).await, "{table}");
+        assert!(rows > 0, "{table}");
+    }
+    for table in ["documents", "attachments", "notes"] {
+        let sql = format!("SELECT count(*) FROM public.{table}");
+        assert_eq!(count(&program, "part", &sql).await, 0, "{table}");
+    }
+    let keys = |of: &str| {
+        format!(
+            "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid = 'public.{of}'::regclass"
+        )
+    };
+    assert_eq!(count(&program, "part", &keys("projects")).await, 1);
+    assert_eq!(count(&program, "part", &keys("documents")).await, 0);
+    assert_eq!(count(&program, "app", &keys("documents")).await, 2);
+
+    let whole = with(&[
+        "restore", "newest", "--as", "all", "--schema", "public", "--yes",
+    ]);
+    let text = said(&program.ok(&whole));
+    assert!(!text.contains("no key "), "{text}");
+    let text = said(&program.ok(&with(&[
+        "restore",
+        "newest",
+        "--as",
+        "one",
+        "--table",
+        "public.accounts",
+        "--yes",
+    ])));
+    for part in [
+        "empty     on purpose: public.documents",
+        "no key    public.projects: projects_owner_id_fkey",
+        "every selected part equal",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}

@@ -102,6 +102,7 @@ async fn into_other_servers_and_back_again() {
     for part in [
         "what it replaces:",
         "`app` now:",
+        "`neo4j` now:",
         "rows (estimated",
         "not in the backup: table public.written_before",
         "free disk:",

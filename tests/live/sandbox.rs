@@ -345,6 +345,7 @@ async fn the_first_data_can_be_backed_up(stack: &Stack) {
         events: Events::silent(),
         cancel: Cancel::new(),
         roles: pg::MissingRoles::LeaveOut,
+        only: Default::default(),
         work_dir,
     };
     let there = target.with_database(&aside);

@@ -15,7 +15,7 @@ use crate::identity::Store;
 use crate::ops::can_restore::{Question, can_restore};
 use crate::ops::execute::Executed;
 use crate::ops::restore::{self as plans, Wanted};
-use crate::providers::postgres::Writes;
+use crate::providers::postgres::{Selection, Writes};
 use crate::repository::Backup;
 use crate::steps::choose::{Choice, Found, find};
 use crate::steps::world::World;
@@ -85,7 +85,11 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
     };
     let command = format!("restore {}{}", backup.id, flags(args));
     if let Some(name) = &args.copy_as {
-        let spec = plans::copy(target, &wanted, name).await?;
+        let only = Selection {
+            schemas: args.schema.clone(),
+            tables: args.table.clone(),
+        };
+        let spec = plans::copy(target, &wanted, name, &only).await?;
         let executed = run_as(session, target, &world.context, spec, &command).await?;
         return Ok(answer(executed, |report| {
             copied(report, target, name, &backup)
@@ -169,6 +173,14 @@ fn copied(report: &RunReport, target: &World, name: &str, backup: &Backup) -> St
         seen["compared"].as_str().unwrap_or("?")
     );
     text.push_str(&left_out(report));
+    for (fact, heading) in [
+        ("empty-on-purpose", "empty     on purpose: "),
+        ("foreign-keys-left-out", "no key    "),
+    ] {
+        for name in seen[fact].as_array().into_iter().flatten() {
+            text.push_str(&format!("{heading}{}\n", name.as_str().unwrap_or("?")));
+        }
+    }
     if let Some(server) = &target.postgres {
         let login = format!(
             "--host {} --port {} --username {}",
@@ -226,6 +238,11 @@ fn flags(args: &RestoreArgs) -> String {
     }
     if let Some(name) = &args.copy_as {
         text.push_str(&format!(" --as {name}"));
+    }
+    for (flag, names) in [("--schema", &args.schema), ("--table", &args.table)] {
+        for name in names {
+            text.push_str(&format!(" {flag} {}", world::quoted(name)));
+        }
     }
     if let Some(reason) = &args.without_safety_backup {
         text.push_str(&format!(

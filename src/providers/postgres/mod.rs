@@ -34,8 +34,8 @@ pub use preview::{
     read_rows,
 };
 pub use restore::{
-    Extension, LiveFacts, MissingRoles, Readiness, RestoreOptions, Restored, captured_databases,
-    create_database, exists, incomparable, readiness, restore,
+    Chosen, Extension, LiveFacts, MissingRoles, Readiness, RestoreOptions, Restored, Selection,
+    captured_databases, choose, create_database, exists, incomparable, readiness, restore,
 };
 pub use session::{Health, ping};
 pub use swap::{

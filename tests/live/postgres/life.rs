@@ -10,6 +10,7 @@ use summitctl::capture::{
 };
 use summitctl::error::Result;
 use summitctl::providers::postgres::{MissingRoles, Patience, Target, capture, fingerprints};
+use summitctl::wait::{Deadline, Look, poll};
 
 use super::round_trip::{capture_options, restore_to};
 use super::{scratch, sql, value};
@@ -49,7 +50,8 @@ impl PartWriter for SlowWriter {
             tokio::spawn(async move { sql(&target, statement).await });
         }
         if let Some(pause) = self.pause.take() {
-            tokio::time::sleep(pause).await;
+            // As a repository does that is far away.
+            let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
         }
         self.inner.settle().await
     }
@@ -63,6 +65,23 @@ impl PartWriter for SlowWriter {
     ) -> Result<PartInfo> {
         self.inner.finish(fingerprint, meta).await
     }
+}
+
+/// Waits until a query answers this.
+async fn until(target: &Target, question: &str, wanted: &str) {
+    poll(
+        question,
+        Deadline::after(Duration::from_secs(20)),
+        Duration::from_millis(100),
+        async || {
+            Ok(match value(target, question).await {
+                Some(answer) if answer == wanted => Look::Ready(()),
+                other => Look::NotYet(format!("{other:?}")),
+            })
+        },
+    )
+    .await
+    .expect("comes about");
 }
 
 const ROWS: &str =
@@ -90,13 +109,7 @@ async fn a_capture_gives_way_to_a_schema_change_that_waits_for_it() {
     assert!(began.elapsed() < Duration::from_secs(7), "it waited");
     // The change goes on, and so does the next capture.
     let column = "SELECT count(*)::text FROM pg_attribute WHERE attrelid = 'rows'::regclass AND attname = 'later'";
-    for _ in 0..100 {
-        if value(&target, column).await.as_deref() == Some("1") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert_eq!(value(&target, column).await.as_deref(), Some("1"));
+    until(&target, column, "1").await;
     capture(&target, &MemoryParts::default(), &capture_options(2))
         .await
         .expect("captures now");
@@ -127,13 +140,7 @@ async fn a_snapshot_is_not_held_for_ever() {
     );
     // Nothing of it stays behind on the server.
     let open = "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = 'summitctl' AND state LIKE 'idle in transaction%'";
-    for _ in 0..100 {
-        if value(&target, open).await.as_deref() == Some("0") {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("a session of the capture is still there");
+    until(&target, open, "0").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

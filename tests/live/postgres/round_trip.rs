@@ -36,6 +36,7 @@ pub fn restore_options(folder: &Folder, roles: MissingRoles) -> RestoreOptions {
         events: Events::silent(),
         cancel: Cancel::new(),
         roles,
+        only: Default::default(),
         work_dir: folder.path().to_owned(),
     }
 }

@@ -65,19 +65,16 @@ impl Watch {
                     ),
                 );
             }
-            match self.look().await {
-                Ok(Some(who)) => {
-                    return Error::new(
-                        &GAVE_WAY,
-                        format!(
-                            "the capture of {} gave way: {who} waited for longer than {}, and everybody behind it with it",
-                            self.target.place(),
-                            said(self.patience.give_way)
-                        ),
-                    );
-                }
-                // A look that fails, for lack of a connection or a right, is no reason to give up a capture.
-                Ok(None) | Err(_) => {}
+            // A look that fails, for lack of a connection or a right, is no reason to give up a capture.
+            if let Ok(Some(who)) = self.look().await {
+                return Error::new(
+                    &GAVE_WAY,
+                    format!(
+                        "the capture of {} gave way: {who} waited for longer than {}, and everybody behind it with it",
+                        self.target.place(),
+                        said(self.patience.give_way)
+                    ),
+                );
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod create;
 mod load;
+mod only;
 mod owners;
 mod place;
 mod plan;
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
 
+use super::archive::Section;
 use super::capture::{format, prefix};
 use super::copy::Rows;
 use super::enumerate::{MatView, SequenceState, user_schema};
@@ -33,6 +35,7 @@ use crate::wait::Cancel;
 
 pub use create::create_database;
 use load::Loader;
+pub use only::{Chosen, Selection, choose};
 pub use place::exists;
 use place::{Archive, refuse_unless_empty, roles_at_hand};
 use plan::Plan;
@@ -61,6 +64,8 @@ pub struct RestoreOptions {
     pub cancel: Cancel,
     /// What to do about missing roles.
     pub roles: MissingRoles,
+    /// The tables whose rows are loaded; all of them if nothing is selected.
+    pub only: Selection,
     /// A folder for the schema's archive, which `pg_restore` must read from a file; mode 0600, removed afterwards.
     pub work_dir: PathBuf,
 }
@@ -241,6 +246,8 @@ struct Work<'a> {
     ownership: bool,
     /// Whether sessions can begin with event triggers off.
     off: bool,
+    /// What is loaded, if it is not all.
+    chosen: Option<Chosen>,
     done: Restored,
 }
 
@@ -267,7 +274,13 @@ impl<'a> Work<'a> {
         )
         .await?;
         close(session).await;
+        let chosen = if options.only.is_empty() {
+            None
+        } else {
+            Some(choose(source, captured, &options.only).await?)
+        };
         Ok(Work {
+            chosen,
             tool: tools::pg_restore(major, schema.dump_major)?,
             prefix: prefix(captured),
             target,
@@ -295,8 +308,15 @@ impl<'a> Work<'a> {
         self.section(&archive, "pre-data", None).await?;
         let began = self.phase("schema", began);
         let mut parts = self.source.parts(&format!("{}table/", self.prefix));
+        parts.retain(|part| self.chosen.as_ref().is_none_or(|c| c.holds(part)));
         parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
-        let mut plan = Plan::new(archive.entries()?.as_deref(), &plan::names(&parts));
+        let listed = self.listed(&archive).await?;
+        let mut entries = archive.entries()?;
+        if let (Some(entries), Some(listed)) = (&mut entries, &listed) {
+            let wanted = plan::numbers(listed);
+            entries.retain(|e| e.section != Section::PostData || wanted.contains(&e.id));
+        }
+        let mut plan = Plan::new(entries.as_deref(), &plan::names(&parts));
         let loader = Loader::new(
             self.target,
             self.source,
@@ -310,7 +330,8 @@ impl<'a> Work<'a> {
         self.large_objects().await?;
         let began = self.phase("rows and indexes", began);
         loader.keys(&plan.keys).await?;
-        self.post_data(&archive, plan.rest.as_deref()).await?;
+        self.post_data(&archive, listed.as_deref(), plan.rest.as_deref())
+            .await?;
         drop(archive);
         let began = self.phase("keys and triggers", began);
         self.refresh_and_analyze().await?;
@@ -330,10 +351,28 @@ impl<'a> Work<'a> {
         Archive::write(&self.options.work_dir, reader.as_mut()).await
     }
 
-    /// Lets `pg_restore` run what we did not, which are these entries; without a list, all of them. Subscriptions come last.
-    async fn post_data(&mut self, archive: &Archive, rest: Option<&[i32]>) -> Result<()> {
+    /// The archive's contents as `pg_restore` lists them, without the keys that do not hold for a selection; `None` where nothing
+    /// is chosen from them.
+    async fn listed(&self, archive: &Archive) -> Result<Option<String>> {
+        if self.chosen.is_none() && self.schema.subscriptions.is_empty() {
+            return Ok(None);
+        }
+        let all = dump::contents(self.target, &self.tool, archive.path()).await?;
+        Ok(Some(match &self.chosen {
+            Some(chosen) => chosen.without_keys(&all)?,
+            None => all,
+        }))
+    }
+
+    /// Lets `pg_restore` run what we did not, which are the entries in `rest`; without it, all of them. Subscriptions come last.
+    async fn post_data(
+        &mut self,
+        archive: &Archive,
+        listed: Option<&str>,
+        rest: Option<&[i32]>,
+    ) -> Result<()> {
         let folder = &self.options.work_dir;
-        if self.schema.subscriptions.is_empty() {
+        let Some(listed) = listed else {
             let list = match rest {
                 Some([]) => return Ok(()),
                 Some(ids) => Some(Archive::of_entries(folder, ids)?),
@@ -341,12 +380,14 @@ impl<'a> Work<'a> {
             };
             let list = list.as_ref().map(Archive::path);
             return self.section(archive, "post-data", list).await;
-        }
-        let contents = dump::contents(self.target, &self.tool, archive.path()).await?;
-        let (others, ours) = subscriptions::split(&contents, rest);
+        };
+        let (others, ours) = subscriptions::split(listed, rest);
         let others = Archive::of_text(folder, &others)?;
         self.section(archive, "post-data", Some(others.path()))
             .await?;
+        if self.schema.subscriptions.is_empty() {
+            return Ok(());
+        }
         let ours = Archive::of_text(folder, &ours)?;
         let how = self.loading("post-data", 1, Some(ours.path()));
         subscriptions::restore(
@@ -466,7 +507,8 @@ impl<'a> Work<'a> {
 
     async fn large_objects(&mut self) -> Result<()> {
         let name = format!("{}large-objects", self.prefix);
-        let Some(part) = part_named(self.source, &name)? else {
+        let part = part_named(self.source, &name)?;
+        let Some(part) = part.filter(|p| self.chosen.as_ref().is_none_or(|c| c.holds(p))) else {
             return Ok(());
         };
         let mut reader = self.source.open(&name).await?;

@@ -150,6 +150,14 @@ fn foreign_key(entry: &Entry) -> Option<ForeignKey> {
     })
 }
 
+/// The numbers of the entries in a list of `pg_restore`.
+pub(super) fn numbers(listed: &str) -> BTreeSet<i32> {
+    let lines = listed.lines();
+    lines
+        .filter_map(|line| line.split_once(';')?.0.parse().ok())
+        .collect()
+}
+
 /// The names of the tables in these parts.
 pub(super) fn names(parts: &[PartInfo]) -> BTreeSet<(String, String)> {
     parts.iter().filter_map(name).collect()
