@@ -327,6 +327,10 @@ pub(super) fn from_authentic<T: DeserializeOwned>(bytes: &[u8], what: &str) -> R
     }
     let damaged = || Error::new(&DAMAGED, format!("`{what}` is damaged"));
     let seen: Versioned = serde_json::from_slice(bytes).map_err(|e| damaged().caused_by(e))?;
+    // There never was such a version; nothing else might notice, where a signature covers only what is inside.
+    if seen.version == 0 {
+        return Err(damaged());
+    }
     if seen.version > VERSION {
         return Err(Error::new(
             &NEWER_VERSION,

@@ -16,8 +16,8 @@ const CUSTOM: u8 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
     PreData,
+    Data,
     PostData,
-    Other,
 }
 
 /// One entry.
@@ -46,7 +46,16 @@ pub(super) fn entries(archive: &[u8]) -> Option<Vec<Entry>> {
     };
     let minor = reader.head()?;
     let count = reader.int()?;
-    (0..count).map(|_| reader.entry(minor)).collect()
+    let mut section = Section::PreData;
+    let mut entries = Vec::new();
+    for _ in 0..count {
+        let (own, mut entry) = reader.entry(minor)?;
+        // What has no section, such as a comment, belongs to that of what stands before it.
+        section = own.unwrap_or(section);
+        entry.section = section;
+        entries.push(entry);
+    }
+    Some(entries)
 }
 
 struct Reader<'a> {
@@ -85,16 +94,19 @@ impl Reader<'_> {
         Some(minor)
     }
 
-    fn entry(&mut self, minor: u8) -> Option<Entry> {
+    /// An entry, and the section that it names.
+    fn entry(&mut self, minor: u8) -> Option<(Option<Section>, Entry)> {
         let id = self.int()?;
         let _has_data = self.int()?;
         let (_catalogue, _oid) = (self.text()?, self.text()?);
         let tag = self.text()?.unwrap_or_default();
         let kind = self.text()?.unwrap_or_default();
         let section = match self.int()? {
-            2 => Section::PreData,
-            4 => Section::PostData,
-            _ => Section::Other,
+            1 => None,
+            2 => Some(Section::PreData),
+            3 => Some(Section::Data),
+            4 => Some(Section::PostData),
+            _ => return None,
         };
         let sql = self.text()?.unwrap_or_default();
         let (_drop, _copy) = (self.text()?, self.text()?);
@@ -109,15 +121,16 @@ impl Reader<'_> {
             needs.push(number.parse().ok()?);
         }
         let _state_and_offset = self.take(1 + self.offset_size)?;
-        Some(Entry {
+        let entry = Entry {
             id,
             kind,
             schema,
             tag,
-            section,
+            section: Section::PreData,
             sql,
             needs,
-        })
+        };
+        Some((section, entry))
     }
 
     fn take(&mut self, count: usize) -> Option<&[u8]> {
@@ -177,30 +190,34 @@ mod tests {
         for value in ["app", "17.1", "17.1"] {
             text(&mut out, Some(value));
         }
-        int(&mut out, 1);
-        int(&mut out, 3_021);
-        int(&mut out, 0);
-        for value in ["1259", "16400", "orders_customer", "INDEX"] {
-            text(&mut out, Some(value));
-        }
-        int(&mut out, 4);
-        for value in [
-            Some("CREATE INDEX …;\n"),
-            Some("DROP"),
-            None,
-            Some("public"),
-            Some(""),
-            None,
-        ] {
-            text(&mut out, value);
-        }
-        if minor >= 16 {
+        int(&mut out, 2);
+        for (id, kind, section, needs) in
+            [(3_021, "INDEX", 4, "217"), (3_022, "COMMENT", 1, "3021")]
+        {
+            int(&mut out, id);
             int(&mut out, 0);
+            for value in ["1259", "16400", "orders_customer", kind] {
+                text(&mut out, Some(value));
+            }
+            int(&mut out, section);
+            for value in [
+                Some("CREATE …;\n"),
+                Some("DROP"),
+                None,
+                Some("public"),
+                Some(""),
+                None,
+            ] {
+                text(&mut out, value);
+            }
+            if minor >= 16 {
+                int(&mut out, 0);
+            }
+            for value in [Some("postgres"), Some("false"), Some(needs), None] {
+                text(&mut out, value);
+            }
+            out.extend_from_slice(&[0; 9]);
         }
-        for value in [Some("postgres"), Some("false"), Some("217"), None] {
-            text(&mut out, value);
-        }
-        out.extend_from_slice(&[0; 9]);
         out
     }
 
@@ -208,18 +225,22 @@ mod tests {
     fn entries_of_every_version_are_read() {
         for minor in OLDEST_MINOR..=NEWEST_MINOR {
             let found = entries(&archive(minor)).expect("is understood");
-            assert_eq!(
-                found,
-                [Entry {
-                    id: 3_021,
-                    kind: "INDEX".into(),
-                    schema: Some("public".into()),
-                    tag: "orders_customer".into(),
-                    section: Section::PostData,
-                    sql: "CREATE INDEX …;\n".into(),
-                    needs: vec![217],
-                }]
-            );
+            let index = Entry {
+                id: 3_021,
+                kind: "INDEX".into(),
+                schema: Some("public".into()),
+                tag: "orders_customer".into(),
+                section: Section::PostData,
+                sql: "CREATE …;\n".into(),
+                needs: vec![217],
+            };
+            let comment = Entry {
+                id: 3_022,
+                kind: "COMMENT".into(),
+                needs: vec![3_021],
+                ..index.clone()
+            };
+            assert_eq!(found, [index, comment]);
         }
         assert_eq!(entries(&archive(NEWEST_MINOR + 1)), None);
     }

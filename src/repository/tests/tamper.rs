@@ -101,6 +101,25 @@ proptest! {
     }
 }
 
+#[tokio::test]
+async fn a_version_that_never_was_is_found() {
+    let (fixture, id) = prepared().await;
+    let mut seen = 0;
+    for file in fixture.folder.files() {
+        let path = fixture.folder.path().join(&file);
+        let whole = fs::read(&path).unwrap();
+        let text = String::from_utf8_lossy(&whole).replacen("\"version\": 1", "\"version\": 0", 1);
+        if text.as_bytes() == whole || !file.ends_with(".json") {
+            continue;
+        }
+        fs::write(&path, text).unwrap();
+        assert!(!found(&fixture, &id).await.is_empty(), "{file}");
+        fs::write(&path, &whole).unwrap();
+        seen += 1;
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
 fn swap(root: &Path, one: &str, two: &str) {
     let (one, two) = (root.join(one), root.join(two));
     let kept = fs::read(&one).unwrap();

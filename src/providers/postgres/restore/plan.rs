@@ -122,7 +122,9 @@ fn split_key(sql: &str) -> Option<(String, String)> {
     })?;
     // A name may hold anything, these words and a semicolon included; then it is quoted.
     let odd = |text: &str| text.contains(['"', ';', '(', ')', '\n']);
-    if end.trim() != ";" || odd(table) || odd(name) || odd(columns) {
+    // Behind a column may stand more: `during WITHOUT OVERLAPS`, from 18 on.
+    let words = columns.split(", ").any(|column| column.contains(' '));
+    if end.trim() != ";" || odd(table) || odd(name) || odd(columns) || words {
         return None;
     }
     Some((
@@ -207,7 +209,8 @@ mod tests {
             "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k UNIQUE (a) DEFERRABLE;\n",
             "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k UNIQUE (a) INCLUDE (b);\n",
             "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k UNIQUE NULLS NOT DISTINCT (a);\n",
-            "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k PRIMARY KEY (a, p WITHOUT OVERLAPS);\n\nALTER TABLE public.t CLUSTER ON k;\n",
+            "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k PRIMARY KEY (a, p WITHOUT OVERLAPS);\n",
+            "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k PRIMARY KEY (a);\n\nALTER TABLE public.t CLUSTER ON k;\n",
             "ALTER TABLE ONLY public.\"t; x\"\n    ADD CONSTRAINT k UNIQUE (a);\n",
             "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k EXCLUDE USING gist (r WITH &&);\n",
             "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k PRIMARY KEY (a) WITH (fillfactor='70');\n",
