@@ -207,34 +207,45 @@ fn apart(one: &BTreeSet<Object>, other: &BTreeSet<Object>) -> Vec<String> {
     names
 }
 
-/// The time that loading took before, by the bytes, on this machine and for this context.
+/// The time that loading took before, by the bytes, on this machine and for this context. All loads together: one of a few rows
+/// alone would make every byte look slow.
 fn estimate(world: &World, bytes: u64) -> Option<Estimate> {
     let runs = world.state.runs();
-    let mut rates: Vec<f64> = Vec::new();
+    let mut loads: Vec<Load> = Vec::new();
     for id in runs.ids().ok()?.into_iter().take(RUNS) {
         // A journal that cannot be read says nothing of times.
         if let Ok((state, _)) = runs.show(&id)
             && state.plan.context == world.context
         {
-            rates.extend(rates_of(&state));
+            loads.extend(loads_of(&state));
         }
     }
-    rates.sort_by(f64::total_cmp);
-    let median = rates.get(rates.len() / 2)?;
+    if loads.is_empty() {
+        return None;
+    }
+    let seconds: f64 = loads.iter().map(|load| load.seconds).sum();
+    let loaded: f64 = loads.iter().map(|load| load.bytes).sum();
     Some(Estimate {
-        seconds: bytes as f64 * median,
-        runs: rates.len(),
+        seconds: bytes as f64 * seconds / loaded,
+        runs: loads.len(),
     })
 }
 
-/// Seconds a byte of the loads of a run that ended well.
-fn rates_of(state: &RunState) -> Vec<f64> {
+/// What a load took.
+struct Load {
+    seconds: f64,
+    /// More than 0.
+    bytes: f64,
+}
+
+/// The loads of a run that ended well.
+fn loads_of(state: &RunState) -> Vec<Load> {
     let loads = state
         .plan
         .steps
         .iter()
         .filter(|s| s.spec.kind == "restore.load");
-    let rates = loads.filter_map(|step| {
+    let loads = loads.filter_map(|step| {
         let (Forecast::Later { shown, .. } | Forecast::WillChange { shown, .. }) = &step.forecast
         else {
             return None;
@@ -246,11 +257,14 @@ fn rates_of(state: &RunState) -> Vec<f64> {
                 adopted: false,
                 seconds,
                 ..
-            } => Some(seconds / bytes),
+            } => Some(Load {
+                seconds: *seconds,
+                bytes,
+            }),
             _ => None,
         }
     });
-    rates.collect()
+    loads.collect()
 }
 
 impl Preview {
