@@ -95,6 +95,11 @@ pub async fn drop_database(server: &Target, name: &str) -> Result<()> {
             format!("`{name}` is not a database that summitctl made, so it is not dropped"),
         ));
     }
+    drop_whole(server, name).await
+}
+
+/// Drops a database with its sessions and subscriptions.
+async fn drop_whole(server: &Target, name: &str) -> Result<()> {
     let server = server.with_database(MAINTENANCE_DATABASE);
     let mut session = open(&server, Access::Write).await?;
     drop_subscriptions(&server, &mut session, name).await?;
@@ -182,12 +187,7 @@ pub async fn drop_copy(server: &Target, name: &str, marker: &str) -> Result<bool
     if read_marker(&server.with_database(name)).await?.as_deref() != Some(marker) {
         return Ok(false);
     }
-    let server = server.with_database(MAINTENANCE_DATABASE);
-    let mut session = open(&server, Access::Write).await?;
-    drop_subscriptions(&server, &mut session, name).await?;
-    let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name));
-    run(&server, &mut session, &sql).await?;
-    close(session).await;
+    drop_whole(server, name).await?;
     Ok(true)
 }
 

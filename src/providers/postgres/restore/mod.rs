@@ -1,5 +1,6 @@
-//! A captured database into a new, empty one: tables, rows over several connections, sequences, then indexes, keys and
-//! triggers. Everything that is loaded is fingerprinted on the way in and compared with what was captured.
+//! A captured database into a new, empty one: tables, rows over several connections, the indexes and keys of each table as soon
+//! as it is full, sequences, then foreign keys and triggers. Everything that is loaded is fingerprinted on the way in and
+//! compared with what was captured.
 
 mod create;
 mod load;

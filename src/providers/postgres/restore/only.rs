@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::RESTORE_FAILED;
 use super::super::capture::prefix;
-use super::each_line;
+use super::{each_line, plan};
 use crate::capture::{PartInfo, PartSource};
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::expr::nearest;
@@ -58,7 +58,7 @@ struct Relation {
 impl Chosen {
     /// Whether a part is loaded: it is no table's, or a selected one's. Large objects belong to no table, and stay out.
     pub fn holds(&self, part: &PartInfo) -> bool {
-        match table_of(part) {
+        match plan::name(part) {
             Some(table) => self.tables.contains(&table),
             None => !part.name.ends_with("/large-objects"),
         }
@@ -183,7 +183,7 @@ pub async fn choose(source: &dyn PartSource, captured: &str, wanted: &Selection)
         .iter()
         .filter(|p| p.fingerprint.is_some_and(|f| f.rows > 0));
     let empty = held
-        .filter_map(table_of)
+        .filter_map(plan::name)
         .filter(|table| !raw.contains(table))
         .map(|(schema, table)| format!("{schema}.{table}"));
     let mut empty: Vec<String> = empty.collect();
@@ -277,16 +277,6 @@ fn unknown<'a>(what: &str, wanted: &str, known: impl Iterator<Item = &'a str> + 
         Some(near) => error.hint(format!("Did you mean `{near}`?")),
         None => error.hint("See what it holds with `summitctl backup show BACKUP`."),
     }
-}
-
-fn table_of(part: &PartInfo) -> Option<(String, String)> {
-    let word = |key: &str| {
-        part.meta
-            .get(key)
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-    Some((word("schema")?, word("table")?))
 }
 
 /// The table behind `REFERENCES`, quoted as the server quotes.
