@@ -1,70 +1,27 @@
 //! A capture and a restore among the living: schema changes that wait, limits of time, sessions that are ended.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use serde_json::Value;
-use summitctl::capture::{
-    Fingerprint, MemoryParts, PartInfo, PartSink, PartSource as _, PartWriter,
-};
-use summitctl::error::Result;
+use summitctl::capture::{MemoryParts, PartSource as _};
 use summitctl::providers::postgres::{MissingRoles, Patience, Target, capture, fingerprints};
 use summitctl::wait::{Deadline, Look, poll};
 
 use super::round_trip::{capture_options, restore_to};
-use super::{scratch, sql, value};
+use super::{Disturbed, database, scratch, sql, value};
 
-/// A sink that does something when the first rows come, and takes its time.
-struct Slow {
-    inner: MemoryParts,
-    pause: Duration,
-    meanwhile: Option<(Target, &'static str)>,
-}
-
-struct SlowWriter {
-    inner: Box<dyn PartWriter>,
-    pause: Option<Duration>,
-    meanwhile: Option<(Target, &'static str)>,
-}
-
-#[async_trait]
-impl PartSink for Slow {
-    async fn create(&self, name: &str, format: &str) -> Result<Box<dyn PartWriter>> {
-        let rows = name.contains("/table/");
-        Ok(Box::new(SlowWriter {
-            inner: self.inner.create(name, format).await?,
-            pause: rows.then_some(self.pause),
-            meanwhile: self.meanwhile.clone().filter(|_| rows),
-        }))
-    }
-}
-
-#[async_trait]
-impl PartWriter for SlowWriter {
-    fn append(&mut self, bytes: &[u8]) {
-        self.inner.append(bytes);
-    }
-    async fn settle(&mut self) -> Result<()> {
-        if let Some((target, statement)) = self.meanwhile.take() {
-            tokio::spawn(async move { sql(&target, statement).await });
-        }
-        if let Some(pause) = self.pause.take() {
+/// A sink that takes its time when the first rows come, while these statements run.
+fn slow(pause: Duration, meanwhile: Option<(&Target, &'static str)>) -> Disturbed {
+    let meanwhile = meanwhile.map(|(target, statement)| (target.clone(), statement));
+    Disturbed::new(move || {
+        let meanwhile = meanwhile.clone();
+        async move {
+            if let Some((target, statement)) = meanwhile {
+                tokio::spawn(async move { sql(&target, statement).await });
+            }
             // As a repository does that is far away.
             let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
         }
-        self.inner.settle().await
-    }
-    fn cut(&mut self) {
-        self.inner.cut();
-    }
-    async fn finish(
-        self: Box<Self>,
-        fingerprint: Option<Fingerprint>,
-        meta: BTreeMap<String, Value>,
-    ) -> Result<PartInfo> {
-        self.inner.finish(fingerprint, meta).await
-    }
+    })
 }
 
 /// Waits until a query answers this.
@@ -93,11 +50,10 @@ async fn a_capture_gives_way_to_a_schema_change_that_waits_for_it() {
     let (_folder, server) = scratch().await;
     let target = server.target();
     sql(&target, ROWS).await;
-    let sink = Slow {
-        inner: MemoryParts::default(),
-        pause: Duration::from_secs(8),
-        meanwhile: Some((target.clone(), "ALTER TABLE rows ADD COLUMN later int")),
-    };
+    let sink = slow(
+        Duration::from_secs(8),
+        Some((&target, "ALTER TABLE rows ADD COLUMN later int")),
+    );
     let mut options = capture_options(1);
     options.patience.give_way = Duration::from_millis(500);
     let began = Instant::now();
@@ -120,11 +76,7 @@ async fn a_snapshot_is_not_held_for_ever() {
     let (_folder, server) = scratch().await;
     let target = server.target();
     sql(&target, ROWS).await;
-    let sink = Slow {
-        inner: MemoryParts::default(),
-        pause: Duration::from_secs(8),
-        meanwhile: None,
-    };
+    let sink = slow(Duration::from_secs(8), None);
     let mut options = capture_options(1);
     options.patience = Patience {
         snapshot: Duration::from_millis(600),
@@ -147,19 +99,13 @@ async fn a_snapshot_is_not_held_for_ever() {
 async fn time_limits_of_a_role_end_neither_capture_nor_restore() {
     let (folder, server) = scratch().await;
     let admin = server.target();
-    sql(&admin, "CREATE DATABASE rich").await;
-    let target = admin.with_database("rich");
-    sql(&target, ROWS).await;
+    let target = database(&server, ROWS).await;
     sql(&target, "CREATE TABLE deep AS SELECT n, md5(n::text) AS m FROM generate_series(1, 300000) n; CREATE INDEX ON deep (m)").await;
     let limits = "ALTER ROLE CURRENT_USER SET statement_timeout = '150ms';
                   ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '150ms';
                   ALTER ROLE CURRENT_USER SET lock_timeout = '150ms'";
     sql(&admin, limits).await;
-    let sink = Slow {
-        inner: MemoryParts::default(),
-        pause: Duration::from_millis(400),
-        meanwhile: None,
-    };
+    let sink = slow(Duration::from_millis(400), None);
     capture(&target, &sink, &capture_options(2))
         .await
         .expect("is not bound by the limits");
@@ -177,11 +123,7 @@ async fn a_session_that_is_ended_fails_the_capture_and_the_next_one_is_whole() {
     let target = server.target();
     sql(&target, ROWS).await;
     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'summitctl' AND query LIKE 'COPY%'";
-    let sink = Slow {
-        inner: MemoryParts::default(),
-        pause: Duration::from_secs(1),
-        meanwhile: Some((target.clone(), kill)),
-    };
+    let sink = slow(Duration::from_secs(1), Some((&target, kill)));
     let error = capture(&target, &sink, &capture_options(1))
         .await
         .expect_err("lost its session");

@@ -12,6 +12,8 @@ mod writes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
@@ -97,42 +99,60 @@ pub async fn value(target: &Target, text: &str) -> Option<String> {
         .unwrap_or_else(|e| panic!("{:.60}: {e:?}", text))
 }
 
-/// A sink that kills the server as soon as rows of a table arrive.
-pub struct KillingSink {
-    pub inner: MemoryParts,
-    pub pid_file: PathBuf,
+/// The database `rich` on a server, with what these statements make.
+pub async fn database(server: &Running, statements: &str) -> Target {
+    let admin = server.target();
+    sql(&admin, "CREATE DATABASE rich").await;
+    let target = admin.with_database("rich");
+    sql(&target, statements).await;
+    target
 }
 
-struct KillingWriter {
+/// What a test does when the first rows of a table arrive, before they are kept.
+pub type Meanwhile = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// A sink in which something happens meanwhile.
+pub struct Disturbed {
+    pub inner: MemoryParts,
+    meanwhile: Meanwhile,
+}
+
+impl Disturbed {
+    pub fn new<F: Future<Output = ()> + Send + 'static>(
+        meanwhile: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Disturbed {
+        Disturbed {
+            inner: MemoryParts::default(),
+            meanwhile: Arc::new(move || Box::pin(meanwhile())),
+        }
+    }
+}
+
+struct DisturbedWriter {
     inner: Box<dyn PartWriter>,
-    pid_file: Option<PathBuf>,
+    meanwhile: Option<Meanwhile>,
 }
 
 #[async_trait]
-impl PartSink for KillingSink {
+impl PartSink for Disturbed {
     async fn create(&self, name: &str, format: &str) -> Result<Box<dyn PartWriter>> {
-        let inner = self.inner.create(name, format).await?;
-        let pid_file = name.contains("/table/").then(|| self.pid_file.clone());
-        Ok(Box::new(KillingWriter { inner, pid_file }))
+        Ok(Box::new(DisturbedWriter {
+            inner: self.inner.create(name, format).await?,
+            meanwhile: name
+                .contains("/table/")
+                .then(|| Arc::clone(&self.meanwhile)),
+        }))
     }
 }
 
 #[async_trait]
-impl PartWriter for KillingWriter {
+impl PartWriter for DisturbedWriter {
     fn append(&mut self, bytes: &[u8]) {
         self.inner.append(bytes);
     }
     async fn settle(&mut self) -> Result<()> {
-        if let Some(path) = self.pid_file.take() {
-            let text = std::fs::read_to_string(path).expect("the server runs");
-            let pid: i32 = text
-                .lines()
-                .next()
-                .and_then(|l| l.parse().ok())
-                .expect("a pid");
-            let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
-            // SIGQUIT: immediate shutdown, as in a crash, of every process of the server.
-            rustix::process::kill_process(pid, rustix::process::Signal::QUIT).expect("kills");
+        if let Some(meanwhile) = self.meanwhile.take() {
+            meanwhile().await;
         }
         self.inner.settle().await
     }
@@ -146,4 +166,16 @@ impl PartWriter for KillingWriter {
     ) -> Result<PartInfo> {
         self.inner.finish(fingerprint, meta).await
     }
+}
+
+/// Ends a server at once, as in a crash, with every process of it.
+pub fn crash(pid_file: &Path) {
+    let text = std::fs::read_to_string(pid_file).expect("the server runs");
+    let pid: i32 = text
+        .lines()
+        .next()
+        .and_then(|l| l.parse().ok())
+        .expect("a pid");
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::QUIT).expect("kills");
 }

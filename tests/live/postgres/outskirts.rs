@@ -13,7 +13,7 @@ use summitctl::time::Instant;
 
 use super::round_trip::{capture_options, restore_options, restore_to};
 use super::versions::same_parts;
-use super::{Folder, scratch_of, sql, value};
+use super::{Folder, database, scratch_of, sql, value};
 
 const SUBSCRIPTIONS: &str = "
 CREATE TABLE t (n int PRIMARY KEY);
@@ -36,9 +36,7 @@ fn as_user(target: &Target, user: &str, password: &str) -> Target {
 async fn subscriptions_come_back(major: u32) {
     let (folder, server) = scratch_of(major).await;
     let admin = server.target();
-    sql(&admin, "CREATE DATABASE rich").await;
-    let target = admin.with_database("rich");
-    sql(&target, SUBSCRIPTIONS).await;
+    let target = database(&server, SUBSCRIPTIONS).await;
     let parts = MemoryParts::default();
     let captured = capture(&target, &parts, &capture_options(1))
         .await

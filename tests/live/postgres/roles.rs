@@ -7,7 +7,7 @@ use summitctl::providers::postgres::{
 
 use super::round_trip::{capture_options, restore_options, restore_to};
 use super::versions::same_parts;
-use super::{scratch_of, sql, value};
+use super::{database, scratch_of, sql, value};
 
 const ROLES: &str = r#"
 CREATE ROLE "the group" NOLOGIN NOINHERIT CREATEDB;
@@ -57,10 +57,7 @@ async fn answers(target: &Target) -> Vec<Option<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_settings_and_owners_of_large_objects_come_back_or_are_said_to_be_missing() {
     let (_source_folder, source) = scratch_of(16).await;
-    let admin = source.target();
-    sql(&admin, "CREATE DATABASE rich").await;
-    let target = admin.with_database("rich");
-    sql(&target, ROLES).await;
+    let target = database(&source, ROLES).await;
     let parts = MemoryParts::default();
     let captured = capture(&target, &parts, &capture_options(1))
         .await

@@ -402,10 +402,11 @@ async fn a_server_that_dies_in_mid_capture_is_a_clear_error() {
         "CREATE TABLE big AS SELECT n, repeat('x', 1000) AS t FROM generate_series(1, 60000) n",
     )
     .await;
-    let sink = super::KillingSink {
-        inner: MemoryParts::default(),
-        pid_file: folder.path().join("data/postmaster.pid"),
-    };
+    let pid_file = folder.path().join("data/postmaster.pid");
+    let sink = super::Disturbed::new(move || {
+        let pid_file = pid_file.clone();
+        async move { super::crash(&pid_file) }
+    });
     let error = capture(&target, &sink, &capture_options(1))
         .await
         .expect_err("the server is gone");

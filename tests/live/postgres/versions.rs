@@ -9,7 +9,7 @@ use summitctl::providers::postgres::{
 use super::round_trip::{
     answers_alike, by_part, capture_options, restore_options, restore_to, rich,
 };
-use super::{Folder, scratch_of, sql, value};
+use super::{Folder, database, scratch_of, sql, value};
 
 /// Everything that has a fingerprint, as it was captured, but for parts whose names end with one of these.
 pub async fn same_parts(parts: &MemoryParts, copy: &Target, but: &[&str]) {
@@ -111,9 +111,7 @@ CREATE INDEX listed ON items USING ivfflat (whole vector_ip_ops) WITH (lists = 1
 async fn vectors_come_back(major: u32) {
     let (folder, server) = scratch_of(major).await;
     let admin = server.target();
-    sql(&admin, "CREATE DATABASE rich").await;
-    let target = admin.with_database("rich");
-    sql(&target, VECTORS).await;
+    let target = database(&server, VECTORS).await;
     let parts = MemoryParts::default();
     capture(&target, &parts, &capture_options(1))
         .await
