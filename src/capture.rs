@@ -201,6 +201,27 @@ pub struct Captured {
 pub trait PartSink: Send + Sync {
     /// Opens a part. Several may be open at once, from several tasks.
     async fn create(&self, name: &str, format: &str) -> Result<Box<dyn PartWriter>>;
+
+    /// Opens a stretch of a part that several tasks write at once. It is a part of its own until [`PartSink::join`]; about
+    /// `before` bytes of the whole come before it.
+    async fn create_stretch(
+        &self,
+        name: &str,
+        format: &str,
+        before: u64,
+    ) -> Result<Box<dyn PartWriter>> {
+        let _ = before;
+        self.create(name, format).await
+    }
+
+    /// Makes one part of finished stretches, in this order.
+    async fn join(
+        &self,
+        name: &str,
+        stretches: &[String],
+        fingerprint: Option<Fingerprint>,
+        meta: BTreeMap<String, serde_json::Value>,
+    ) -> Result<PartInfo>;
 }
 
 /// One part being written. Dropping it unfinished leaves nothing behind that counts.
@@ -274,6 +295,37 @@ impl PartSink for MemoryParts {
             format: format.to_owned(),
             bytes: Vec::new(),
         }))
+    }
+
+    async fn join(
+        &self,
+        name: &str,
+        stretches: &[String],
+        fingerprint: Option<Fingerprint>,
+        meta: BTreeMap<String, serde_json::Value>,
+    ) -> Result<PartInfo> {
+        let mut parts = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut format = String::new();
+        let mut bytes = Vec::new();
+        for stretch in stretches {
+            let (info, more) = parts.remove(stretch).ok_or_else(|| {
+                crate::error::Error::bug(format!("the stretch `{stretch}` is not finished"))
+            })?;
+            format = info.format;
+            bytes.extend(more);
+        }
+        let info = PartInfo {
+            name: name.to_owned(),
+            format,
+            bytes: bytes.len() as u64,
+            fingerprint,
+            meta,
+        };
+        parts.insert(name.to_owned(), (info.clone(), bytes));
+        Ok(info)
     }
 }
 

@@ -72,6 +72,7 @@ async fn dump(folder: &Path, url: &str, backup: &str) {
         key: repository.fingerprint_key().unwrap(),
         formats: Default::default(),
         patience: Default::default(),
+        stretch: summitctl::providers::postgres::STRETCH,
         jobs: JOBS,
         events,
         cancel: Cancel::new(),

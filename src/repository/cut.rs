@@ -100,7 +100,7 @@ pub(super) struct Cutter {
     sizes: SegmentSizes,
     buffers: Arc<Buffers>,
     buffer: Vec<u8>,
-    /// Bytes of the segments that are complete.
+    /// Bytes of the whole part that come before the present segment.
     position: u64,
     /// Length of the buffer at the latest offered cut past `min` that was not taken.
     candidate: Option<usize>,
@@ -113,13 +113,14 @@ pub(super) struct Cutter {
 }
 
 impl Cutter {
-    pub fn new(cuts: Cuts, buffers: Arc<Buffers>) -> Self {
+    /// For a part, or for a stretch of one that this many bytes come before.
+    pub fn new(cuts: Cuts, buffers: Arc<Buffers>, position: u64) -> Self {
         Cutter {
-            sizes: cuts.sizes.at(0),
+            sizes: cuts.sizes.at(position),
             cuts,
             buffers,
             buffer: Vec::new(),
-            position: 0,
+            position,
             candidate: None,
             offered: 0,
             offers: false,
@@ -249,7 +250,11 @@ mod tests {
     }
 
     fn cut_up(bytes: &[u8], chunk: usize, row: Option<usize>) -> Vec<Vec<u8>> {
-        let mut cutter = Cutter::new(Cuts::new(SIZES, [1; 32]), Arc::new(Buffers::new(SIZES.max)));
+        let mut cutter = Cutter::new(
+            Cuts::new(SIZES, [1; 32]),
+            Arc::new(Buffers::new(SIZES.max)),
+            0,
+        );
         match row {
             None => bytes.chunks(chunk).for_each(|c| cutter.push(c)),
             Some(row) => {
@@ -283,7 +288,7 @@ mod tests {
         let mut cuts = Cuts::new(SIZES, [1; 32]);
         // Practically never by choice.
         cuts.sizes.spread = usize::MAX;
-        let mut cutter = Cutter::new(cuts, Arc::new(Buffers::new(SIZES.max)));
+        let mut cutter = Cutter::new(cuts, Arc::new(Buffers::new(SIZES.max)), 0);
         for _ in 0..20 {
             cutter.push(&noise(1, 3000));
             cutter.cut();

@@ -187,6 +187,15 @@ impl BackupWriter {
 #[async_trait]
 impl PartSink for BackupWriter {
     async fn create(&self, name: &str, format: &str) -> Result<Box<dyn PartWriter>> {
+        self.create_stretch(name, format, 0).await
+    }
+
+    async fn create_stretch(
+        &self,
+        name: &str,
+        format: &str,
+        before: u64,
+    ) -> Result<Box<dyn PartWriter>> {
         if !guard(&self.shared.open).insert(name.to_owned()) {
             return Err(Error::bug(format!(
                 "the part `{name}` is written twice at once"
@@ -195,7 +204,11 @@ impl PartSink for BackupWriter {
         // A capture that is tried again writes its parts again: the later one counts.
         guard(&self.shared.finished).remove(name);
         Ok(Box::new(Part {
-            cutter: Cutter::new(self.shared.cuts.clone(), Arc::clone(&self.shared.buffers)),
+            cutter: Cutter::new(
+                self.shared.cuts.clone(),
+                Arc::clone(&self.shared.buffers),
+                before,
+            ),
             shared: Arc::clone(&self.shared),
             name: name.to_owned(),
             format: format.to_owned(),
@@ -203,6 +216,39 @@ impl PartSink for BackupWriter {
             pieces: Vec::new(),
             storing: None,
         }))
+    }
+
+    async fn join(
+        &self,
+        name: &str,
+        stretches: &[String],
+        fingerprint: Option<Fingerprint>,
+        meta: BTreeMap<String, serde_json::Value>,
+    ) -> Result<PartInfo> {
+        let mut finished = guard(&self.shared.finished);
+        let mut joined: Option<FinishedPart> = None;
+        for stretch in stretches {
+            let next = finished.remove(stretch).ok_or_else(|| {
+                Error::bug(format!(
+                    "the stretch `{stretch}` of `{name}` is not finished"
+                ))
+            })?;
+            match &mut joined {
+                None => joined = Some(next),
+                Some(joined) => {
+                    joined.info.bytes += next.info.bytes;
+                    joined.pieces.extend(next.pieces);
+                }
+            }
+        }
+        let mut joined =
+            joined.ok_or_else(|| Error::bug(format!("`{name}` is made of no stretches")))?;
+        joined.info.name = name.to_owned();
+        joined.info.fingerprint = fingerprint;
+        joined.info.meta = meta;
+        let info = joined.info.clone();
+        finished.insert(name.to_owned(), joined);
+        Ok(info)
     }
 }
 

@@ -317,6 +317,7 @@ async fn compare_postgres(
 ) -> Result<(u64, BTreeMap<String, String>)> {
     let options = postgres::CaptureOptions {
         patience: Default::default(),
+        stretch: postgres::STRETCH,
         key: source.fingerprint_key(),
         formats: postgres_formats(source),
         jobs: cx.world.jobs,

@@ -286,11 +286,18 @@ impl Preview {
             lines.extend(live.users());
         }
         match &self.free_space {
-            Some(FreeSpace::Measured { bytes, at }) => lines.push(format!(
-                "free disk: {} at {}",
-                human_bytes(*bytes),
-                at.display()
-            )),
+            Some(FreeSpace::Measured { bytes, at }) => {
+                let short = if *bytes < self.backup.bytes {
+                    ": less than what comes in, so make room first"
+                } else {
+                    ""
+                };
+                lines.push(format!(
+                    "free disk: {} at {}{short}",
+                    human_bytes(*bytes),
+                    at.display()
+                ));
+            }
             Some(FreeSpace::NotMeasured { why }) => {
                 lines.push(format!("free disk: not measured, {why}"));
             }

@@ -21,14 +21,7 @@ async fn databases(program: &Program) -> Vec<String> {
 }
 
 async fn count(program: &Program, database: &str, sql: &str) -> i64 {
-    let record = program.server("postgres");
-    let url = format!(
-        "postgres://{}:{}@127.0.0.1:{}/{database}",
-        record.user,
-        program.secret("postgres/password"),
-        record.port
-    );
-    let mut session = sqlx::PgConnection::connect(&url).await.unwrap();
+    let mut session = program.database(database).await;
     let found = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
         .fetch_one(&mut session)
         .await

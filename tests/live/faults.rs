@@ -41,6 +41,7 @@ async fn at_three_in_the_morning() {
     disk::a_locked_repository(&program).await;
     disk::a_folder_that_is_missing_or_forbidden(&program);
     disk::a_full_disk(&program);
+    disk::a_full_disk_under_postgres(&program);
     so_far("disks");
     damage::a_journal(&program);
     damage::evidence(&program);

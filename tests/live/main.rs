@@ -10,6 +10,7 @@ mod choose;
 mod copies;
 mod documents;
 mod faults;
+mod fields;
 mod journey;
 mod kills;
 mod neo4j;

@@ -210,9 +210,14 @@ impl Program {
 
     /// The practice database, as its owner.
     pub async fn postgres(&self) -> sqlx::PgConnection {
+        self.database("app").await
+    }
+
+    /// A database beside it.
+    pub async fn database(&self, name: &str) -> sqlx::PgConnection {
         let record = self.server("postgres");
         let url = format!(
-            "postgres://{}:{}@127.0.0.1:{}/app",
+            "postgres://{}:{}@127.0.0.1:{}/{name}",
             record.user,
             self.secret("postgres/password"),
             record.port

@@ -318,6 +318,7 @@ async fn the_first_data_can_be_backed_up(stack: &Stack) {
     let options = pg::CaptureOptions {
         formats: Default::default(),
         patience: Default::default(),
+        stretch: summitctl::providers::postgres::STRETCH,
         key: key.clone(),
         jobs: 2,
         events: Events::silent(),

@@ -2,6 +2,8 @@
 //!
 //! [`super::wire`] moves them; here they are hashed, gathered, and offered places to be cut.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::BAD_PART;
@@ -54,18 +56,50 @@ impl Shape {
     }
 }
 
+/// Which of a binary stream's ends go into a part: all, unless it is a stretch of a larger one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    /// The head before the first row.
+    pub head: bool,
+    /// The trailer after the last.
+    pub trailer: bool,
+}
+
+impl Ends {
+    /// Of a part that is a table whole.
+    pub(super) const BOTH: Ends = Ends {
+        head: true,
+        trailer: true,
+    };
+}
+
+/// What is read of a table, and how.
+pub(super) struct Reading {
+    /// The table, for errors.
+    pub table: String,
+    /// What COPY reads: a table with its columns, or a query.
+    pub source: String,
+    pub shape: Shape,
+    pub ends: Ends,
+    pub key: FingerprintKey,
+    pub meter: Meter,
+}
+
 /// Runs `COPY … TO STDOUT` and writes what comes. The fingerprint is over each row's bytes, without a newline.
 pub(super) async fn copy_out(
     wire: &mut Wire,
-    statement: &str,
-    shape: Shape,
+    reading: &mut Reading,
     writer: &mut dyn PartWriter,
-    key: &FingerprintKey,
-    mut meter: Meter,
 ) -> Result<Fingerprint> {
-    let what = format!("read `{}`", meter_name(statement));
-    let mut rows = RowsOut::new(key, shape);
-    wire.copy_out(&what, statement).await?;
+    let what = format!("read {}", reading.table);
+    let meter = &mut reading.meter;
+    let mut rows = RowsOut::new(&reading.key, reading.shape, reading.ends);
+    let statement = format!(
+        "COPY {} TO STDOUT WITH ({})",
+        reading.source,
+        reading.shape.option()
+    );
+    wire.copy_out(&what, &statement).await?;
     while wire.rows(&what, |piece| rows.add(&piece, writer)).await? {
         meter.add(std::mem::take(&mut rows.bytes));
         writer.settle().await?;
@@ -219,6 +253,7 @@ impl Rows {
 /// but not the rows at which those are cut, so that unchanged stretches are found again.
 struct RowsOut {
     shape: Shape,
+    ends: Ends,
     /// Whether the head of a binary stream is still to come.
     headless: bool,
     fingerprinter: Fingerprinter,
@@ -230,9 +265,10 @@ struct RowsOut {
 }
 
 impl RowsOut {
-    fn new(key: &FingerprintKey, shape: Shape) -> Self {
+    fn new(key: &FingerprintKey, shape: Shape, ends: Ends) -> Self {
         RowsOut {
             shape,
+            ends,
             headless: shape == Shape::Binary,
             fingerprinter: key.start(),
             bytes: 0,
@@ -241,9 +277,10 @@ impl RowsOut {
         }
     }
 
-    /// The row in a message, or in a piece of one: without its newline, or the head of the stream before it. `None` for
-    /// what is no row.
-    fn content<'p>(&mut self, piece: &Piece<'p>) -> Result<Option<&'p [u8]>> {
+    /// What to keep of a message, or of a piece of one, and the row in it: without its newline, or the head of the stream before
+    /// it. `None` for what is no row.
+    fn content<'p>(&mut self, piece: &Piece<'p>) -> Result<(&'p [u8], Option<&'p [u8]>)> {
+        let mut kept = piece.bytes;
         let mut bytes = piece.bytes;
         if self.shape == Shape::Text {
             if piece.last {
@@ -254,22 +291,28 @@ impl RowsOut {
                     )
                 })?;
             }
-            return Ok(Some(bytes));
+            return Ok((kept, Some(bytes)));
         }
         if self.headless {
             bytes = &bytes[tuples::after_head(bytes)?..];
             self.headless = false;
+            if !self.ends.head {
+                kept = bytes;
+            }
         }
         let no_row = piece.first && piece.last && (bytes.is_empty() || bytes == tuples::TRAILER);
-        Ok((!no_row).then_some(bytes))
+        if no_row && !self.ends.trailer {
+            kept = &kept[..kept.len() - bytes.len()];
+        }
+        Ok((kept, (!no_row).then_some(bytes)))
     }
 
     /// Takes a message of the server: a row, or a piece of one.
     fn add(&mut self, piece: &Piece<'_>, writer: &mut dyn PartWriter) -> Result<()> {
-        let content = self.content(piece)?;
-        writer.append(piece.bytes);
-        self.bytes += piece.bytes.len();
-        self.since_cut += piece.bytes.len();
+        let (kept, content) = self.content(piece)?;
+        writer.append(kept);
+        self.bytes += kept.len();
+        self.since_cut += kept.len();
         let Some(content) = content else {
             return Ok(());
         };
@@ -315,11 +358,12 @@ fn is_cut(head: u32, length: usize) -> bool {
     u64::from(head) * MEAN_CUT < (length as u64 + 1) << 32
 }
 
-/// Progress of one table, at most ten times a second.
+/// Progress of one table, at most ten times a second. Clones count together.
+#[derive(Clone)]
 pub(super) struct Meter {
     events: Events,
     task: String,
-    bytes: u64,
+    bytes: Arc<AtomicU64>,
     last: Option<Instant>,
     total: Option<u64>,
 }
@@ -329,14 +373,14 @@ impl Meter {
         Meter {
             events: events.clone(),
             task: task.into(),
-            bytes: 0,
+            bytes: Arc::default(),
             last: None,
             total,
         }
     }
 
     pub(super) fn add(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         if self
             .last
             .is_none_or(|last| last.elapsed() >= Duration::from_millis(100))
@@ -351,8 +395,9 @@ impl Meter {
     }
 
     fn tell(&self) {
+        let bytes = self.bytes.load(Ordering::Relaxed);
         self.events
-            .progress(&self.task, self.bytes, self.total, Unit::Bytes);
+            .progress(&self.task, bytes, self.total, Unit::Bytes);
     }
 }
 
@@ -400,7 +445,7 @@ mod tests {
     fn cuts_survive_an_insertion_in_front() {
         let key = FingerprintKey::new([1; 32]);
         let cut_rows = |rows: &[String]| {
-            let mut out = RowsOut::new(&key, Shape::Text);
+            let mut out = RowsOut::new(&key, Shape::Text, Ends::BOTH);
             let mut noted = Noted::default();
             for row in rows {
                 let line = format!("{row}\n");

@@ -25,7 +25,7 @@ mod tuples;
 mod wire;
 mod writes;
 
-pub use capture::{CaptureOptions, Patience, capture, fingerprints, fingerprints_as};
+pub use capture::{CaptureOptions, Patience, STRETCH, capture, fingerprints, fingerprints_as};
 pub use catalogue::{catalogue, catalogue_differences, schema_fingerprint};
 pub use decode::decode;
 pub use identify::{identify, plant_marker, read_marker, refuse_pooler};
@@ -101,6 +101,9 @@ reasons! {
     /// The capture took too long.
     SNAPSHOT_TOO_OLD = "postgres.snapshot-too-old", Failed,
         "The capture took longer than its snapshot may be held: meanwhile VACUUM removes no dead rows anywhere in the database. Capture from a standby, with more `--jobs`, or when there is less load.";
+    /// The server has no room left.
+    DISK_FULL = "postgres.disk-full", Failed,
+        "The disk of the Postgres server is full. Look at it with `df -h` on the server, make room (old databases that restores kept aside, write-ahead log that a replication slot holds back), then go on: nothing that was there before was changed.";
     /// A standby cancelled the reading.
     STANDBY_CONFLICT = "postgres.standby-conflict", Failed,
         "The standby cancelled the reading because the primary removed rows that it still needed. Set `hot_standby_feedback = on` or a larger `max_standby_streaming_delay` on the standby, or capture from the primary.";

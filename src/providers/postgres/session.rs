@@ -15,7 +15,7 @@ use sqlx::{
 };
 
 use super::{
-    BAD_DSN, CONNECTION_LOST, LOCK_TIMEOUT, LOGIN_REFUSED, NO_DATABASE, NOT_ACCEPTING,
+    BAD_DSN, CONNECTION_LOST, DISK_FULL, LOCK_TIMEOUT, LOGIN_REFUSED, NO_DATABASE, NOT_ACCEPTING,
     OLDEST_MAJOR, PERMISSION_DENIED, QUERY_FAILED, ROW_SECURITY, STANDBY_CONFLICT,
     STATEMENT_TIMEOUT, TLS_FAILED, Target, UNREACHABLE, UNSUPPORTED_VERSION,
 };
@@ -390,6 +390,15 @@ pub(super) fn server_said(target: &Target, what: &str, code: &str, message: &str
             &STANDBY_CONFLICT,
             format!("the standby {place} cancelled the attempt to {what}: {said}"),
         ),
+        "53100" => Error::new(
+            &DISK_FULL,
+            format!("the disk of the server is full: cannot {what} in {place}: {said}"),
+        )
+        .hint("Look with `df -h` on the server's host and make room, then go on with the run."),
+        "XX000" if message.contains("init file") => {
+            Error::new(&QUERY_FAILED, format!("cannot {what} in {place}: {said}"))
+                .hint("Postgres says this when the disk under its data is full or read-only: look with `df -h` on its host.")
+        }
         "57014" if message.contains("timeout") => Error::new(
             &STATEMENT_TIMEOUT,
             format!("Postgres {place} gave no time to {what}: {said}"),

@@ -66,6 +66,53 @@ async fn an_unchanged_part_is_not_stored_again() {
 }
 
 #[tokio::test]
+async fn stretches_that_were_written_out_of_order_are_one_part() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.host().await;
+    let writer = repository
+        .begin_with(&id(), &Events::silent(), SIZES)
+        .await
+        .unwrap();
+    let bytes = noise(7, 250_000);
+    let names: Vec<String> = (0..3).map(|n| format!("postgres/app/a#{n}")).collect();
+    for n in [2, 0, 1] {
+        let before = n as u64 * 100_000;
+        let mut stretch = writer
+            .create_stretch(&names[n], "noise", before)
+            .await
+            .unwrap();
+        let end = bytes.len().min((n + 1) * 100_000);
+        let own = &bytes[n * 100_000..end];
+        stretch.write(Bytes::copy_from_slice(own)).await.unwrap();
+        stretch.finish(None, Default::default()).await.unwrap();
+    }
+    let joined = writer
+        .join("postgres/app/a", &names, None, Default::default())
+        .await
+        .unwrap();
+    assert_eq!(joined.bytes, 250_000);
+    // They are joined once, and are no parts any more.
+    let again = writer
+        .join("postgres/app/b", &names, None, Default::default())
+        .await;
+    assert!(again.is_err());
+    writer
+        .seal_store(captured(Kind::Postgres, vec![joined]))
+        .await
+        .unwrap();
+    repository
+        .commit(writer.backup(), &meta(), &fixture.key)
+        .await
+        .unwrap();
+    let reader = fixture.reader().await;
+    let source = reader.source(writer.backup()).await.unwrap();
+    let names: Vec<String> = source.parts("").into_iter().map(|p| p.name).collect();
+    assert_eq!(names, ["postgres/app/a"]);
+    let mut part = source.open("postgres/app/a").await.unwrap();
+    assert!(part.read_all().await.unwrap() == bytes);
+}
+
+#[tokio::test]
 async fn parts_are_written_side_by_side() {
     let fixture = Fixture::new().await;
     let repository = fixture.host().await;

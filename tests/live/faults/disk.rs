@@ -154,3 +154,69 @@ const TINY: &str = r#"
     mount -o remount,size=64m "$FOLDER"
     "$0" run resume; echo "went on with $?"
 "#;
+
+/// The disk under Postgres fills up while a backup is restored on it: the live database stays as it is, and the restore goes on
+/// when there is room.
+pub fn a_full_disk_under_postgres(program: &Program) {
+    program.ok(&[
+        "backup",
+        "create",
+        "--stores",
+        "postgres",
+        "--yes",
+        "--context",
+        "sandbox",
+    ]);
+    let root = rustix::process::geteuid().is_root();
+    let outer = if root {
+        &["unshare", "--mount"][..]
+    } else {
+        // Postgres refuses to run as root, and so it may not seem to be.
+        &["unshare", "--mount", "--map-current-user", "--keep-caps"]
+    };
+    let outer = [outer, &["sh", "-euc", UNDER_POSTGRES]].concat();
+    let restore = [
+        "restore",
+        "newest",
+        "--stores",
+        "postgres",
+        "--confirm",
+        "sandbox",
+        "--context",
+        "sandbox",
+    ];
+    let mut command = program.command_in(&outer, &restore);
+    let output = program.keep(command.output().unwrap());
+    let told = [
+        "when the disk under its data is full",
+        "less than what comes in, so make room first",
+        "the disk of the server is full",
+        "df -h",
+        "summitctl run resume",
+        "stopped with 1",
+        "went on with 0",
+    ];
+    tells(&output, 0, &told);
+    program.ok(&["sandbox", "up"]);
+}
+
+const UNDER_POSTGRES: &str = r#"
+    "$0" sandbox break postgres
+    cp -a sandbox/postgres kept
+    mount -t tmpfs -o size=400m,mode=755 tmpfs sandbox/postgres
+    cp -a kept/. sandbox/postgres
+    "$0" sandbox up
+    dd if=/dev/zero of=sandbox/postgres/fill bs=1k count=1000000 2>/dev/null || true
+    "$0" smoke --context sandbox || true
+    truncate --size=-6M sandbox/postgres/fill
+    code=0; "$0" "$@" || code=$?; echo "stopped with $code"
+    rm sandbox/postgres/fill
+    "$0" run resume; echo "went on with $?"
+    "$0" smoke --context sandbox
+    "$0" sandbox break postgres
+    rm -r kept
+    cp -a sandbox/postgres kept
+    umount sandbox/postgres
+    rm -r sandbox/postgres
+    mv kept sandbox/postgres
+"#;

@@ -59,6 +59,15 @@ impl PartSink for Disturbed {
             disturbance,
         )))
     }
+    async fn join(
+        &self,
+        name: &str,
+        stretches: &[String],
+        fingerprint: Option<Fingerprint>,
+        meta: std::collections::BTreeMap<String, serde_json::Value>,
+    ) -> Result<PartInfo> {
+        self.0.join(name, stretches, fingerprint, meta).await
+    }
 }
 
 #[async_trait]

@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use summitctl::capture::{MemoryParts, PartSource as _};
 use summitctl::providers::postgres::{MissingRoles, Patience, Target, capture, fingerprints};
+use summitctl::sandbox::servers::RECORD;
+use summitctl::sandbox::servers::postgres::{Options, Running, start, stop};
 use summitctl::wait::{Deadline, Look, poll};
 
 use super::round_trip::{capture_options, restore_to};
-use super::{Disturbed, database, scratch, sql, value};
+use super::{Disturbed, Folder, database, scratch, sql, value};
 
 /// A sink that takes its time when the first rows come, while these statements run.
 fn slow(pause: Duration, meanwhile: Option<(&Target, &'static str)>) -> Disturbed {
@@ -25,7 +27,7 @@ fn slow(pause: Duration, meanwhile: Option<(&Target, &'static str)>) -> Disturbe
 }
 
 /// Waits until a query answers this.
-async fn until(target: &Target, question: &str, wanted: &str) {
+pub async fn until(target: &Target, question: &str, wanted: &str) {
     poll(
         question,
         Deadline::after(Duration::from_secs(20)),
@@ -151,4 +153,81 @@ async fn a_session_that_is_ended_fails_the_capture_and_the_next_one_is_whole() {
             part.name
         );
     }
+}
+
+/// A standby of a stopped server: a copy of its folder that follows it.
+async fn standby(primary: &Running) -> (Folder, Running) {
+    stop(&primary.dir).await.expect("stops");
+    let folder = Folder::new();
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(primary.dir.join("."))
+        .arg(folder.path())
+        .status();
+    assert!(copied.expect("copies").success());
+    std::fs::remove_file(folder.path().join(RECORD)).expect("a record");
+    let data = folder.path().join("data");
+    std::fs::write(data.join("standby.signal"), "").expect("writes");
+    let auto = data.join("postgresql.auto.conf");
+    let mut settings = std::fs::read_to_string(&auto).expect("settings");
+    settings.push_str(&format!(
+        "primary_conninfo = 'host=127.0.0.1 port={} user={} password={}'\nmax_standby_streaming_delay = '100ms'\n",
+        primary.port,
+        primary.user,
+        primary.password.expose()
+    ));
+    std::fs::write(&auto, settings).expect("writes");
+    start(&primary.dir, &Options::default())
+        .await
+        .expect("starts again");
+    let running = start(folder.path(), &Options::default())
+        .await
+        .expect("a standby starts");
+    (folder, running)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_is_captured_until_the_primary_takes_its_rows_away() {
+    let folder = Folder::new();
+    let primary = start(folder.path(), &Options::default())
+        .await
+        .expect("a server starts");
+    let target = database(&primary, ROWS).await;
+    let (_standby_folder, standby) = standby(&primary).await;
+    let copy = standby.target().with_database("rich");
+    let parts = MemoryParts::default();
+    capture(&copy, &parts, &capture_options(2))
+        .await
+        .expect("captures from a standby");
+    assert_eq!(
+        parts.parts("postgres/rich/schema")[0].meta["database"]["standby"],
+        true
+    );
+    let here = MemoryParts::default();
+    capture(&target, &here, &capture_options(2))
+        .await
+        .expect("captures from the primary");
+    let rows = "postgres/rich/table/public.rows";
+    let of = |parts: &MemoryParts| parts.parts(rows)[0].fingerprint;
+    assert_eq!(of(&parts), of(&here));
+
+    let (on_primary, on_standby) = (target.clone(), copy.clone());
+    let sink = Disturbed::new(move || {
+        let (target, copy) = (on_primary.clone(), on_standby.clone());
+        async move {
+            sql(&target, "DELETE FROM rows").await;
+            sql(&target, "VACUUM rows").await;
+            let cancelled =
+                "SELECT (sum(confl_snapshot) > 0)::text FROM pg_stat_database_conflicts";
+            until(&copy, cancelled, "true").await;
+        }
+    });
+    let error = capture(&copy, &sink, &capture_options(1))
+        .await
+        .expect_err("its rows are gone");
+    assert_eq!(
+        error.reason().code,
+        "postgres.standby-conflict",
+        "{error:?}"
+    );
 }

@@ -6,6 +6,7 @@ mod outskirts;
 mod roles;
 mod round_trip;
 mod server;
+mod stretches;
 mod swap;
 mod versions;
 mod writes;
@@ -142,6 +143,15 @@ impl PartSink for Disturbed {
                 .contains("/table/")
                 .then(|| Arc::clone(&self.meanwhile)),
         }))
+    }
+    async fn join(
+        &self,
+        name: &str,
+        stretches: &[String],
+        fingerprint: Option<Fingerprint>,
+        meta: BTreeMap<String, Value>,
+    ) -> Result<PartInfo> {
+        self.inner.join(name, stretches, fingerprint, meta).await
     }
 }
 

@@ -22,6 +22,7 @@ pub fn capture_options(jobs: usize) -> CaptureOptions {
     CaptureOptions {
         formats: Default::default(),
         patience: Default::default(),
+        stretch: summitctl::providers::postgres::STRETCH,
         key: FingerprintKey::new([9; 32]),
         jobs,
         events: Events::silent(),

@@ -59,6 +59,11 @@ async fn comes_back(major: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn everything_comes_back_on_14() {
+    comes_back(14).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_comes_back_on_16() {
     comes_back(16).await;
 }

@@ -5,10 +5,12 @@
 //! could miss what a schema change does to a table in between.
 
 mod snapshot;
+mod stretch;
 mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -16,8 +18,8 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 
 use super::catalogue::{self, Listing};
-use super::copy::{Meter, Shape, copy_out};
-use super::enumerate::{self, Table, part_word};
+use super::copy::{Meter, Reading, Shape, copy_out};
+use super::enumerate::{self, part_word};
 use super::session::{close, failed, run, scalar};
 use super::wire::Wire;
 use super::{Target, dump, identify, large_objects, refuse_pooler, roles, tools};
@@ -31,6 +33,8 @@ use crate::wait::Cancel;
 
 use snapshot::Snapshot;
 pub(super) use snapshot::{DatabaseFacts, Grant, PINNED_PATH, set_local};
+use stretch::Portion;
+pub use stretch::STRETCH;
 pub use watch::Patience;
 use watch::Watch;
 
@@ -71,6 +75,8 @@ pub struct CaptureOptions {
     pub cancel: Cancel,
     /// How long it may be in others' way.
     pub patience: Patience,
+    /// How many pages a connection reads of a table that is too large for one connection: [`STRETCH`].
+    pub stretch: u64,
 }
 
 /// `postgres/<database>/`: what the names of a database's parts begin with.
@@ -300,11 +306,18 @@ impl<'a> Work<'a> {
     }
 
     async fn tables(&mut self) -> Result<()> {
-        let queue: VecDeque<Table> = self.snapshot.largest_first();
-        let total = queue.len();
-        let workers = self.options.jobs.clamp(1, total.max(1));
-        let progress = Mutex::new((queue, 0_u64));
-        let work = (0..workers).map(|_| self.worker(&progress, total as u64));
+        let tables = self.snapshot.largest_first();
+        let total = tables.len() as u64;
+        let list = Mutex::new(stretch::plan(tables, self.options));
+        let workers = self.options.jobs.clamp(1, lock(&list).len().max(1));
+        let done = AtomicU64::new(0);
+        let tell = || {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            self.options
+                .events
+                .progress("tables", done, Some(total), Unit::Items);
+        };
+        let work = (0..workers).map(|_| self.worker(&list, &tell));
         let done = futures_util::future::try_join_all(work).await?;
         self.parts.extend(done.into_iter().flatten());
         Ok(())
@@ -312,87 +325,79 @@ impl<'a> Work<'a> {
 
     async fn worker(
         &self,
-        queue: &Mutex<(VecDeque<Table>, u64)>,
-        total: u64,
+        list: &Mutex<VecDeque<Portion>>,
+        tell: &(impl Fn() + Sync),
     ) -> Result<Vec<PartInfo>> {
         let mut parts = Vec::new();
         let mut wire = self.snapshot.reader(self.target).await?;
         loop {
-            let next = lock(queue).0.pop_front();
-            let Some(table) = next else {
+            let next = lock(list).pop_front();
+            let Some(portion) = next else {
                 break;
             };
-            let name = format!(
-                "table/{}.{}",
-                part_word(&table.schema),
-                part_word(&table.name)
-            );
-            let wanted = self.options.formats.get(&format!("{}{name}", self.prefix));
-            let shape = match wanted.and_then(|format| Shape::of(format)) {
-                Some(shape) => shape,
-                None if table.binary => Shape::Binary,
-                None => Shape::Text,
-            };
-            let writer = self.create(&name, shape.format()).await?;
-            let job = TableJob {
-                shape,
-                key: self.options.key.clone(),
-                meter: Meter::new(
-                    &self.options.events,
-                    format!("{}.{}", table.schema, table.name),
-                    None,
-                ),
-                meta: self.snapshot.table_meta(&table),
-                table,
-            };
             let part;
-            (wire, part) = wire.in_thread(|wire| job.run(wire, writer)).await?;
-            parts.push(part);
-            let done = {
-                let mut queue = lock(queue);
-                queue.1 += 1;
-                queue.1
-            };
-            self.options
-                .events
-                .progress("tables", done, Some(total), Unit::Items);
+            (wire, part) = self.portion(wire, portion).await?;
+            if let Some(part) = part {
+                parts.push(part);
+                tell();
+            }
         }
         wire.close().await;
         Ok(parts)
     }
-}
 
-/// One table, owned whole, so that it can run on another thread.
-struct TableJob {
-    shape: Shape,
-    key: FingerprintKey,
-    meter: Meter,
-    meta: BTreeMap<String, Value>,
-    table: Table,
-}
-
-impl TableJob {
-    async fn run(
-        self,
-        mut wire: Wire,
-        mut writer: Box<dyn PartWriter>,
-    ) -> Result<(Wire, PartInfo)> {
-        let statement = format!(
-            "COPY {} TO STDOUT WITH ({})",
-            self.table.source(),
-            self.shape.option()
+    /// Reads a table, or a stretch of one: then the part comes with the stretch that is ready last.
+    async fn portion(&self, wire: Wire, portion: Portion) -> Result<(Wire, Option<PartInfo>)> {
+        let table = &portion.table;
+        let name = format!(
+            "{}table/{}.{}",
+            self.prefix,
+            part_word(&table.schema),
+            part_word(&table.name)
         );
-        let fingerprint = copy_out(
-            &mut wire,
-            &statement,
-            self.shape,
-            writer.as_mut(),
-            &self.key,
-            self.meter,
-        )
-        .await?;
-        let part = writer.finish(Some(fingerprint), self.meta).await?;
-        Ok((wire, part))
+        let wanted = self.options.formats.get(&name);
+        let shape = match wanted.and_then(|format| Shape::of(format)) {
+            Some(shape) => shape,
+            None if table.binary => Shape::Binary,
+            None => Shape::Text,
+        };
+        let mut reading = Reading {
+            table: table.quoted(),
+            source: portion.source(),
+            shape,
+            ends: portion.ends(),
+            key: self.options.key.clone(),
+            meter: portion.meter.clone(),
+        };
+        let meta = self.snapshot.table_meta(table);
+        let Some(stretch) = &portion.stretch else {
+            let mut writer = self.sink.create(&name, shape.format()).await?;
+            let (wire, part) = wire
+                .in_thread(async move |mut wire| {
+                    let fingerprint = copy_out(&mut wire, &mut reading, writer.as_mut()).await?;
+                    Ok((wire, writer.finish(Some(fingerprint), meta).await?))
+                })
+                .await?;
+            return Ok((wire, Some(part)));
+        };
+        let own = stretch.name(&name);
+        let mut writer = self
+            .sink
+            .create_stretch(&own, shape.format(), stretch.before())
+            .await?;
+        let (wire, fingerprint) = wire
+            .in_thread(async move |mut wire| {
+                let fingerprint = copy_out(&mut wire, &mut reading, writer.as_mut()).await?;
+                writer.finish(Some(fingerprint), BTreeMap::new()).await?;
+                Ok((wire, fingerprint))
+            })
+            .await?;
+        let Some(whole) = stretch.finished(fingerprint, &self.options.key) else {
+            return Ok((wire, None));
+        };
+        let names = stretch.names(&name);
+        let part = self.sink.join(&name, &names, Some(whole), meta).await?;
+        Ok((wire, Some(part)))
     }
 }
 
@@ -427,6 +432,23 @@ impl PartSink for Nowhere {
             format: format.to_owned(),
             bytes: 0,
         }))
+    }
+
+    /// Nobody asks a measurement for its bytes.
+    async fn join(
+        &self,
+        name: &str,
+        _stretches: &[String],
+        fingerprint: Option<Fingerprint>,
+        meta: BTreeMap<String, Value>,
+    ) -> Result<PartInfo> {
+        Ok(PartInfo {
+            name: name.to_owned(),
+            format: String::new(),
+            bytes: 0,
+            fingerprint,
+            meta,
+        })
     }
 }
 

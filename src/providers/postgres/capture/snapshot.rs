@@ -1,6 +1,6 @@
 //! The moment that a capture shows: locks first, then the snapshot, then proof that nothing changed in between.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
-use super::super::enumerate::{self, Table};
+use super::super::enumerate::{self, Size, Table};
 use super::super::session::{Access, close, failed, open, query, rows, run};
 use super::super::sql::literal;
 use super::super::wire::Wire;
@@ -22,6 +22,9 @@ const ATTEMPTS: u32 = 5;
 
 /// Tables in one LOCK statement.
 const LOCK_BATCH: usize = 200;
+
+/// Rows of some pages are read from those alone, in their order, whatever the planner thinks of it.
+const STRAIGHT_TO_PAGES: &str = "SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
 /// Names are written with their schema everywhere.
 pub(in super::super) const PINNED_PATH: &str = "SET LOCAL search_path = ''";
@@ -188,7 +191,7 @@ pub(super) struct Snapshot {
     pub to: Instant,
     pub facts: DatabaseFacts,
     tables: Vec<Table>,
-    bytes: BTreeMap<i64, i64>,
+    sizes: BTreeMap<i64, Size>,
 }
 
 impl Snapshot {
@@ -249,7 +252,7 @@ impl Snapshot {
             close(session).await;
             return Ok(None);
         }
-        let bytes = enumerate::table_bytes(target, &mut session, &tables).await?;
+        let sizes = enumerate::table_sizes(target, &mut session, &tables).await?;
         Ok(Some(Snapshot {
             session,
             id,
@@ -257,7 +260,7 @@ impl Snapshot {
             to,
             facts,
             tables,
-            bytes,
+            sizes,
         }))
     }
 
@@ -272,6 +275,7 @@ impl Snapshot {
     pub(super) async fn reader(&self, target: &Target) -> Result<Wire> {
         let mut wire = Wire::connect(target).await?;
         wire.run("join the snapshot", &self.begin()).await?;
+        wire.run("prepare to read", STRAIGHT_TO_PAGES).await?;
         Ok(wire)
     }
 
@@ -284,10 +288,15 @@ impl Snapshot {
         )
     }
 
-    pub(super) fn largest_first(&self) -> VecDeque<Table> {
-        let mut tables = self.tables.clone();
-        tables.sort_by_key(|t| std::cmp::Reverse(self.bytes.get(&t.oid).copied().unwrap_or(0)));
-        tables.into()
+    pub(super) fn largest_first(&self) -> Vec<(Table, Size)> {
+        let sized = |t: &Table| (t.clone(), self.size(t));
+        let mut tables: Vec<(Table, Size)> = self.tables.iter().map(sized).collect();
+        tables.sort_by_key(|(_, size)| std::cmp::Reverse(size.bytes));
+        tables
+    }
+
+    fn size(&self, table: &Table) -> Size {
+        self.sizes.get(&table.oid).copied().unwrap_or_default()
     }
 
     /// What a reader of the rows needs besides them.
@@ -301,10 +310,7 @@ impl Snapshot {
                 "settings".to_owned(),
                 json!(pinned_settings(encoding_for(&self.facts.encoding))),
             ),
-            (
-                "bytes-on-disk".to_owned(),
-                json!(self.bytes.get(&table.oid).copied().unwrap_or(0)),
-            ),
+            ("bytes-on-disk".to_owned(), json!(self.size(table).bytes)),
         ]);
         if let Some(condition) = &table.condition {
             meta.insert("condition".to_owned(), json!(condition));

@@ -1,0 +1,85 @@
+//! A field larger than the program's memory.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use sqlx::Executor as _;
+
+use crate::program::Program;
+
+/// Bytes of one field: more than the program may need, and as much as is quick. A row of a gigabyte, where the server itself ends,
+/// took no more memory.
+const LONG: usize = 300_000_000;
+
+/// What the program may need, in MiB.
+const MEMORY: u64 = 256;
+
+/// Runs a command that must succeed. The most memory that it ever had, in MiB.
+fn memory(program: &Program, args: &[&str]) -> u64 {
+    let mut command = program.command(args);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    let code = loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        // The peak never falls (proc(5), VmHWM), so that the last look tells it.
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        if let Some(kib) = line.and_then(|l| l.trim().strip_suffix(" kB")) {
+            most = kib.trim().parse::<u64>().unwrap() / 1024;
+        }
+        if let Some(code) = child.try_wait().unwrap() {
+            break code;
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+    };
+    assert!(code.success(), "{args:?}");
+    println!("{most} MiB for {args:?}");
+    most
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_field_comes_and_goes_in_pieces() {
+    let program = Program::start("fields");
+    let mut session = program.postgres().await;
+    let long = format!(
+        "CREATE TABLE long (id int PRIMARY KEY, field text COMPRESSION lz4);
+         ALTER TABLE long OWNER TO operator;
+         INSERT INTO long VALUES (1, 'before'), (2, repeat('0123456789', {})), (3, 'after')",
+        LONG / 10
+    );
+    session
+        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(long)))
+        .await
+        .unwrap();
+    for args in [
+        &["backup", "create", "--stores", "postgres", "--yes"][..],
+        &["backup", "verify", "newest", "--level", "2", "--yes"],
+        &[
+            "restore",
+            "newest",
+            "--stores",
+            "postgres",
+            "--as",
+            "copy",
+            "--table",
+            "public.long",
+            "--yes",
+        ],
+    ] {
+        let args = [args, &["--context", "sandbox"]].concat();
+        let most = memory(&program, &args);
+        assert!((20..MEMORY).contains(&most), "{most} MiB for {args:?}");
+    }
+    let sums = "SELECT string_agg(md5(field), ',' ORDER BY id) FROM long";
+    let here: String = sqlx::query_scalar(sums)
+        .fetch_one(&mut session)
+        .await
+        .unwrap();
+    let mut copy = program.database("copy").await;
+    let there: String = sqlx::query_scalar(sums).fetch_one(&mut copy).await.unwrap();
+    assert_eq!(here, there);
+}
