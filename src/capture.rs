@@ -48,7 +48,12 @@ pub struct Fingerprinter {
 impl Fingerprinter {
     /// Adds one row in its canonical bytes.
     pub fn add(&mut self, row: &[u8]) {
-        self.add_hash(blake3::keyed_hash(&self.key, row));
+        self.add_with_hash(row);
+    }
+
+    /// Adds one row, and returns some bits of its hash, for whoever decides by a row's content.
+    pub fn add_with_hash(&mut self, row: &[u8]) -> u32 {
+        self.add_hash(blake3::keyed_hash(&self.key, row))
     }
 
     /// Begins a row that comes in pieces.
@@ -56,16 +61,19 @@ impl Fingerprinter {
         RowHasher(Box::new(blake3::Hasher::new_keyed(&self.key)))
     }
 
-    /// Adds a row that came in pieces.
-    pub fn end(&mut self, row: &RowHasher) {
-        self.add_hash(row.0.finalize());
+    /// Adds a row that came in pieces, as [`Fingerprinter::add_with_hash`] does.
+    pub fn end(&mut self, row: &RowHasher) -> u32 {
+        self.add_hash(row.0.finalize())
     }
 
-    fn add_hash(&mut self, hash: blake3::Hash) {
+    fn add_hash(&mut self, hash: blake3::Hash) -> u32 {
+        let bytes = hash.as_bytes();
         let mut low = [0; 16];
-        low.copy_from_slice(&hash.as_bytes()[..16]);
+        low.copy_from_slice(&bytes[..16]);
         self.sum = self.sum.wrapping_add(u128::from_le_bytes(low));
         self.rows += 1;
+        // Bytes that the sum does not show.
+        u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]])
     }
 
     /// Adds what another fingerprinter under the same key has seen.

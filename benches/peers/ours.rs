@@ -24,8 +24,8 @@ pub fn run(args: &[String]) {
         match words[..] {
             ["make", folder] => make(Path::new(folder)).await,
             ["dump", folder, url, backup] => dump(Path::new(folder), url, backup).await,
-            ["restore", folder, url, backup, database] => {
-                restore(Path::new(folder), url, backup, database).await;
+            [how @ ("restore" | "prove"), folder, url, backup, database] => {
+                restore(Path::new(folder), url, backup, database, how == "prove").await;
             }
             _ => panic!("{words:?}"),
         }
@@ -89,7 +89,8 @@ async fn dump(folder: &Path, url: &str, backup: &str) {
     repository.commit(&backup, &meta, &key).await.unwrap();
 }
 
-async fn restore(folder: &Path, url: &str, backup: &str, database: &str) {
+/// Into a database that lasts, or one that is only compared.
+async fn restore(folder: &Path, url: &str, backup: &str, database: &str, throwaway: bool) {
     let repository = open(folder).await;
     let source = repository.source(&backup.parse().unwrap()).await.unwrap();
     let server = Target::parse(url, None, None).unwrap();
@@ -107,6 +108,7 @@ async fn restore(folder: &Path, url: &str, backup: &str, database: &str) {
         cancel: Cancel::new(),
         roles,
         only: Default::default(),
+        throwaway,
         work_dir,
     };
     let target = server.with_database(database);

@@ -119,10 +119,10 @@ pub fn all(wanted: &[&String]) -> Vec<Comparison> {
         results.push(second(&server));
     }
     if is_wanted("pg-restore") {
-        results.push(restores("pg-restore", &server, &server));
+        results.push(restores("pg-restore", "restore", &server, &server));
     }
     if is_wanted("pg-restore-scratch") {
-        results.push(restores("pg-restore-scratch", &server, &scratch()));
+        results.push(restores("pg-restore-scratch", "prove", &server, &scratch()));
     }
     results
 }
@@ -216,8 +216,9 @@ fn second(server: &Server) -> Comparison {
     )
 }
 
-/// Both sides' dumps back into databases of their own, on the server that they came from or on a scratch server.
-fn restores(name: &str, server: &Server, into: &Server) -> Comparison {
+/// Both sides' dumps back into databases of their own, on the server that they came from, or on a scratch server as `verify --level 3`
+/// does it.
+fn restores(name: &str, how: &str, server: &Server, into: &Server) -> Comparison {
     let (mut our_costs, mut their_costs) = (Vec::new(), Vec::new());
     our_dump(server);
     their_dump(server, "zstd:1");
@@ -227,7 +228,7 @@ fn restores(name: &str, server: &Server, into: &Server) -> Comparison {
     for _ in 0..ROUNDS {
         into.sql("postgres", "DROP DATABASE IF EXISTS back");
         into.sql("postgres", "CHECKPOINT");
-        let words = ["restore", path, &url, "20260101T000000Z-0001", "back"];
+        let words = [how, path, &url, "20260101T000000Z-0001", "back"];
         our_costs.push(run(&mut ours(&words), into.pid));
         into.sql("postgres", "DROP DATABASE back");
         into.sql("postgres", "CREATE DATABASE back");

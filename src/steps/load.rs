@@ -193,6 +193,7 @@ impl Step<World> for Load {
             cancel: cx.cancel.clone(),
             roles,
             only: change.only.clone(),
+            throwaway: false,
             work_dir,
         };
         let aside = target.with_database(&change.aside);

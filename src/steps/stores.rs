@@ -233,6 +233,7 @@ async fn prove_postgres(
             cancel: cancel.clone(),
             roles: postgres::MissingRoles::Create,
             only: Default::default(),
+            throwaway: true,
             work_dir: dir.to_owned(),
         };
         let loaded = phase(phases, "load", async {

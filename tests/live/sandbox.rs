@@ -347,6 +347,7 @@ async fn the_first_data_can_be_backed_up(stack: &Stack) {
         cancel: Cancel::new(),
         roles: pg::MissingRoles::LeaveOut,
         only: Default::default(),
+        throwaway: false,
         work_dir,
     };
     let there = target.with_database(&aside);

@@ -260,8 +260,8 @@ struct RowsOut {
     /// Bytes handed on since somebody last asked.
     bytes: usize,
     since_cut: usize,
-    /// A row that comes in pieces: its hash, and what decides about a cut after it.
-    long: Option<(RowHasher, u32, usize)>,
+    /// A row that comes in pieces: its hash, and its length so far.
+    long: Option<(RowHasher, usize)>,
 }
 
 impl RowsOut {
@@ -316,29 +316,20 @@ impl RowsOut {
         let Some(content) = content else {
             return Ok(());
         };
-        let (head, length) = if piece.first && piece.last {
-            self.fingerprinter.add(content);
-            // Most rows come too soon after a cut for their bytes to matter.
-            if self.since_cut < NEAREST_CUT {
+        let (hash, length) = if piece.first && piece.last {
+            (self.fingerprinter.add_with_hash(content), content.len())
+        } else {
+            let begun = self.long.take();
+            let (mut row, before) = begun.unwrap_or_else(|| (self.fingerprinter.begin(), 0));
+            row.update(content);
+            let length = before + content.len();
+            if !piece.last {
+                self.long = Some((row, length));
                 return Ok(());
             }
-            (head_of(content), content.len())
-        } else {
-            let fingerprinter = &self.fingerprinter;
-            let long = self
-                .long
-                .get_or_insert_with(|| (fingerprinter.begin(), head_of(content), 0));
-            long.0.update(content);
-            long.2 += content.len();
-            (long.1, long.2)
+            (self.fingerprinter.end(&row), length)
         };
-        if !piece.last {
-            return Ok(());
-        }
-        if let Some((row, ..)) = self.long.take() {
-            self.fingerprinter.end(&row);
-        }
-        if self.since_cut >= NEAREST_CUT && is_cut(head, length) {
+        if self.since_cut >= NEAREST_CUT && is_cut(hash, length) {
             self.since_cut = 0;
             writer.cut();
         }
@@ -346,16 +337,9 @@ impl RowsOut {
     }
 }
 
-/// A hash of a row's first bytes, which hold the key columns that tell rows apart: FNV-1a, 32 bits.
-fn head_of(row: &[u8]) -> u32 {
-    row.iter().take(64).fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
-}
-
-/// Whether a stretch may end after this row: by its own bytes, with a probability proportional to its length.
-fn is_cut(head: u32, length: usize) -> bool {
-    u64::from(head) * MEAN_CUT < (length as u64 + 1) << 32
+/// Whether a segment may end after this row: by the row's own hash, with a probability proportional to its length.
+fn is_cut(hash: u32, length: usize) -> bool {
+    u64::from(hash) * MEAN_CUT < (length as u64 + 1) << 32
 }
 
 /// Progress of one table, at most ten times a second. Clones count together.

@@ -38,6 +38,7 @@ pub fn restore_options(folder: &Folder, roles: MissingRoles) -> RestoreOptions {
         cancel: Cancel::new(),
         roles,
         only: Default::default(),
+        throwaway: false,
         work_dir: folder.path().to_owned(),
     }
 }

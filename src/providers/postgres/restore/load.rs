@@ -37,12 +37,22 @@ fn memory(jobs: usize) -> String {
 }
 
 /// A connection that loads.
-pub(super) async fn loader(target: &Target, jobs: usize) -> Result<Wire> {
+pub(super) async fn loader(target: &Target, options: &RestoreOptions) -> Result<Wire> {
     let mut wire = Wire::connect(target).await?;
-    let prepare = format!("{}; {SETTINGS}; {}", super::LOADER, memory(jobs));
+    let memory = memory(options.jobs);
+    let prepare = format!("{}; {SETTINGS}; {memory}", super::LOADER);
     wire.run("prepare to load", &prepare).await?;
+    if options.throwaway {
+        wire.run("prepare to load", QUICK_COMPRESSION).await?;
+    }
     Ok(wire)
 }
+
+/// Long values cost a load up to a quarter of the server's time with the compression that is usual; not every server was built
+/// with the quick one.
+const QUICK_COMPRESSION: &str =
+    "SELECT pg_catalog.set_config(name, 'lz4', false) FROM pg_catalog.pg_settings
+    WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)";
 
 /// What a table's part says beside its rows.
 #[derive(Deserialize)]
@@ -145,7 +155,7 @@ impl<'a> Loader<'a> {
         changed: &Notify,
     ) -> Result<Vec<(usize, Fingerprint)>> {
         let mut filled = Vec::new();
-        let mut wire = loader(self.target, self.options.jobs).await?;
+        let mut wire = loader(self.target, self.options).await?;
         loop {
             let news = changed.notified();
             let next = {
@@ -231,7 +241,7 @@ impl<'a> Loader<'a> {
         for statement in &work.after {
             run_one(wire, statement).await?;
         }
-        if !work.statistics_later {
+        if !work.statistics_later && !self.options.throwaway {
             let meta: TableMeta = meta(part)?;
             let sql = format!("ANALYZE {}", qualified(&meta.schema, &meta.table));
             wire.run("analyze a table", &sql).await?;
@@ -241,7 +251,7 @@ impl<'a> Loader<'a> {
 
     /// Makes the foreign keys, and proves them side by side.
     pub(super) async fn keys(&self, keys: &[ForeignKey]) -> Result<()> {
-        let mut wire = loader(self.target, self.options.jobs).await?;
+        let mut wire = loader(self.target, self.options).await?;
         let mut unproved = VecDeque::new();
         for key in keys {
             if wire.run("make a foreign key", &key.unproved).await.is_ok() {
@@ -263,7 +273,7 @@ impl<'a> Loader<'a> {
         let total = unproved.len() as u64;
         let queue = Mutex::new(unproved);
         let work = (0..workers).map(|_| async {
-            let mut wire = loader(self.target, self.options.jobs).await?;
+            let mut wire = loader(self.target, self.options).await?;
             loop {
                 let (next, left) = {
                     let mut queue = lock(&queue);
