@@ -303,29 +303,30 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l plan-only 
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -s v -l verbose -d 'Say more; twice for every event'
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -s V -l version -d 'Print version'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -l confirm -d 'Consent to a destructive act by naming the context' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -l no-input -d 'Never ask; refuse what would need an answer'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -s y -l yes -d 'Consent to a change without being asked'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -l plan-only -d 'Show the plan and its digest, and do nothing'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -s v -l verbose -d 'Say more; twice for every event'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -s V -l version -d 'Print version'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -f -a "create" -d 'Capture the stores into the repository'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -f -a "list" -d 'Backups, newest first, with what was verified'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -f -a "show" -d 'One backup in full'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -f -a "verify" -d 'Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show verify help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -l confirm -d 'Consent to a destructive act by naming the context' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -l no-input -d 'Never ask; refuse what would need an answer'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -s y -l yes -d 'Consent to a change without being asked'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -l plan-only -d 'Show the plan and its digest, and do nothing'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -s v -l verbose -d 'Say more; twice for every event'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -f -a "create" -d 'Capture the stores into the repository'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -f -a "list" -d 'Backups, newest first, with what was verified'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -f -a "show" -d 'One backup in full'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -f -a "diff" -d 'What changed from one backup to another: rows, bytes, schema'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -f -a "verify" -d 'Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l stores -d 'Only these stores' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l label -d 'A label to find it by, such as `pre-deploy`; may be given more than once' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l commit -d 'The commit that is deployed now, to find it by: 7 to 64 hexadecimal digits' -r
@@ -383,6 +384,24 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more; twice for every event'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
+json\t'One JSON document'"
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l confirm -d 'Consent to a destructive act by naming the context' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -s j -l jobs -d 'How many steps and streams may run side by side' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l no-input -d 'Never ask; refuse what would need an answer'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -s y -l yes -d 'Consent to a change without being asked'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l plan-only -d 'Show the plan and its digest, and do nothing'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -s v -l verbose -d 'Say more; twice for every event'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l level -d 'How far to go' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
@@ -405,6 +424,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "create" -d 'Capture the stores into the repository'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "list" -d 'Backups, newest first, with what was verified'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "show" -d 'One backup in full'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "diff" -d 'What changed from one backup to another: rows, bytes, schema'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l stores -d 'Only these stores' -r
@@ -1226,6 +1246,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "create" -d 'Capture the stores into the repository'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "list" -d 'Backups, newest first, with what was verified'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "show" -d 'One backup in full'
+complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "diff" -d 'What changed from one backup to another: rows, bytes, schema'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "verify" -d 'Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from drill" -f -a "run" -d 'Restore the newest backup to scratch servers and compare every row'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from drill" -f -a "history" -d 'Earlier drills, from the evidence'

@@ -3,6 +3,7 @@
 pub mod abandon;
 pub mod backup;
 pub mod can_restore;
+pub mod diff;
 pub mod doctor;
 pub mod execute;
 pub mod explain;

@@ -263,6 +263,8 @@ pub enum BackupCommand {
     List,
     /// One backup in full
     Show(BackupName),
+    /// What changed from one backup to another: rows, bytes, schema
+    Diff(BackupDiffArgs),
     /// Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared
     Verify(BackupVerifyArgs),
 }
@@ -287,6 +289,17 @@ pub struct BackupName {
     /// An id or its beginning, `newest`, `label:NAME`, `commit:SHA`, or `before:2026-11-20T03:00Z`
     #[arg(default_value = "newest", value_name = "BACKUP", value_parser = choice)]
     pub backup: Choice,
+}
+
+/// Arguments of `backup diff`.
+#[derive(Debug, Args)]
+pub struct BackupDiffArgs {
+    /// The backup to compare with: an id or its beginning, `label:NAME`, `commit:SHA`, or `before:2026-11-20T03:00Z`
+    #[arg(value_name = "OLD", value_parser = choice)]
+    pub from: Choice,
+    /// The other, in the same words
+    #[arg(default_value = "newest", value_name = "NEW", value_parser = choice)]
+    pub to: Choice,
 }
 
 /// Arguments of `backup verify`.
@@ -576,6 +589,7 @@ impl Command {
             Command::Backup(BackupCommand::Create(_)) => "backup create",
             Command::Backup(BackupCommand::List) => "backup list",
             Command::Backup(BackupCommand::Show(_)) => "backup show",
+            Command::Backup(BackupCommand::Diff(_)) => "backup diff",
             Command::Backup(BackupCommand::Verify(_)) => "backup verify",
             Command::Restore(_) => "restore",
             Command::Drill(DrillCommand::Run(_)) => "drill run",

@@ -8,6 +8,7 @@ use crate::error::Result;
 mod backup;
 mod checks;
 mod config;
+mod diff;
 mod evidence;
 mod explain;
 mod generate;

@@ -19,6 +19,7 @@ const STORY: &[(&str, &str, i32)] = &[
     ("backup create", "--yes", 0),
     ("backup list", "", 0),
     ("backup show", "newest", 0),
+    ("backup diff", "newest", 0),
     ("backup verify", "newest --level 2 --yes", 0),
     ("restore", "newest --plan-only", 0),
     ("restore", "newest --yes", 3),

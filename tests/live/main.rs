@@ -8,6 +8,7 @@
 
 mod choose;
 mod copies;
+mod diff;
 mod documents;
 mod faults;
 mod fields;

@@ -33,6 +33,7 @@ pub async fn backup(session: &Session, command: BackupCommand) -> Result<Answer>
         BackupCommand::Create(args) => create(session, &args).await,
         BackupCommand::List => list(session).await,
         BackupCommand::Show(args) => show_backup(session, &args).await,
+        BackupCommand::Diff(args) => super::diff::diff(session, &args).await,
         BackupCommand::Verify(args) => verify(session, &args).await,
     }
 }

@@ -26,6 +26,7 @@ const COMMANDS: &[Published] = &[
     ("backup create", of::<Executed>),
     ("backup list", of::<backup::Backups>),
     ("backup show", of::<backup::Shown>),
+    ("backup diff", of::<crate::ops::diff::Comparison>),
     ("backup verify", of::<Executed>),
     ("restore", of::<restore::Restored>),
     ("drill run", of::<Executed>),

@@ -1,0 +1,296 @@
+//! What changed between two backups: by fingerprints, rows and bytes, which manifests hold, and by the schema, which takes an
+//! operator's identity.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::capture::{PartInfo, PartSource as _};
+use crate::error::Result;
+use crate::identity::Store;
+use crate::providers::postgres;
+use crate::repository::{Backup, BackupId, BackupParts, Contents, StoreContents};
+use crate::time::Instant;
+
+/// Two backups side by side.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Comparison {
+    /// The one that is compared with.
+    pub from: Side,
+    /// The other.
+    pub to: Side,
+    /// Whether fingerprints tell what changed: both backups are of one epoch of keys.
+    pub by_fingerprint: bool,
+    /// Each store that either of them holds.
+    pub stores: Vec<StoreComparison>,
+    /// What could not be compared, and why.
+    pub not_compared: Vec<String>,
+}
+
+/// One of the two.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Side {
+    /// The backup.
+    pub backup: BackupId,
+    /// The start of the window in which it was read.
+    pub of: Option<Instant>,
+    /// The context that was backed up.
+    pub context: String,
+}
+
+/// One store in both.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct StoreComparison {
+    /// Which.
+    pub store: Store,
+    /// Its version in the first; absent if that does not hold the store.
+    pub from_version: Option<String>,
+    /// Its version in the second.
+    pub to_version: Option<String>,
+    /// Whether both are of the same server and database.
+    pub same_identity: bool,
+    /// Plain bytes of the second that the first does not hold.
+    pub new_bytes: u64,
+    /// How many parts have equal contents.
+    pub same: usize,
+    /// The parts that differ, in name order.
+    pub parts: Vec<PartComparison>,
+    /// Objects of the schema that differ: `added table public.t`. Empty where the schema is the same, or was not read.
+    pub schema: Vec<String>,
+}
+
+/// How a part differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Only the second has it.
+    Added,
+    /// Only the first has it.
+    Removed,
+    /// Both have it, with other contents.
+    Changed,
+}
+
+/// A part that differs.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct PartComparison {
+    /// Its name.
+    pub name: String,
+    /// How.
+    pub change: Change,
+    /// Rows in the first.
+    pub from_rows: Option<u64>,
+    /// Rows in the second.
+    pub to_rows: Option<u64>,
+    /// Plain bytes in the first.
+    pub from_bytes: Option<u64>,
+    /// Plain bytes in the second.
+    pub to_bytes: Option<u64>,
+}
+
+impl Comparison {
+    /// Whether no difference was found.
+    pub fn is_same(&self) -> bool {
+        self.stores
+            .iter()
+            .all(|s| s.from_version.is_some() && s.to_version.is_some() && s.parts.is_empty())
+    }
+
+    /// Compares what two manifests say. Both must be readable by a holder of the secret.
+    pub fn of(from: &Backup, to: &Backup) -> Option<Comparison> {
+        let (one, other) = (from.contents.as_ref()?, to.contents.as_ref()?);
+        let epoch = |backup: &Backup| backup.signed.as_ref().map(|s| s.epoch);
+        let by_fingerprint = epoch(from) == epoch(to);
+        let mut not_compared = Vec::new();
+        if !by_fingerprint {
+            not_compared.push(
+                "contents of parts of equal size: the backups are of different epochs, whose fingerprints differ"
+                    .to_owned(),
+            );
+        }
+        let stores = Store::ALL.into_iter().filter_map(|store| {
+            let find = |c: &'_ Contents| -> Option<StoreContents> {
+                let of = c.stores.iter().find(|s| s.captured.store == store);
+                of.cloned()
+            };
+            match (find(one), find(other)) {
+                (None, None) => None,
+                (a, b) => Some(compare(store, a.as_ref(), b.as_ref(), by_fingerprint)),
+            }
+        });
+        Some(Comparison {
+            from: side(from, one),
+            to: side(to, other),
+            by_fingerprint,
+            stores: stores.collect(),
+            not_compared,
+        })
+    }
+
+    /// Adds what changed in the schema, from the catalogues that both backups hold.
+    pub async fn read_schema(&mut self, from: &BackupParts, to: &BackupParts) -> Result<()> {
+        for store in &mut self.stores {
+            let catalogues = store
+                .parts
+                .iter()
+                .filter(|part| part.change == Change::Changed && part.name.ends_with("/catalogue"));
+            for part in catalogues {
+                let (old, new) = (lines(from, &part.name).await?, lines(to, &part.name).await?);
+                let differences = postgres::catalogue_differences(&old, &new);
+                store
+                    .schema
+                    .extend(differences.iter().map(|line| word(line)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether some schema differs that [`Comparison::read_schema`] could describe.
+    pub fn schema_differs(&self) -> bool {
+        let mut parts = self.stores.iter().flat_map(|s| &s.parts);
+        parts.any(|p| p.change == Change::Changed && p.name.ends_with("/catalogue"))
+    }
+}
+
+/// The words of a comparison with the first, which is not what anything ought to be.
+fn word(line: &str) -> String {
+    for (expected, plain) in [("missing ", "removed "), ("unexpected ", "added ")] {
+        if let Some(name) = line.strip_prefix(expected) {
+            return format!("{plain}{name}");
+        }
+    }
+    line.to_owned()
+}
+
+async fn lines(source: &BackupParts, name: &str) -> Result<Vec<String>> {
+    let text = source.open(name).await?.read_all().await?;
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+fn side(backup: &Backup, contents: &Contents) -> Side {
+    Side {
+        backup: backup.id.clone(),
+        of: contents.window().map(|(from, _)| from),
+        context: contents.context.clone(),
+    }
+}
+
+fn compare(
+    store: Store,
+    from: Option<&StoreContents>,
+    to: Option<&StoreContents>,
+    by_fingerprint: bool,
+) -> StoreComparison {
+    let parts = |side: Option<&StoreContents>| -> BTreeMap<String, PartInfo> {
+        let parts = side.into_iter().flat_map(|s| &s.captured.parts);
+        parts.map(|p| (p.name.clone(), p.clone())).collect()
+    };
+    let (old, new) = (parts(from), parts(to));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let mut same = 0;
+    let mut differing = Vec::new();
+    for name in names {
+        let (a, b) = (old.get(name), new.get(name));
+        let change = match (a, b) {
+            (Some(a), Some(b)) => match is_same(a, b, by_fingerprint) {
+                Some(true) => {
+                    same += 1;
+                    continue;
+                }
+                Some(false) => Change::Changed,
+                None => continue,
+            },
+            (None, _) => Change::Added,
+            (_, None) => Change::Removed,
+        };
+        let rows = |part: Option<&PartInfo>| part.and_then(|p| Some(p.fingerprint?.rows));
+        differing.push(PartComparison {
+            name: name.clone(),
+            change,
+            from_rows: rows(a),
+            to_rows: rows(b),
+            from_bytes: a.map(|p| p.bytes),
+            to_bytes: b.map(|p| p.bytes),
+        });
+    }
+    let version = |side: Option<&StoreContents>| side.map(|s| s.captured.server_version.clone());
+    StoreComparison {
+        store,
+        from_version: version(from),
+        to_version: version(to),
+        same_identity: match (from, to) {
+            (Some(a), Some(b)) => a.captured.identity.short() == b.captured.identity.short(),
+            _ => false,
+        },
+        new_bytes: new_bytes(from, to),
+        same,
+        parts: differing,
+        schema: Vec::new(),
+    }
+}
+
+/// Whether two parts hold the same; `None` for what has no fingerprint, such as a schema's archive, which names its own time.
+fn is_same(a: &PartInfo, b: &PartInfo, by_fingerprint: bool) -> Option<bool> {
+    let (one, other) = (a.fingerprint?, b.fingerprint?);
+    if by_fingerprint && a.format == b.format {
+        return Some(one == other);
+    }
+    // Without fingerprints only a difference can be told.
+    (one.rows != other.rows || a.format == b.format && a.bytes != b.bytes).then_some(false)
+}
+
+/// Plain bytes of segments that only the second has. A segment is counted once.
+fn new_bytes(from: Option<&StoreContents>, to: Option<&StoreContents>) -> u64 {
+    let pieces = |side: Option<&StoreContents>| {
+        let all = side.into_iter().flat_map(|s| s.segments.values().flatten());
+        all.map(|piece| (piece.id, piece.bytes))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let old = pieces(from);
+    let new = pieces(to)
+        .into_iter()
+        .filter(|(id, _)| !old.contains_key(id));
+    new.map(|(_, bytes)| bytes).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Fingerprint;
+
+    fn part(name: &str, rows: u64, sum: u128, bytes: u64) -> PartInfo {
+        PartInfo {
+            name: name.to_owned(),
+            format: "rows".to_owned(),
+            bytes,
+            fingerprint: Some(Fingerprint { rows, sum }),
+            meta: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn without_common_keys_only_differences_are_told() {
+        let a = part("t", 1, 5, 10);
+        assert_eq!(is_same(&a, &part("t", 1, 5, 10), true), Some(true));
+        assert_eq!(is_same(&a, &part("t", 1, 6, 10), true), Some(false));
+        assert_eq!(is_same(&a, &part("t", 1, 6, 10), false), None);
+        assert_eq!(is_same(&a, &part("t", 2, 5, 10), false), Some(false));
+        assert_eq!(is_same(&a, &part("t", 1, 5, 11), false), Some(false));
+        let mut archive = part("schema", 0, 0, 10);
+        archive.fingerprint = None;
+        assert_eq!(is_same(&archive, &archive, true), None);
+    }
+
+    #[test]
+    fn differences_are_told_from_the_first_to_the_second() {
+        assert_eq!(word("missing table a"), "removed table a");
+        assert_eq!(word("unexpected index b"), "added index b");
+        assert_eq!(word("changed view c"), "changed view c");
+    }
+}
