@@ -459,12 +459,33 @@ impl Scope<'_, '_> {
             maintenance_database: self
                 .file
                 .or(p.maintenance_database.as_ref(), "postgres".to_owned()),
+            give_way_after: self.patience(
+                "give-way-after",
+                p.give_way_after.as_ref(),
+                Postgres::GIVE_WAY_AFTER,
+            )?,
+            longest_snapshot: self.patience(
+                "longest-snapshot",
+                p.longest_snapshot.as_ref(),
+                Postgres::LONGEST_SNAPSHOT,
+            )?,
             read_replicas: p
                 .read_replicas
                 .iter()
                 .map(|r| self.url("postgres.read-replicas", r))
                 .collect::<Result<_>>()?,
         })
+    }
+
+    /// How long a capture may be in others' way: looked at by the second, so that less means nothing.
+    fn patience(&self, key: &str, at: Option<&At<Span>>, default: Span) -> Result<Sourced<Span>> {
+        match at {
+            Some(at) if at.value < Span::secs(1) => Err(self
+                .file
+                .bad(at, format!("`{key}` is less than a second"))
+                .hint(format!("Leave it out for the default, `{default}`."))),
+            _ => Ok(self.file.or(at, default)),
+        }
     }
 
     fn neo4j(&mut self, at: &At<written::Neo4j>) -> Result<Neo4j> {

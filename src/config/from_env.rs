@@ -209,6 +209,8 @@ impl Reader<'_> {
                 password: None,
             },
             maintenance_database: Sourced::default_of("postgres".to_owned()),
+            give_way_after: Sourced::default_of(Postgres::GIVE_WAY_AFTER),
+            longest_snapshot: Sourced::default_of(Postgres::LONGEST_SNAPSHOT),
             read_replicas,
         }))
     }

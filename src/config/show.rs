@@ -64,6 +64,8 @@ pub fn show(context: &Context, environment: &Environment) -> Vec<Shown> {
             "postgres.maintenance-database",
             &postgres.maintenance_database,
         );
+        list.display("postgres.give-way-after", &postgres.give_way_after);
+        list.display("postgres.longest-snapshot", &postgres.longest_snapshot);
         for replica in &postgres.read_replicas {
             list.url("postgres.read-replicas", replica);
         }

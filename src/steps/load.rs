@@ -316,7 +316,7 @@ async fn compare_postgres(
     chosen: Option<&Chosen>,
 ) -> Result<(u64, BTreeMap<String, String>)> {
     let options = postgres::CaptureOptions {
-        patience: Default::default(),
+        patience: cx.world.patience,
         key: source.fingerprint_key(),
         formats: postgres_formats(source),
         jobs: cx.world.jobs,

@@ -36,7 +36,7 @@ pub async fn capture(
                 &postgres::CaptureOptions {
                     key,
                     formats: BTreeMap::new(),
-                    patience: Default::default(),
+                    patience: world.patience,
                     jobs,
                     events,
                     cancel,

@@ -163,6 +163,8 @@ pub struct World {
     pub platform: Option<String>,
     /// The Postgres target.
     pub postgres: Option<postgres::Target>,
+    /// How long a capture of Postgres may be in others' way.
+    pub patience: postgres::Patience,
     /// The database from which databases are renamed and created.
     pub maintenance_database: String,
     /// The Neo4j target.
@@ -243,11 +245,19 @@ impl World {
             .map_or("postgres".to_owned(), |p| {
                 p.maintenance_database.value.clone()
             });
+        let patience = context
+            .postgres
+            .as_ref()
+            .map_or_else(postgres::Patience::default, |p| postgres::Patience {
+                give_way: p.give_way_after.value.0,
+                snapshot: p.longest_snapshot.value.0,
+            });
         Ok(World {
             context: context.name.clone(),
             tier: context.tier.value,
             platform: Some(context.platform.value.clone()),
             postgres,
+            patience,
             maintenance_database,
             neo4j,
             redis,
