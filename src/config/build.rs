@@ -456,6 +456,7 @@ impl Scope<'_, '_> {
         let p = &at.value;
         Ok(Postgres {
             endpoint: self.endpoint("postgres", &p.url, p.user.as_ref(), p.password.as_ref())?,
+            databases: self.databases(&p.databases)?,
             maintenance_database: self
                 .file
                 .or(p.maintenance_database.as_ref(), "postgres".to_owned()),
@@ -475,6 +476,21 @@ impl Scope<'_, '_> {
                 .map(|r| self.url("postgres.read-replicas", r))
                 .collect::<Result<_>>()?,
         })
+    }
+
+    fn databases(&self, written: &[At<String>]) -> Result<Vec<Sourced<String>>> {
+        let mut databases: Vec<Sourced<String>> = Vec::new();
+        for at in written {
+            let bad = |what: &str| Err(self.file.bad(at, what));
+            if at.value.is_empty() || at.value.contains(['/', '\0']) {
+                return bad("this cannot be a database's name");
+            }
+            if databases.iter().any(|d| d.value == at.value) {
+                return bad("this database is named twice");
+            }
+            databases.push(self.file.sourced(at));
+        }
+        Ok(databases)
     }
 
     /// How long a capture may be in others' way: looked at by the second, so that less means nothing.

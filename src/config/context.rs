@@ -56,6 +56,8 @@ pub struct Context {
 pub struct Postgres {
     /// How to reach it.
     pub endpoint: Endpoint,
+    /// The databases of the context, the URL's own among them; that one alone if empty.
+    pub databases: Vec<Sourced<String>>,
     /// The database to connect to while the context's own is swapped; `postgres` if nobody said.
     pub maintenance_database: Sourced<String>,
     /// For how long a session may wait for an exclusive lock before a capture that is in its way is given up; 30 s if nobody

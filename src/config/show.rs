@@ -60,6 +60,9 @@ pub fn show(context: &Context, environment: &Environment) -> Vec<Shown> {
     list.text("platform", &context.platform);
     if let Some(postgres) = &context.postgres {
         list.endpoint("postgres", &postgres.endpoint);
+        for database in &postgres.databases {
+            list.text("postgres.databases", database);
+        }
         list.text(
             "postgres.maintenance-database",
             &postgres.maintenance_database,
