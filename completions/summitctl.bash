@@ -4364,13 +4364,17 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__restore)
-            opts="-c -o -y -j -v -h -V --stores --into --without-safety-backup --as --table --schema --can-i --undo --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --stores --database --into --without-safety-backup --as --table --schema --map-role --can-i --undo --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --stores)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --database)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -4391,6 +4395,10 @@ _summitctl() {
                     return 0
                     ;;
                 --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --map-role)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

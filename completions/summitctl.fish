@@ -428,11 +428,13 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l stores -d 'Only these stores' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l database -d 'Only this Postgres database, and no other store' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l into -d 'Restore into the targets of this context, from the repository of `--context`' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l without-safety-backup -d 'Restore without saving the present state first; says why' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l as -d 'Restore Postgres into a new database of this name, and replace nothing' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l table -d 'With `--as`: load the rows of this table; others are there, and empty' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l schema -d 'With `--as`: load the rows of this schema\'s tables; others are there, and empty' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l map-role -d 'Give to the role NEW what the backup says of OLD: ownership, grants, default privileges, policies, settings; may be given more than once' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'

@@ -59,9 +59,12 @@ impl std::str::FromStr for Store {
     }
 }
 
+/// The fact that holds a target's planted marker. Databases of one server have one each: `marker/NAME` from the second on.
+pub const MARKER: &str = "marker";
+
 /// The facts that tell one target from every other, its clones included.
 ///
-/// Postgres: `system-identifier`, `database`, `marker`, and `resource` (a provider's resource id) or `endpoint`;
+/// Postgres: `system-identifier`, `database`, `databases` where there are several, `marker`, and `resource` (a provider's resource id) or `endpoint`;
 /// Neo4j: `database-id`, `marker`, `endpoint`; Redis: `marker`, `endpoint`. A physical clone shares all but the
 /// endpoint or resource, which is why those decide too. A fact that could not be read is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -115,6 +118,12 @@ impl Identity {
             .collect()
     }
 
+    /// The facts but for the markers, which a restore takes away.
+    pub fn without_markers(mut self) -> Self {
+        self.facts.retain(|fact, _| !is_marker(fact));
+        self
+    }
+
     /// The identity in a few words: its endpoint.
     pub fn short(&self) -> String {
         let place = self
@@ -127,6 +136,12 @@ impl Identity {
             place.map_or("an unknown place", String::as_str)
         )
     }
+}
+
+/// Whether a fact holds a marker.
+pub fn is_marker(fact: &str) -> bool {
+    fact.strip_prefix(MARKER)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

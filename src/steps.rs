@@ -4,6 +4,7 @@ use crate::engine::registry::Registry;
 
 pub mod capture;
 pub mod choose;
+pub mod databases;
 pub mod drill;
 pub mod evidence;
 pub mod exec;
@@ -13,6 +14,7 @@ pub mod manual;
 pub mod pin;
 pub mod preview;
 pub mod restore;
+pub mod roles;
 pub mod smoke;
 pub mod stores;
 pub mod swap_back;

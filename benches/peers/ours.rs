@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use summitctl::capture::PartSource as _;
 use summitctl::event::Events;
 use summitctl::providers::postgres::{self, CaptureOptions, RestoreOptions, Target};
 use summitctl::repository::{BackupId, LocalStore, Meta, Operator, Repository};
@@ -94,7 +95,7 @@ async fn restore(folder: &Path, url: &str, backup: &str, database: &str, throwaw
     let repository = open(folder).await;
     let source = repository.source(&backup.parse().unwrap()).await.unwrap();
     let server = Target::parse(url, None, None).unwrap();
-    let captured = postgres::captured_databases(&source).remove(0);
+    let captured = postgres::captured_databases(&source.parts("postgres/")).remove(0);
     let roles = postgres::MissingRoles::LeaveOut;
     postgres::create_database(&server, database, &source, &captured, roles)
         .await

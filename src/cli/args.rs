@@ -322,6 +322,9 @@ pub struct RestoreArgs {
     /// Only these stores
     #[arg(long, value_delimiter = ',', value_name = "STORE")]
     pub stores: Vec<Store>,
+    /// Only this Postgres database, and no other store
+    #[arg(long, value_name = "NAME")]
+    pub database: Option<String>,
     /// Restore into the targets of this context, from the repository of `--context`
     #[arg(long, value_name = "CONTEXT")]
     pub into: Option<String>,
@@ -338,11 +341,15 @@ pub struct RestoreArgs {
     /// With `--as`: load the rows of this schema's tables; others are there, and empty
     #[arg(long, value_name = "NAME", requires = "copy_as")]
     pub schema: Vec<String>,
+    /// Give to the role NEW what the backup says of OLD: ownership, grants, default privileges, policies, settings; may be
+    /// given more than once
+    #[arg(long, value_name = "OLD=NEW", value_parser = |text: &str| with_hint(postgres::role_pair(text)))]
+    pub map_role: Vec<(String, String)>,
     /// Check whether the restore could be done, touching nothing
     #[arg(long)]
     pub can_i: bool,
     /// Take the context's last restore back
-    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup", "copy_as", "can_i"])]
+    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup", "copy_as", "map_role", "can_i"])]
     pub undo: bool,
 }
 

@@ -456,15 +456,52 @@ impl Scope<'_, '_> {
         let p = &at.value;
         Ok(Postgres {
             endpoint: self.endpoint("postgres", &p.url, p.user.as_ref(), p.password.as_ref())?,
+            databases: self.databases(&p.databases)?,
             maintenance_database: self
                 .file
                 .or(p.maintenance_database.as_ref(), "postgres".to_owned()),
+            give_way_after: self.patience(
+                "give-way-after",
+                p.give_way_after.as_ref(),
+                Postgres::GIVE_WAY_AFTER,
+            )?,
+            longest_snapshot: self.patience(
+                "longest-snapshot",
+                p.longest_snapshot.as_ref(),
+                Postgres::LONGEST_SNAPSHOT,
+            )?,
             read_replicas: p
                 .read_replicas
                 .iter()
                 .map(|r| self.url("postgres.read-replicas", r))
                 .collect::<Result<_>>()?,
         })
+    }
+
+    fn databases(&self, written: &[At<String>]) -> Result<Vec<Sourced<String>>> {
+        let mut databases: Vec<Sourced<String>> = Vec::new();
+        for at in written {
+            let bad = |what: &str| Err(self.file.bad(at, what));
+            if at.value.is_empty() || at.value.contains(['/', '\0']) {
+                return bad("this cannot be a database's name");
+            }
+            if databases.iter().any(|d| d.value == at.value) {
+                return bad("this database is named twice");
+            }
+            databases.push(self.file.sourced(at));
+        }
+        Ok(databases)
+    }
+
+    /// How long a capture may be in others' way: looked at by the second, so that less means nothing.
+    fn patience(&self, key: &str, at: Option<&At<Span>>, default: Span) -> Result<Sourced<Span>> {
+        match at {
+            Some(at) if at.value < Span::secs(1) => Err(self
+                .file
+                .bad(at, format!("`{key}` is less than a second"))
+                .hint(format!("Leave it out for the default, `{default}`."))),
+            _ => Ok(self.file.or(at, default)),
+        }
     }
 
     fn neo4j(&mut self, at: &At<written::Neo4j>) -> Result<Neo4j> {

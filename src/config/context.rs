@@ -56,10 +56,24 @@ pub struct Context {
 pub struct Postgres {
     /// How to reach it.
     pub endpoint: Endpoint,
+    /// The databases of the context, the URL's own among them; that one alone if empty.
+    pub databases: Vec<Sourced<String>>,
     /// The database to connect to while the context's own is swapped; `postgres` if nobody said.
     pub maintenance_database: Sourced<String>,
+    /// For how long a session may wait for an exclusive lock before a capture that is in its way is given up; 30 s if nobody
+    /// said.
+    pub give_way_after: Sourced<Span>,
+    /// How long a capture may hold its snapshot; 12 h if nobody said.
+    pub longest_snapshot: Sourced<Span>,
     /// Read replicas, as the platform knows them.
     pub read_replicas: Vec<Sourced<ConnectionUrl>>,
+}
+
+impl Postgres {
+    /// The default of `give-way-after`.
+    pub const GIVE_WAY_AFTER: Span = Span::secs(30);
+    /// The default of `longest-snapshot`.
+    pub const LONGEST_SNAPSHOT: Span = Span::secs(12 * 3_600);
 }
 
 /// Neo4j.

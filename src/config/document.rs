@@ -82,6 +82,10 @@ pub(super) struct Postgres {
     pub password: Option<At<Written>>,
     pub maintenance_database: Option<At<String>>,
     #[serde(default)]
+    pub databases: Vec<At<String>>,
+    pub give_way_after: Option<At<Span>>,
+    pub longest_snapshot: Option<At<Span>>,
+    #[serde(default)]
     pub read_replicas: Vec<At<String>>,
 }
 

@@ -208,7 +208,10 @@ impl Reader<'_> {
                 user: None,
                 password: None,
             },
+            databases: Vec::new(),
             maintenance_database: Sourced::default_of("postgres".to_owned()),
+            give_way_after: Sourced::default_of(Postgres::GIVE_WAY_AFTER),
+            longest_snapshot: Sourced::default_of(Postgres::LONGEST_SNAPSHOT),
             read_replicas,
         }))
     }

@@ -60,10 +60,15 @@ pub fn show(context: &Context, environment: &Environment) -> Vec<Shown> {
     list.text("platform", &context.platform);
     if let Some(postgres) = &context.postgres {
         list.endpoint("postgres", &postgres.endpoint);
+        for database in &postgres.databases {
+            list.text("postgres.databases", database);
+        }
         list.text(
             "postgres.maintenance-database",
             &postgres.maintenance_database,
         );
+        list.display("postgres.give-way-after", &postgres.give_way_after);
+        list.display("postgres.longest-snapshot", &postgres.longest_snapshot);
         for replica in &postgres.read_replicas {
             list.url("postgres.read-replicas", replica);
         }

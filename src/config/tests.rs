@@ -22,6 +22,8 @@ platform = "summit"
 url = "postgres://app@db.internal:5432/app"
 password = "env:PGPASSWORD"
 maintenance-database = "template1"
+databases = ["app", "billing"]
+give-way-after = "90s"
 read-replicas = ["env:REPLICA"]
 
 [contexts.staging.neo4j]
@@ -141,6 +143,17 @@ fn a_full_file_is_read_with_the_line_of_each_value() {
         ))
     );
     assert_eq!(postgres.maintenance_database.value, "template1");
+    let databases: Vec<&str> = postgres
+        .databases
+        .iter()
+        .map(|d| d.value.as_str())
+        .collect();
+    assert_eq!(databases, ["app", "billing"]);
+    assert_eq!(postgres.give_way_after.value, Span::secs(90));
+    assert_eq!(
+        postgres.longest_snapshot,
+        Sourced::default_of(Span::secs(12 * 3600))
+    );
     let neo4j = staging.neo4j.unwrap().endpoint;
     assert_eq!(
         neo4j.password.unwrap().value,
@@ -223,6 +236,18 @@ fn wrong_values_say_what_is_expected_and_where() {
         ("policy = { verify-level = 9 }", "from 1 to 4"),
         ("postgres = { }", "missing field `url`"),
         ("postgres = { url = \"db:5432\" }", "neither a URL nor"),
+        (
+            "postgres = { url = \"postgres://h/d\", databases = [\"d\", \"d\"] }",
+            "named twice",
+        ),
+        (
+            "postgres = { url = \"postgres://h/d\", databases = \"all\" }",
+            "expected a sequence",
+        ),
+        (
+            "postgres = { url = \"postgres://h/d\", give-way-after = \"10ms\" }",
+            "default, `30s`",
+        ),
         (
             "postgres = { url = \"postgres://h/d\", password = 12345 }",
             "found integer",

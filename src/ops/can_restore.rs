@@ -6,11 +6,11 @@ use crate::capture::PartSource as _;
 use crate::check::{Category, Check, Finding, Options, Report, run};
 use crate::config::pins::PinState;
 use crate::error::Result;
-use crate::event::Events;
+use crate::event::{Events, Outcome};
 use crate::identity::Store;
-use crate::providers::postgres::{self, FreeSpace, Readiness};
+use crate::providers::postgres::{self, FreeSpace, Readiness, Renamed, RoleMap};
 use crate::repository::{Backup, BackupParts};
-use crate::steps::restore::the_database;
+use crate::steps::databases::{of_backup, one_of};
 use crate::steps::smoke::store_check;
 use crate::steps::world::World;
 use crate::time::human_bytes;
@@ -29,6 +29,10 @@ pub struct Question<'a> {
     pub backup: &'a Backup,
     /// The stores that would be restored.
     pub stores: &'a [Store],
+    /// Only this one of the backup's Postgres databases.
+    pub database: Option<&'a str>,
+    /// Roles that have other names on the target.
+    pub roles: &'a RoleMap,
     /// The new database, if nothing is to be replaced.
     pub name: Option<&'a str>,
     /// Whether the present state would be saved first.
@@ -178,14 +182,8 @@ async fn postgres_checks<'a>(
     source: &BackupParts,
     checks: &mut Vec<Check<'a>>,
 ) {
-    let looked = async {
-        let target = asked.target.postgres()?;
-        let captured = the_database(source)?;
-        let names: Vec<&str> = asked.name.into_iter().collect();
-        postgres::readiness(target, source, &captured, &names).await
-    };
-    let ready = match looked.await {
-        Ok(ready) => ready,
+    let (databases, looked) = match look(asked, source).await {
+        Ok(looked) => looked,
         Err(e) => {
             let finding = Finding::from_error(&e);
             checks.push(Check::known(
@@ -197,11 +195,15 @@ async fn postgres_checks<'a>(
             return;
         }
     };
+    let Some((_, ready)) = looked.first() else {
+        return;
+    };
+    let each = |judge: &dyn Fn(&Readiness) -> Finding| together(&looked, judge);
     checks.push(Check::known(
         "restore.server",
         Category::Datastores,
         SERVER,
-        server(&ready),
+        each(&server),
     ));
     checks.push(Check::known(
         "restore.tools",
@@ -216,14 +218,14 @@ async fn postgres_checks<'a>(
         "restore.extensions",
         Category::Datastores,
         "The captured extensions can be made",
-        extensions(&ready),
+        each(&extensions),
     ));
     checks.push(
         Check::known(
             "restore.roles",
             Category::Datastores,
             "Owners and grants can be restored",
-            roles(&ready),
+            each(&roles),
         )
         .advisory(),
     );
@@ -256,9 +258,62 @@ async fn postgres_checks<'a>(
                     .hint("Choose another name.")
             },
         )),
-        None => live(&ready, &asked.target.context, checks),
+        None => live(&looked, &asked.target.context, checks),
     }
-    checks.push(space(asked, source).await);
+    checks.push(space(asked, source, &databases).await);
+}
+
+/// What each of the databases needs, by its name on the target; and their names in the backup.
+async fn look(
+    asked: &Question<'_>,
+    source: &BackupParts,
+) -> Result<(Vec<String>, Vec<(String, Readiness)>)> {
+    let all = postgres::captured_databases(&source.parts("postgres/"));
+    let chosen = match (asked.name, asked.database) {
+        (Some(_), name) => vec![of_backup(source, name)?],
+        (None, Some(_)) => vec![one_of(&all, asked.backup.id.as_str(), asked.database)?],
+        (None, None) => all.clone(),
+    };
+    let names: Vec<&str> = asked.name.into_iter().collect();
+    let mut looked = Vec::new();
+    for captured in &chosen {
+        let live = match asked.name {
+            Some(_) => asked.target.postgres()?.clone(),
+            None => asked.target.live_of(captured, &all)?,
+        };
+        let renamed = Renamed::new(source, captured, asked.roles.clone()).await?;
+        let ready = postgres::readiness(&live, &renamed, captured, &names).await?;
+        looked.push((live.database, ready));
+    }
+    Ok((chosen, looked))
+}
+
+/// One finding for all databases: the worst outcome, and each that has it by its name.
+fn together(looked: &[(String, Readiness)], judge: &dyn Fn(&Readiness) -> Finding) -> Finding {
+    let badness = |finding: &Finding| match finding.outcome {
+        Outcome::Failed => 3,
+        Outcome::NotEvaluated => 2,
+        Outcome::Degraded => 1,
+        _ => 0,
+    };
+    let mut all: Vec<(&String, Finding)> = looked.iter().map(|(n, r)| (n, judge(r))).collect();
+    if all.len() > 1 {
+        for (name, finding) in &mut all {
+            finding.detail = format!("`{name}`: {}", finding.detail);
+        }
+    }
+    let worst = all.iter().map(|(_, f)| badness(f)).max().unwrap_or(0);
+    let mut same = all.into_iter().filter(|(_, f)| badness(f) == worst);
+    let Some((_, mut first)) = same.next() else {
+        return Finding::not_evaluated("no database was chosen");
+    };
+    for (_, other) in same {
+        first.detail = format!("{}; {}", first.detail, other.detail);
+        let new = other.hints.into_iter().filter(|h| !first.hints.contains(h));
+        let new: Vec<String> = new.collect();
+        first.hints.extend(new);
+    }
+    first
 }
 
 fn server(ready: &Readiness) -> Finding {
@@ -339,27 +394,43 @@ fn roles(ready: &Readiness) -> Finding {
     }
 }
 
-fn live(ready: &Readiness, context: &str, checks: &mut Vec<Check<'_>>) {
-    let Some(live) = &ready.live else {
+fn live(looked: &[(String, Readiness)], context: &str, checks: &mut Vec<Check<'_>>) {
+    if looked.iter().any(|(_, ready)| ready.live.is_none()) {
         return;
-    };
+    }
     checks.push(Check::known(
         "restore.renames",
         Category::Datastores,
         "The role may rename the live database",
-        if live.owns {
-            Finding::passed(format!(
-                "`{}` has the rights of its owner `{}`",
-                ready.role, live.owner
-            ))
-        } else {
-            Finding::failed(format!("it belongs to `{}`", live.owner)).hint(format!(
-                "As an administrator: `GRANT {} TO {};`.",
-                live.owner, ready.role
-            ))
-        },
+        together(looked, &renames),
     ));
-    let finding = if !live.prepared.is_empty() {
+    checks.push(Check::known(
+        "restore.sessions",
+        Category::Datastores,
+        "Nothing keeps the live database",
+        together(looked, &|ready| sessions(ready, context)),
+    ));
+}
+
+fn renames(ready: &Readiness) -> Finding {
+    match &ready.live {
+        None => Finding::not_evaluated("there is no live database"),
+        Some(live) if live.owns => Finding::passed(format!(
+            "`{}` has the rights of its owner `{}`",
+            ready.role, live.owner
+        )),
+        Some(live) => Finding::failed(format!("it belongs to `{}`", live.owner)).hint(format!(
+            "As an administrator: `GRANT {} TO {};`.",
+            live.owner, ready.role
+        )),
+    }
+}
+
+fn sessions(ready: &Readiness, context: &str) -> Finding {
+    let Some(live) = &ready.live else {
+        return Finding::not_evaluated("there is no live database");
+    };
+    if !live.prepared.is_empty() {
         let prepared = live.prepared.join(", ");
         Finding::failed(format!(
             "prepared transactions hold the database: {prepared}"
@@ -373,17 +444,14 @@ fn live(ready: &Readiness, context: &str, checks: &mut Vec<Check<'_>>) {
         ))
     } else {
         Finding::passed(format!("{} connected now", live.sessions))
-    };
-    checks.push(Check::known(
-        "restore.sessions",
-        Category::Datastores,
-        "Nothing keeps the live database",
-        finding,
-    ));
+    }
 }
 
-async fn space<'a>(asked: &Question<'_>, source: &BackupParts) -> Check<'a> {
-    let bytes: u64 = source.parts("postgres/").iter().map(|p| p.bytes).sum();
+async fn space<'a>(asked: &Question<'_>, source: &BackupParts, databases: &[String]) -> Check<'a> {
+    let parts = databases
+        .iter()
+        .flat_map(|database| source.parts(&postgres::prefix(database)));
+    let bytes: u64 = parts.map(|p| p.bytes).sum();
     let title = "The server has room for a second copy";
     let known = |finding| Check::known("restore.space", Category::Datastores, title, finding);
     let seen = async { postgres::free_space(asked.target.postgres()?).await };

@@ -37,6 +37,7 @@ pub fn reasons() -> Vec<&'static [&'static Reason]> {
         crate::steps::load::REASONS,
         crate::steps::manual::REASONS,
         crate::steps::restore::REASONS,
+        crate::steps::roles::REASONS,
         crate::steps::smoke::REASONS,
         crate::steps::smoke::data_plane::REASONS,
         crate::steps::verify::REASONS,

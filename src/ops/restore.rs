@@ -1,6 +1,8 @@
 //! Restores as plans: check the backup, save the present state, load beside and compare, put it in place, pin anew; and the way
 //! back.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::backup::{capture_steps, named, spec};
@@ -9,10 +11,12 @@ use crate::engine::replay::{RunState, StepState};
 use crate::engine::runs::Runs;
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::identity::Store;
-use crate::providers::postgres::Selection;
+use crate::providers::postgres::{RoleMap, Selection};
 use crate::reasons;
 use crate::repository::BackupId;
 use crate::steps::choose::SAFETY;
+use crate::steps::databases::one_of;
+use crate::steps::roles::unknown_role;
 use crate::steps::world::World;
 
 reasons! {
@@ -35,8 +39,10 @@ pub const UNDO: &str = "restore undo";
 /// Into a new database, replacing nothing.
 pub const COPY: &str = "restore as";
 
-/// The step that swaps Postgres.
-const SWAP_POSTGRES: &str = "swap-postgres";
+/// What the ids of the steps that load and swap Postgres begin with; with several databases, the database's name follows.
+const LOAD: &str = "load-postgres";
+const SWAP: &str = "swap-postgres";
+const SWAP_BACK: &str = "swap-back-postgres";
 
 /// What is to be restored, and how.
 pub struct Wanted<'a> {
@@ -46,8 +52,16 @@ pub struct Wanted<'a> {
     pub from: Option<&'a str>,
     /// The stores it holds.
     pub held: &'a [Store],
+    /// The Postgres databases it holds.
+    pub databases: &'a [String],
+    /// Only this one of them.
+    pub database: Option<&'a str>,
     /// Only these stores.
     pub stores: &'a [Store],
+    /// Roles of the backup that have other names on the target.
+    pub roles: &'a RoleMap,
+    /// The roles that the backup's databases name.
+    pub known_roles: &'a BTreeSet<String>,
     /// Why nothing is saved first.
     pub without_safety: Option<&'a str>,
 }
@@ -102,19 +116,17 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
     };
     // Postgres first: it is the one that can be compared before anything is touched, and swapped back.
     let mut last = ready.to_owned();
-    for store in &stores {
-        let mut args = from(json!({"store": store, "backup": backup}), wanted.from);
-        if *store == Store::Postgres {
-            let load = from(json!({"backup": backup}), wanted.from);
-            steps.push(StepSpec::new(
-                "load-postgres",
-                "restore.load",
-                load,
-                &[&last],
-            ));
-            args["aside"] = json!("${ steps['load-postgres'].out.aside }");
-            last = "load-postgres".to_owned();
-        }
+    if !wanted.roles.is_empty() && !stores.contains(&Store::Postgres) {
+        return Err(
+            Error::input("`--map-role` is about Postgres, which is not restored here")
+                .hint("Leave it out, or add `postgres` to `--stores`."),
+        );
+    }
+    if stores.contains(&Store::Postgres) {
+        last = postgres_steps(world, wanted, &mut steps, last)?;
+    }
+    for store in stores.iter().filter(|s| **s != Store::Postgres) {
+        let args = from(json!({"store": store, "backup": backup}), wanted.from);
         let id = format!("swap-{store}");
         steps.push(StepSpec::new(id.clone(), "restore.swap", args, &[&last]));
         last = id;
@@ -124,10 +136,97 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
         .from
         .map(|c| format!(" of context {c}"))
         .unwrap_or_default();
-    let title = format!("restore {} from backup {backup}{source}", named(&stores));
+    let what = match wanted.database {
+        Some(name) => format!("database {name}"),
+        None => named(&stores),
+    };
+    let title = format!("restore {what} from backup {backup}{source}");
     let mut spec = spec(world, RESTORE, title, &stores, steps).await?;
     spec.params = json!({"without-safety-backup": wanted.without_safety});
     Ok(spec)
+}
+
+/// Every database is loaded and compared before the first is swapped. Returns the last step.
+fn postgres_steps(
+    world: &World,
+    wanted: &Wanted<'_>,
+    steps: &mut Vec<StepSpec>,
+    mut last: String,
+) -> Result<String> {
+    let backup = wanted.backup;
+    refuse_unknown_roles(wanted)?;
+    let chosen: Vec<String> = match wanted.database {
+        Some(name) => vec![one_of(wanted.databases, backup.as_str(), Some(name))?],
+        None => wanted.databases.to_vec(),
+    };
+    let mut pairs = Vec::new();
+    for (captured, word) in chosen.iter().zip(step_words(&chosen)) {
+        let live = world.live_of(captured, wanted.databases)?.database;
+        pairs.push((captured, live, word));
+    }
+    let several = wanted.databases.len() > 1 || world.databases.len() > 1;
+    for (captured, _, word) in &pairs {
+        let mut args = from(json!({"backup": backup}), wanted.from);
+        if several {
+            args["database"] = json!(captured);
+        }
+        if !wanted.roles.is_empty() {
+            args["roles"] = json!(wanted.roles);
+        }
+        let id = format!("{LOAD}{word}");
+        steps.push(StepSpec::new(id.clone(), "restore.load", args, &[&last]));
+        last = id;
+    }
+    for (_, live, word) in &pairs {
+        let args = json!({"store": Store::Postgres, "backup": backup});
+        let mut args = from(args, wanted.from);
+        args["aside"] = json!(format!("${{ steps['{LOAD}{word}'].out.aside }}"));
+        if several {
+            args["live"] = json!(live);
+        }
+        let id = format!("{SWAP}{word}");
+        steps.push(StepSpec::new(id.clone(), "restore.swap", args, &[&last]));
+        last = id;
+    }
+    Ok(last)
+}
+
+/// A role that no database names would silently stay what it is called.
+fn refuse_unknown_roles(wanted: &Wanted<'_>) -> Result<()> {
+    let known = wanted.known_roles.iter().map(String::as_str);
+    match wanted
+        .roles
+        .pairs()
+        .find(|(old, _)| !wanted.known_roles.contains(*old))
+    {
+        Some((old, _)) => Err(unknown_role(old, known)),
+        None => Ok(()),
+    }
+}
+
+/// What tells the steps of several databases apart: nothing if there is one.
+fn step_words(databases: &[String]) -> Vec<String> {
+    if databases.len() == 1 {
+        return vec![String::new()];
+    }
+    let mut words: Vec<String> = Vec::new();
+    for name in databases {
+        let plain = |c: char| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        };
+        let mut word: String = std::iter::once('-')
+            .chain(name.chars().map(plain))
+            .collect();
+        if words.contains(&word) {
+            word = format!("{word}-{}", words.len());
+        }
+        words.push(word);
+    }
+    words
 }
 
 /// `restore --as`: the Postgres database into a new one of this name. Nothing is replaced, so nothing is saved first.
@@ -143,14 +242,22 @@ pub async fn copy(
         return Err(holds_no(Store::Postgres, world, wanted));
     }
     let stores = [Store::Postgres];
+    let captured = one_of(wanted.databases, backup.as_str(), wanted.database)?;
     let mut load = from(json!({"backup": backup, "as": name}), wanted.from);
+    if wanted.databases.len() > 1 {
+        load["database"] = json!(captured);
+    }
+    refuse_unknown_roles(wanted)?;
+    if !wanted.roles.is_empty() {
+        load["roles"] = json!(wanted.roles);
+    }
     if !only.is_empty() {
         load["only"] = json!(only);
     }
     let steps = vec![
         StepSpec::new("pinned", "context.pin", json!({"stores": stores}), &[]),
         check(backup, wanted.from),
-        StepSpec::new("load-postgres", "restore.load", load, &["check"]),
+        StepSpec::new(LOAD, "restore.load", load, &["check"]),
     ];
     let part = if only.is_empty() {
         "postgres"
@@ -189,17 +296,27 @@ fn pin_anew(stores: &[Store], last: &str) -> StepSpec {
 #[derive(Debug)]
 struct Restored {
     run: String,
-    /// `live`, `aside` and `retired` of the swap of Postgres.
-    postgres: Option<Value>,
+    /// The swaps of Postgres, in their order: what tells the step from others, and `live`, `aside` and `retired`.
+    postgres: Vec<(String, Value)>,
     /// Stores whose contents were replaced.
     replaced: Vec<Store>,
     /// The safety backup.
     safety: Option<BackupId>,
 }
 
-/// `restore --undo`: takes the context's last restore back.
-pub async fn undo(world: &World, wanted: &[Store]) -> Result<Spec> {
-    let done = last_restore(&world.state.runs(), &world.context)?;
+/// `restore --undo`: takes the context's last restore back; of Postgres only this database, if one is named.
+pub async fn undo(world: &World, wanted: &[Store], database: Option<&str>) -> Result<Spec> {
+    let mut done = last_restore(&world.state.runs(), &world.context)?;
+    if let Some(name) = database {
+        done.postgres.retain(|(_, names)| names["live"] == name);
+        done.replaced.clear();
+        if done.postgres.is_empty() {
+            return Err(Error::input(format!(
+                "restore `{}` did not touch the database `{name}`",
+                done.run
+            )));
+        }
+    }
     let chosen = |store: Store| wanted.is_empty() || wanted.contains(&store);
     let replaced: Vec<Store> = done
         .replaced
@@ -207,8 +324,13 @@ pub async fn undo(world: &World, wanted: &[Store]) -> Result<Spec> {
         .copied()
         .filter(|s| chosen(*s))
         .collect();
-    let postgres = done.postgres.filter(|_| chosen(Store::Postgres));
-    let mut stores: Vec<Store> = postgres.iter().map(|_| Store::Postgres).collect();
+    let mut postgres = done.postgres;
+    postgres.retain(|_| chosen(Store::Postgres));
+    let mut stores: Vec<Store> = postgres
+        .first()
+        .map(|_| Store::Postgres)
+        .into_iter()
+        .collect();
     stores.extend(&replaced);
     if stores.is_empty() {
         return Err(Error::input(format!(
@@ -250,14 +372,15 @@ pub async fn undo(world: &World, wanted: &[Store]) -> Result<Spec> {
             last = id;
         }
     }
-    if let Some(names) = postgres {
+    for (word, names) in postgres.into_iter().rev() {
+        let id = format!("{SWAP_BACK}{word}");
         steps.push(StepSpec::new(
-            "swap-back-postgres",
+            id.clone(),
             "restore.swap-back",
             names,
             &[&last],
         ));
-        last = "swap-back-postgres".to_owned();
+        last = id;
     }
     steps.push(pin_anew(&stores, &last));
     let title = format!("take restore {} of {} back", done.run, named(&stores));
@@ -304,19 +427,37 @@ fn restored(state: &RunState) -> Restored {
         }) => Some(change),
         _ => None,
     };
-    let names = |change: &Value| {
-        json!({
+    let swaps = state.plan.steps.iter().filter_map(|step| {
+        let id = step.spec.id.as_str();
+        let (word, change) = (id.strip_prefix(SWAP)?, change(id)?);
+        let names = json!({
             "live": change["live"], "aside": change["aside"], "retired": change["retired"],
-            "swapped-by": format!("{}/{SWAP_POSTGRES}", state.run),
-        })
-    };
+            "swapped-by": format!("{}/{id}", state.run),
+        });
+        Some((word.to_owned(), names))
+    });
     Restored {
         run: state.run.clone(),
-        postgres: change(SWAP_POSTGRES).map(names),
+        postgres: swaps.collect(),
         replaced: Store::ALL
             .into_iter()
             .filter(|s| *s != Store::Postgres && change(&format!("swap-{s}")).is_some())
             .collect(),
         safety: change("safety-commit").and_then(|_| state.run.parse().ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_of_several_databases_are_told_apart() {
+        let words = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+            step_words(&names)
+        };
+        assert_eq!(words(&["App"]), [""]);
+        assert_eq!(words(&["App", "a.b", "a-b"]), ["-app", "-a-b", "-a-b-2"]);
     }
 }

@@ -71,15 +71,14 @@ impl Step<World> for Capture {
             return Ok(Decision::Done(observed(&captured)));
         }
         repository.check_signer(cx.world.signing_key()?)?;
-        let identity = cx.world.identify(args.store).await?;
-        let mut facts = identity.facts;
         // The marker may be planted by an earlier step of the same plan.
-        facts.remove("marker");
+        let identity = cx.world.identify(args.store).await?;
+        let facts = identity.without_markers().facts;
         let decisive = Facts::from_iter([
             ("source".to_owned(), json!(facts)),
             ("repository".to_owned(), json!(repository.id())),
         ]);
-        let shown = Facts::from_iter([("repository".to_owned(), json!(repository.place()))]);
+        let shown = shown(cx.world, args.store, &repository);
         Ok(Decision::Change {
             change: CaptureChange {
                 store: args.store,
@@ -92,15 +91,15 @@ impl Step<World> for Capture {
 
     async fn foresee(&self, cx: &ReadCx<'_, World>, args: &CaptureArgs) -> Result<Foresight> {
         let repository = cx.world.repository().await?;
-        let mut facts = cx.world.identify(args.store).await?.facts;
-        facts.remove("marker");
+        let identity = cx.world.identify(args.store).await?;
+        let facts = identity.without_markers().facts;
         let decisive = Facts::from_iter([
             ("source".to_owned(), json!(facts)),
             ("repository".to_owned(), json!(repository.id())),
         ]);
         Ok(Foresight {
             decisive,
-            shown: Facts::from_iter([("repository".to_owned(), json!(repository.place()))]),
+            shown: shown(cx.world, args.store, &repository),
         })
     }
 
@@ -172,6 +171,14 @@ impl Step<World> for Capture {
             ))),
         }
     }
+}
+
+fn shown(world: &World, store: Store, repository: &Repository) -> Facts {
+    let mut shown = Facts::from_iter([("repository".to_owned(), json!(repository.place()))]);
+    if store == Store::Postgres && world.databases.len() > 1 {
+        shown.insert("databases".to_owned(), json!(world.databases.join(", ")));
+    }
+    shown
 }
 
 /// The capture of a store, if it is staged or published.

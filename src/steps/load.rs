@@ -7,8 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::databases::of_backup;
 use super::preview::preview;
-use super::restore::{equal, facts, moment, source, the_database, work_dir};
+use super::restore::{equal, facts, moment, source, work_dir};
+use super::roles::View;
 use super::stores::{captured, differences, expected, postgres_formats};
 use super::world::World;
 use crate::capture::PartSource as _;
@@ -18,7 +20,7 @@ use crate::engine::step::{
 };
 use crate::error::{Error, Result};
 use crate::identity::Store;
-use crate::providers::postgres::{self, Chosen, Selection};
+use crate::providers::postgres::{self, Chosen, RoleMap, Selection};
 use crate::reasons;
 use crate::repository::{BackupId, BackupParts};
 
@@ -31,6 +33,9 @@ pub struct LoadArgs {
     /// The context whose repository holds the backup, if it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// Which of the backup's databases; its only one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// The name of the new database, which stays under it. Without one it gets a name of the program's own, for
     /// `restore.swap`.
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
@@ -38,6 +43,9 @@ pub struct LoadArgs {
     /// With `as`: the tables whose rows are loaded. The others are there, and empty.
     #[serde(default, skip_serializing_if = "Selection::is_empty")]
     pub only: Selection,
+    /// Names of roles in the backup, and those of the roles on the target that stand for them.
+    #[serde(default, skip_serializing_if = "RoleMap::is_empty")]
+    pub roles: RoleMap,
 }
 
 /// What will be loaded beside the live database.
@@ -53,6 +61,8 @@ pub struct LoadChange {
     name: Option<String>,
     #[serde(default, skip_serializing_if = "Selection::is_empty")]
     only: Selection,
+    #[serde(default, skip_serializing_if = "RoleMap::is_empty")]
+    roles: RoleMap,
 }
 
 impl LoadChange {
@@ -83,23 +93,25 @@ impl Step<World> for Load {
     }
 
     fn title(&self, args: &LoadArgs) -> String {
+        let what = match &args.database {
+            Some(database) => format!("`{database}`"),
+            None => "Postgres".to_owned(),
+        };
+        let backup = &args.backup;
         match &args.name {
-            Some(name) => format!(
-                "load Postgres of backup {} into the new database `{name}`",
-                args.backup
-            ),
-            None => format!(
-                "load Postgres of backup {} beside the live database",
-                args.backup
-            ),
+            Some(name) => format!("load {what} of backup {backup} into the new database `{name}`"),
+            None => format!("load {what} of backup {backup} beside the live database"),
         }
     }
 
     async fn plan(&self, cx: &ReadCx<'_, World>, args: &LoadArgs) -> Result<Decision<LoadChange>> {
-        let target = cx.world.postgres()?;
         let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
-        let database = the_database(&source)?;
-        let aside = postgres::made_name(&target.database, "restore", moment(cx.run));
+        let database = of_backup(&source, args.database.as_deref())?;
+        let live = match args.name {
+            Some(_) => cx.world.postgres()?.clone(),
+            None => live_of(cx.world, &source, &database)?,
+        };
+        let aside = postgres::made_name(&live.database, "restore", moment(cx.run));
         let Foresight {
             decisive,
             mut shown,
@@ -114,6 +126,7 @@ impl Step<World> for Load {
             aside,
             name: args.name.clone(),
             only: args.only.clone(),
+            roles: args.roles.clone(),
         };
         Ok(Decision::Change {
             change,
@@ -133,21 +146,37 @@ impl Step<World> for Load {
             );
         }
         let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
-        let captured_name = the_database(&source)?;
+        let captured_name = of_backup(&source, args.database.as_deref())?;
         let chosen = chosen(&source, &captured_name, &args.only).await?;
-        let left_out =
-            postgres::incomparable(cx.world.postgres()?, &source, &captured_name).await?;
+        let server = cx.world.postgres()?;
+        let view = View::of(&source, &captured_name, &args.roles).await?;
+        view.check(&source, &captured_name, server).await?;
+        let left_out = postgres::incomparable(server, view.parts(), &captured_name).await?;
         let mut decisive = facts(cx.world, Store::Postgres, &args.backup).await?;
         decisive.insert("left-out".to_owned(), json!(left_out));
+        if !args.roles.is_empty() {
+            decisive.insert("roles".to_owned(), json!(args.roles));
+        }
         let bytes: u64 = captured(&source, Store::Postgres)?
             .parts
             .iter()
+            .filter(|p| p.name.starts_with(&postgres::prefix(&captured_name)))
             .filter(|p| chosen.as_ref().is_none_or(|c| c.holds(p)))
             .map(|p| p.bytes)
             .sum();
         let mut shown = Facts::from_iter([("bytes".to_owned(), json!(bytes))]);
-        let live = cx.world.postgres()?.database.as_str();
-        let replaced = args.name.is_none().then_some(live);
+        if !args.roles.is_empty() {
+            let pairs = args.roles.pairs();
+            let lines: Vec<String> = pairs
+                .map(|(old, new)| format!("`{old}` becomes `{new}`"))
+                .collect();
+            shown.insert("roles".to_owned(), json!(lines));
+        }
+        let live = match args.name {
+            Some(_) => None,
+            None => Some(live_of(cx.world, &source, &captured_name)?.database),
+        };
+        let replaced = live.as_deref();
         let preview = preview(cx.world, &source, &captured_name, chosen.as_ref(), replaced).await?;
         let heading = match args.name {
             Some(_) => "what-it-loads",
@@ -179,11 +208,13 @@ impl Step<World> for Load {
         cx.world.require_pinned(Store::Postgres).await?;
         grant.still_held().await?;
         let source = source(cx.world, &change.backup, change.from.as_deref()).await?;
+        let view = View::of(&source, &change.captured, &change.roles).await?;
+        view.check(&source, &change.captured, target).await?;
         // What an interrupted attempt left is ours and incomplete.
         postgres::drop_database(target, &change.aside).await?;
         let roles = postgres::MissingRoles::LeaveOut;
         let mut notes =
-            postgres::create_database(target, &change.aside, &source, &change.captured, roles)
+            postgres::create_database(target, &change.aside, view.parts(), &change.captured, roles)
                 .await?;
         let work_dir = work_dir(cx.world, cx.run)?;
         let options = postgres::RestoreOptions {
@@ -198,7 +229,7 @@ impl Step<World> for Load {
         };
         let aside = target.with_database(&change.aside);
         notes.extend(
-            postgres::restore(&aside, &source, &change.captured, &options)
+            postgres::restore(&aside, view.parts(), &change.captured, &options)
                 .await?
                 .notes,
         );
@@ -229,15 +260,21 @@ impl Step<World> for Load {
         }
         let source = source(cx.world, &change.backup, change.from.as_deref()).await?;
         let chosen = chosen(&source, &change.captured, &change.only).await?;
-        let (rows, left_out) =
-            compare_postgres(cx, &source, &target, &change.captured, chosen.as_ref()).await?;
+        let view = View::of(&source, &change.captured, &change.roles).await?;
+        let compared = Compared {
+            source: &source,
+            view: &view,
+            captured: &change.captured,
+            chosen: chosen.as_ref(),
+        };
+        let (rows, left_out) = compared.with(cx, &target).await?;
         let compared = match (&chosen, left_out.is_empty()) {
             (Some(_), _) => "every selected part equal",
             (None, true) => "every part equal",
             (None, false) => "every other part equal",
         };
         let mut observed = Observed::of(
-            json!({"aside": change.database(), "rows": rows, "compared": compared, "left-out": left_out}),
+            json!({"database": change.captured, "aside": change.database(), "rows": rows, "compared": compared, "left-out": left_out}),
         );
         if let Some(chosen) = &chosen {
             let more = [
@@ -266,6 +303,14 @@ impl Step<World> for Load {
             json!({"dropped": change.database()}),
         )))
     }
+}
+
+/// The live database that a captured one takes the place of.
+fn live_of(world: &World, source: &BackupParts, captured: &str) -> Result<postgres::Target> {
+    world.live_of(
+        captured,
+        &postgres::captured_databases(&source.parts("postgres/")),
+    )
 }
 
 /// What a database that was restored under a name of somebody's choice holds.
@@ -307,41 +352,59 @@ fn some(names: &[String]) -> Vec<String> {
     shown
 }
 
-/// Compares a restored database with what was captured, whatever it is called now; returns the rows that were compared,
-/// and what could not be.
-async fn compare_postgres(
-    cx: &ReadCx<'_, World>,
-    source: &BackupParts,
-    target: &postgres::Target,
-    captured: &str,
-    chosen: Option<&Chosen>,
-) -> Result<(u64, BTreeMap<String, String>)> {
-    let options = postgres::CaptureOptions {
-        patience: Default::default(),
-        stretch: postgres::STRETCH,
-        key: source.fingerprint_key(),
-        formats: postgres_formats(source),
-        jobs: cx.world.jobs,
-        events: cx.events.clone(),
-        cancel: cx.cancel.clone(),
-    };
-    let wanted = format!("postgres/{captured}/");
-    let mut measured = postgres::fingerprints_as(target, captured, &options).await?;
-    let mut expected = expected(source, Store::Postgres);
-    let mut left_out = postgres::incomparable(target, source, captured).await?;
-    if let Some(chosen) = chosen {
-        if !chosen.keys().is_empty() {
-            let why = "foreign keys of what was not selected were left out";
-            left_out.insert(format!("{wanted}catalogue"), why.to_owned());
+/// What a restored database is compared with.
+struct Compared<'a> {
+    source: &'a BackupParts,
+    view: &'a View<'a>,
+    captured: &'a str,
+    chosen: Option<&'a Chosen>,
+}
+
+impl Compared<'_> {
+    /// Compares a restored database with what was captured, whatever it is called now; returns the rows that were compared,
+    /// and what could not be.
+    async fn with(
+        &self,
+        cx: &ReadCx<'_, World>,
+        target: &postgres::Target,
+    ) -> Result<(u64, BTreeMap<String, String>)> {
+        let (source, captured) = (self.source, self.captured);
+        let options = postgres::CaptureOptions {
+            patience: cx.world.patience,
+            stretch: postgres::STRETCH,
+            key: source.fingerprint_key(),
+            formats: postgres_formats(source),
+            jobs: cx.world.jobs,
+            events: cx.events.clone(),
+            cancel: cx.cancel.clone(),
+        };
+        let wanted = postgres::prefix(captured);
+        let mut measured = postgres::fingerprints_as(target, captured, &options).await?;
+        let mut expected = expected(source, Store::Postgres);
+        let mut left_out = postgres::incomparable(target, self.view.parts(), captured).await?;
+        if let Some(chosen) = self.chosen {
+            if !chosen.keys().is_empty() {
+                let why = "foreign keys of what was not selected were left out";
+                left_out.insert(format!("{wanted}catalogue"), why.to_owned());
+            }
+            // What was not selected must be there, and empty.
+            for part in source.parts(&wanted).iter().filter(|p| !chosen.holds(p)) {
+                let none = source.fingerprint_key().start().finish();
+                expected.insert(part.name.clone(), none);
+            }
         }
-        // What was not selected must be there, and empty.
-        for part in source.parts(&wanted).iter().filter(|p| !chosen.holds(p)) {
-            let none = source.fingerprint_key().start().finish();
-            expected.insert(part.name.clone(), none);
+        expected.retain(|name, _| name.starts_with(&wanted) && !left_out.contains_key(name));
+        measured.retain(|name, _| !left_out.contains_key(name));
+        let ownership = format!("{wanted}ownership");
+        let mut found = Vec::new();
+        if let (View::Renamed(renamed), false) = (self.view, left_out.contains_key(&ownership)) {
+            // Under other names the fingerprints differ; what they are made of must not.
+            expected.remove(&ownership);
+            measured.remove(&ownership);
+            found = renamed.differences(target, captured).await?;
         }
+        found.extend(differences(&expected, &measured));
+        equal(&found, "the restored database")?;
+        Ok((expected.values().map(|f| f.rows).sum(), left_out))
     }
-    expected.retain(|name, _| name.starts_with(&wanted) && !left_out.contains_key(name));
-    measured.retain(|name, _| !left_out.contains_key(name));
-    equal(&differences(&expected, &measured), "the restored database")?;
-    Ok((expected.values().map(|f| f.rows).sum(), left_out))
 }

@@ -78,10 +78,9 @@ impl Step<World> for Pin {
                 }
                 PinState::Different(_) | PinState::Unpinned => {}
             }
-            let mut facts = seen.facts.clone();
-            let marker = facts
-                .remove("marker")
-                .unwrap_or_else(|| format!("{}-{}", cx.run, store.name()));
+            let marker = cx.world.marker(&seen)?.cloned();
+            let marker = marker.unwrap_or_else(|| format!("{}-{}", cx.run, store.name()));
+            let facts = seen.clone().without_markers().facts;
             decisive.insert(store.name().to_owned(), json!(facts));
             stores.push(PinnedStore { seen, marker });
         }
@@ -109,7 +108,7 @@ impl Step<World> for Pin {
             grant.still_held().await?;
             let store = planned.seen.store;
             let before = cx.world.identify(store).await?;
-            if without_marker(&before) != without_marker(&planned.seen) {
+            if before.clone().without_markers() != planned.seen.clone().without_markers() {
                 let differences = planned.seen.differences(&before);
                 return Err(cx.world.wrong_target(store, &differences));
             }
@@ -135,7 +134,7 @@ impl Step<World> for Pin {
         let mut facts = Facts::new();
         for planned in &change.stores {
             let seen = cx.world.require_pinned(planned.seen.store).await?;
-            if seen.facts.get("marker") != Some(&planned.marker) {
+            if cx.world.marker(&seen)? != Some(&planned.marker) {
                 return Err(Error::bug(format!(
                     "the marker of {} is not the planted one",
                     planned.seen.store
@@ -145,10 +144,4 @@ impl Step<World> for Pin {
         }
         Ok(Observed(facts))
     }
-}
-
-fn without_marker(identity: &Identity) -> Identity {
-    let mut identity = identity.clone();
-    identity.facts.remove("marker");
-    identity
 }

@@ -136,7 +136,7 @@ pub async fn preview(
 
 fn backup(source: &BackupParts, database: &str, chosen: Option<&Chosen>) -> Result<Backup> {
     let all = captured(source, Store::Postgres)?;
-    let prefix = format!("postgres/{database}/");
+    let prefix = postgres::prefix(database);
     let mut parts: Vec<_> = all.parts.iter().collect();
     parts.retain(|p| p.name.starts_with(&prefix) && chosen.is_none_or(|c| c.holds(p)));
     let mut tables = BTreeMap::new();
@@ -168,7 +168,7 @@ async fn objects(
     target: &postgres::Target,
 ) -> Result<(BTreeSet<Object>, BTreeSet<Object>)> {
     let mut reader = source
-        .open(&format!("postgres/{database}/catalogue"))
+        .open(&format!("{}catalogue", postgres::prefix(database)))
         .await?;
     let text = reader.read_all().await?;
     let text = String::from_utf8_lossy(&text);

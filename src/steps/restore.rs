@@ -62,6 +62,9 @@ pub struct SwapArgs {
     /// Postgres: the database that `restore.load` made.
     #[serde(default)]
     pub aside: Option<String>,
+    /// Postgres: the database whose place it takes; the context's only one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<String>,
 }
 
 /// What will take the place of the live data.
@@ -117,11 +120,14 @@ impl Step<World> for Swap {
     }
 
     fn title(&self, args: &SwapArgs) -> String {
-        match args.store {
-            Store::Postgres => {
+        match (args.store, &args.live) {
+            (Store::Postgres, Some(live)) => {
+                format!("swap the restored `{live}` in; the old one stays beside it")
+            }
+            (Store::Postgres, None) => {
                 "swap the restored Postgres database in; the old one stays beside it".to_owned()
             }
-            store => format!("replace everything in {store} with backup {}", args.backup),
+            (store, _) => format!("replace everything in {store} with backup {}", args.backup),
         }
     }
 
@@ -132,7 +138,7 @@ impl Step<World> for Swap {
                 let aside = args.aside.clone().ok_or_else(|| {
                     Error::input("`restore.swap` of Postgres needs `aside`, the database that `restore.load` made")
                 })?;
-                let live = cx.world.postgres()?.database.clone();
+                let live = cx.world.live_database(args.live.as_deref())?.database;
                 let retired = postgres::made_name(&live, "retired", moment(cx.run));
                 let counters = counters(cx, &aside).await;
                 SwapChange::Postgres {
@@ -194,7 +200,7 @@ impl Step<World> for Swap {
                 if postgres::swap_state(target, live, aside, retired).await?
                     == postgres::SwapState::NotSwapped
                 {
-                    cx.world.require_pinned(Store::Postgres).await?;
+                    cx.world.require_pinned_database(live).await?;
                 }
                 postgres::swap_in(target, live, aside, retired).await
             }
@@ -412,9 +418,8 @@ async fn replace_redis(cx: &ReadCx<'_, World>, source: &BackupParts) -> Result<(
 
 /// What a restore's consent rests on: which target, which backup.
 pub(super) async fn facts(world: &World, store: Store, backup: &BackupId) -> Result<Facts> {
-    let mut identity = world.identify(store).await?.facts;
-    // The marker and the database's inner name change with the swap itself; the pin is checked before each effect.
-    identity.remove("marker");
+    // The markers and the database's inner name change with the swap itself; the pin is checked before each effect.
+    let identity = world.identify(store).await?.without_markers().facts;
     Ok(Facts::from_iter([
         ("target".to_owned(), json!(identity)),
         ("backup".to_owned(), json!(backup)),
@@ -431,22 +436,6 @@ pub(super) async fn source(
         Some(context) => world.other(context).await?.readable_repository().await?,
     };
     repository.source(backup).await
-}
-
-/// The one Postgres database that a backup holds.
-pub fn the_database(source: &BackupParts) -> Result<String> {
-    let mut databases = postgres::captured_databases(source);
-    match databases.len() {
-        1 => Ok(databases.remove(0)),
-        0 => Err(Error::input(format!(
-            "backup `{}` holds no Postgres database",
-            source.contents().backup
-        ))),
-        n => Err(Error::input(format!(
-            "backup `{}` holds {n} Postgres databases; this version restores one",
-            source.contents().backup
-        ))),
-    }
 }
 
 pub(super) fn work_dir(world: &World, run: &str) -> Result<PathBuf> {

@@ -30,13 +30,13 @@ pub async fn capture(
     let (jobs, events, cancel) = (world.jobs, cx.events.clone(), cx.cancel.clone());
     match store {
         Store::Postgres => {
-            postgres::capture(
-                world.postgres()?,
+            postgres::capture_all(
+                &world.postgres_databases()?,
                 sink,
                 &postgres::CaptureOptions {
                     key,
                     formats: BTreeMap::new(),
-                    patience: Default::default(),
+                    patience: world.patience,
                     stretch: postgres::STRETCH,
                     jobs,
                     events,
@@ -201,7 +201,8 @@ async fn phase<T>(
 ) -> Result<T> {
     let began = Instant::now();
     let done = work.await;
-    phases.insert(name.to_owned(), began.elapsed().as_secs_f64());
+    // Of several databases each has its turn.
+    *phases.entry(name.to_owned()).or_default() += began.elapsed().as_secs_f64();
     done
 }
 
@@ -224,7 +225,7 @@ async fn prove_postgres(
     let server = running.target();
     let mut notes = Vec::new();
     let mut measured = BTreeMap::new();
-    for database in postgres::captured_databases(source) {
+    for database in postgres::captured_databases(&source.parts("postgres/")) {
         let target = server.with_database(&database);
         let restore = postgres::RestoreOptions {
             key: key.clone(),

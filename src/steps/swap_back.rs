@@ -12,7 +12,6 @@ use crate::engine::step::{
     ApplyCx, Blocked, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
 };
 use crate::error::{Error, Result};
-use crate::identity::Store;
 use crate::providers::postgres::{self, Counters, SwapState, Writes};
 
 use super::restore::DIFFERENT;
@@ -98,7 +97,7 @@ impl Step<World> for SwapBack {
         } = change;
         // After half a swap the live name leads elsewhere; the swap itself checks all three names.
         if postgres::swap_state(server, live, aside, retired).await? == SwapState::Swapped {
-            cx.world.require_pinned(Store::Postgres).await?;
+            cx.world.require_pinned_database(live).await?;
         }
         grant.still_held().await?;
         postgres::undo_swap(server, live, aside, retired).await

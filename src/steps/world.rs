@@ -14,7 +14,7 @@ use crate::consent::Tier;
 use crate::engine::runs::Runs;
 use crate::error::{Context as _, Error, Result, TIMEOUT};
 use crate::exit::Exit;
-use crate::identity::{Identity, Store};
+use crate::identity::{Identity, MARKER, Store};
 use crate::providers::{neo4j, postgres, redis};
 use crate::reasons;
 use crate::repository::{LocalStore, Repository};
@@ -163,6 +163,10 @@ pub struct World {
     pub platform: Option<String>,
     /// The Postgres target.
     pub postgres: Option<postgres::Target>,
+    /// The databases of the Postgres target, the URL's own first.
+    pub databases: Vec<String>,
+    /// How long a capture of Postgres may be in others' way.
+    pub patience: postgres::Patience,
     /// The database from which databases are renamed and created.
     pub maintenance_database: String,
     /// The Neo4j target.
@@ -243,11 +247,20 @@ impl World {
             .map_or("postgres".to_owned(), |p| {
                 p.maintenance_database.value.clone()
             });
+        let patience = context
+            .postgres
+            .as_ref()
+            .map_or_else(postgres::Patience::default, |p| postgres::Patience {
+                give_way: p.give_way_after.value.0,
+                snapshot: p.longest_snapshot.value.0,
+            });
         Ok(World {
             context: context.name.clone(),
             tier: context.tier.value,
             platform: Some(context.platform.value.clone()),
+            databases: super::databases::named(context, postgres.as_ref())?,
             postgres,
+            patience,
             maintenance_database,
             neo4j,
             redis,
@@ -328,9 +341,7 @@ impl World {
     /// Asks a store directly.
     pub async fn ping(&self, store: Store, deadline: Deadline) -> Result<Seen> {
         match store {
-            Store::Postgres => postgres::ping(self.postgres()?, deadline)
-                .await
-                .map(|h| seen(h.version, h.latency, h.facts)),
+            Store::Postgres => self.ping_postgres(deadline).await,
             Store::Neo4j => neo4j::ping(self.neo4j()?, deadline)
                 .await
                 .map(|h| seen(h.version, h.latency, h.facts)),
@@ -344,7 +355,7 @@ impl World {
     pub async fn identify(&self, store: Store) -> Result<Identity> {
         let work = async {
             match store {
-                Store::Postgres => postgres::identify(self.postgres()?).await,
+                Store::Postgres => postgres::identify_all(&self.postgres_databases()?).await,
                 Store::Neo4j => neo4j::identify(self.neo4j()?).await,
                 Store::Redis => redis::identify(self.redis()?).await,
             }
@@ -397,7 +408,7 @@ impl World {
     /// Plants the marker that tells a target from its empty twin.
     pub async fn plant_marker(&self, store: Store, marker: &str) -> Result<()> {
         match store {
-            Store::Postgres => postgres::plant_marker(self.postgres()?, marker).await,
+            Store::Postgres => postgres::plant_markers(&self.postgres_databases()?, marker).await,
             Store::Neo4j => neo4j::plant_marker(self.neo4j()?, marker).await,
             Store::Redis => redis::plant_marker(self.redis()?, marker).await,
         }
@@ -436,7 +447,7 @@ impl World {
             PinState::Different(differences)
                 if differences
                     .iter()
-                    .any(|d| d.fact != "marker" || d.seen.is_some()) =>
+                    .any(|d| d.fact != MARKER || d.seen.is_some()) =>
             {
                 Err(self.wrong_target(store, &differences))
             }
@@ -506,7 +517,7 @@ impl World {
     }
 }
 
-fn seen(
+pub(super) fn seen(
     version: String,
     latency: Duration,
     facts: impl IntoIterator<Item = (String, Value)>,

@@ -20,5 +20,6 @@ mod program;
 mod redis;
 mod restore;
 mod sandbox;
+mod several;
 #[path = "../shared/documents.rs"]
 mod shared;

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::backup::{carry_out, run_as, summary_of_backup};
 use super::{show, world};
@@ -15,7 +16,7 @@ use crate::identity::Store;
 use crate::ops::can_restore::{Question, can_restore};
 use crate::ops::execute::Executed;
 use crate::ops::restore::{self as plans, Wanted};
-use crate::providers::postgres::{Selection, Writes};
+use crate::providers::postgres::{RoleMap, Selection, Writes, captured_databases, captured_roles};
 use crate::repository::Backup;
 use crate::steps::choose::{Choice, Found, find};
 use crate::steps::world::World;
@@ -48,9 +49,13 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         None => None,
     };
     let target = into.as_ref().unwrap_or(&world);
+    let asked = match args.database {
+        Some(_) => vec![Store::Postgres],
+        None => args.stores.clone(),
+    };
     let stores = match args.copy_as {
         Some(_) => target.stores(&[Store::Postgres])?,
-        None => target.stores(&args.stores)?,
+        None => target.stores(&asked)?,
     };
     let backup = chosen(session, &world, wanted, &stores).await?;
     let contents = backup.contents.as_ref().ok_or_else(|| {
@@ -60,8 +65,19 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         ))
     })?;
     let held: Vec<Store> = contents.stores.iter().map(|s| s.captured.store).collect();
+    let databases: Vec<String> = contents
+        .store(Store::Postgres)
+        .map(|captured| captured_databases(&captured.parts))
+        .unwrap_or_default();
+    let roles = RoleMap::new(&args.map_role)?;
+    let known_roles = contents
+        .store(Store::Postgres)
+        .map(|captured| captured_roles(&captured.parts))
+        .unwrap_or_default();
     if args.can_i {
         let question = Question {
+            database: args.database.as_deref(),
+            roles: &roles,
             target,
             holder: &world,
             backup: &backup,
@@ -80,7 +96,11 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         backup: &backup.id,
         from: into.as_ref().map(|_| world.context.as_str()),
         held: &held,
-        stores: &args.stores,
+        databases: &databases,
+        roles: &roles,
+        known_roles: &known_roles,
+        database: args.database.as_deref(),
+        stores: &asked,
         without_safety: args.without_safety_backup.as_deref(),
     };
     let command = format!("restore {}{}", backup.id, flags(args));
@@ -104,6 +124,12 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
 /// Only Postgres has a place beside the live data.
 fn postgres_alone(args: &RestoreArgs) -> Result<()> {
     let other = args.stores.iter().find(|s| **s != Store::Postgres);
+    if let (Some(name), Some(other)) = (&args.database, other) {
+        return Err(Error::input(format!(
+            "`--database {name}` restores one Postgres database alone, and `--stores` asks for {other}"
+        ))
+        .hint("Leave one of the two out."));
+    }
     let (Some(_), Some(other)) = (&args.copy_as, other) else {
         return Ok(());
     };
@@ -134,7 +160,7 @@ fn replaced(report: &RunReport, backup: &Backup, safety: bool) -> String {
     let mut text = format!("restored  {} from backup {}\n", report.context, backup.id);
     text.push_str(&summary_of_backup(report, "safety-").replace("backup    ", "safety    "));
     text.push_str(&left_out(report));
-    if let Some(seen) = report.observed("swap-postgres") {
+    for seen in of_kind(report, "restore.swap").filter(|seen| !seen["retired"].is_null()) {
         text.push_str(&format!(
             "old data  Postgres database `{}` stays until you drop it\n",
             seen["retired"].as_str().unwrap_or("?")
@@ -150,10 +176,16 @@ fn replaced(report: &RunReport, backup: &Backup, safety: bool) -> String {
     text
 }
 
+/// What the steps of a kind saw.
+fn of_kind<'r>(report: &'r RunReport, kind: &'r str) -> impl Iterator<Item = &'r Value> {
+    let steps = report.steps.iter().filter(move |s| s.kind == kind);
+    steps.map(|s| &s.observed)
+}
+
 fn left_out(report: &RunReport) -> String {
-    let loaded = report.observed("load-postgres");
-    let reasons = loaded.and_then(|l| l["left-out"].as_object().cloned());
-    let lines = reasons.unwrap_or_default().into_iter().map(|(_, why)| {
+    let loaded = of_kind(report, "restore.load");
+    let reasons = loaded.flat_map(|l| l["left-out"].as_object().into_iter().flatten());
+    let lines = reasons.map(|(_, why)| {
         let why = why.as_str().unwrap_or("?").to_owned();
         format!("not so    {why}\n")
     });
@@ -196,12 +228,12 @@ fn copied(report: &RunReport, target: &World, name: &str, backup: &Backup) -> St
 }
 
 async fn undo(session: &Session, world: &World, args: &RestoreArgs) -> Result<Answer> {
-    let spec = plans::undo(world, &args.stores).await?;
+    let spec = plans::undo(world, &args.stores, args.database.as_deref()).await?;
     let command = format!("restore --undo{}", flags(args));
     carry_out(session, world, spec, command, |report| {
         let mut text = format!("undone    the last restore of {}\n", report.context);
         text.push_str(&summary_of_backup(report, "safety-").replace("backup    ", "safety    "));
-        if let Some(seen) = report.observed("swap-back-postgres") {
+        for seen in of_kind(report, "restore.swap-back") {
             text.push_str(&format!(
                 "set aside Postgres database `{}`, with what was written since the restore, stays until you drop it\n",
                 seen["aside"].as_str().unwrap_or("?")
@@ -233,6 +265,9 @@ fn flags(args: &RestoreArgs) -> String {
         let names: Vec<&str> = args.stores.iter().map(|s| s.name()).collect();
         text.push_str(&format!(" --stores {}", names.join(",")));
     }
+    if let Some(name) = &args.database {
+        text.push_str(&format!(" --database {}", world::quoted(name)));
+    }
     if let Some(context) = &args.into {
         text.push_str(&format!(" --into {context}"));
     }
@@ -243,6 +278,10 @@ fn flags(args: &RestoreArgs) -> String {
         for name in names {
             text.push_str(&format!(" {flag} {}", world::quoted(name)));
         }
+    }
+    for (old, new) in &args.map_role {
+        let pair = format!("{old}={new}");
+        text.push_str(&format!(" --map-role {}", world::quoted(&pair)));
     }
     if let Some(reason) = &args.without_safety_backup {
         text.push_str(&format!(

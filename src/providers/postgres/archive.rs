@@ -58,6 +58,71 @@ pub(super) fn entries(archive: &[u8]) -> Option<Vec<Entry>> {
     Some(entries)
 }
 
+/// What an entry is to say instead.
+pub(super) struct Rewritten {
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// The statements that make it.
+    pub sql: String,
+}
+
+/// An archive without data, with other owners and statements; `None` if this is none, or not understood to its end.
+pub(super) fn rewrite(
+    archive: &[u8],
+    mut change: impl FnMut(&Entry, Option<&str>) -> Rewritten,
+) -> Option<Vec<u8>> {
+    let mut reader = Reader {
+        rest: archive,
+        int_size: 0,
+        offset_size: 0,
+    };
+    let minor = reader.head()?;
+    let count = reader.int()?;
+    let mut out = Vec::with_capacity(archive.len());
+    let mut copied = 0;
+    for _ in 0..count {
+        let (_, entry, places) = reader.whole_entry(minor, archive.len())?;
+        if places.has_data {
+            // Behind the contents stand data at places that the contents name.
+            return None;
+        }
+        let new = change(&entry, places.owner_text.as_deref());
+        for (place, text) in [
+            (&places.sql, Some(new.sql.as_str())),
+            (&places.owner, new.owner.as_deref()),
+        ] {
+            out.extend_from_slice(archive.get(copied..place.start)?);
+            put_text(&mut out, text)?;
+            copied = place.end;
+        }
+    }
+    out.extend_from_slice(archive.get(copied..)?);
+    Some(out)
+}
+
+/// As [`Reader::text`] reads it.
+fn put_text(out: &mut Vec<u8>, text: Option<&str>) -> Option<()> {
+    let length = match text {
+        Some(text) => i32::try_from(text.len()).ok()?,
+        None => -1,
+    };
+    out.push(u8::from(length < 0));
+    out.extend_from_slice(&length.unsigned_abs().to_le_bytes());
+    out.extend_from_slice(text.unwrap_or_default().as_bytes());
+    Some(())
+}
+
+/// Where in an archive an entry's texts stand.
+struct Places {
+    sql: std::ops::Range<usize>,
+    owner: std::ops::Range<usize>,
+    owner_text: Option<String>,
+    has_data: bool,
+}
+
+/// The state of an entry whose data stand at a known place (src/bin/pg_dump/pg_backup_archiver.h, `K_OFFSET_POS_SET`).
+const DATA_AT: u8 = 2;
+
 struct Reader<'a> {
     rest: &'a [u8],
     int_size: usize,
@@ -96,6 +161,16 @@ impl Reader<'_> {
 
     /// An entry, and the section that it names.
     fn entry(&mut self, minor: u8) -> Option<(Option<Section>, Entry)> {
+        let (section, entry, _) = self.whole_entry(minor, self.rest.len())?;
+        Some((section, entry))
+    }
+
+    /// An entry of an archive of `length` bytes, and where it stands.
+    fn whole_entry(
+        &mut self,
+        minor: u8,
+        length: usize,
+    ) -> Option<(Option<Section>, Entry, Places)> {
         let id = self.int()?;
         let _has_data = self.int()?;
         let (_catalogue, _oid) = (self.text()?, self.text()?);
@@ -108,19 +183,24 @@ impl Reader<'_> {
             4 => Some(Section::PostData),
             _ => return None,
         };
+        let sql_from = length - self.rest.len();
         let sql = self.text()?.unwrap_or_default();
+        let sql_to = length - self.rest.len();
         let (_drop, _copy) = (self.text()?, self.text()?);
         let schema = self.text()?.filter(|s| !s.is_empty());
         let (_tablespace, _access_method) = (self.text()?, self.text()?);
         if minor >= 16 {
             let _relation_kind = self.int()?;
         }
-        let (_owner, _with_oids) = (self.text()?, self.text()?);
+        let owner_from = length - self.rest.len();
+        let owner_text = self.text()?;
+        let owner_to = length - self.rest.len();
+        let _with_oids = self.text()?;
         let mut needs = Vec::new();
         while let Some(number) = self.text()? {
             needs.push(number.parse().ok()?);
         }
-        let _state_and_offset = self.take(1 + self.offset_size)?;
+        let state = self.take(1 + self.offset_size)?.first().copied();
         let entry = Entry {
             id,
             kind,
@@ -130,7 +210,13 @@ impl Reader<'_> {
             sql,
             needs,
         };
-        Some((section, entry))
+        let places = Places {
+            sql: sql_from..sql_to,
+            owner: owner_from..owner_to,
+            owner_text,
+            has_data: state == Some(DATA_AT),
+        };
+        Some((section, entry, places))
     }
 
     fn take(&mut self, count: usize) -> Option<&[u8]> {
@@ -243,6 +329,40 @@ mod tests {
             assert_eq!(found, [index, comment]);
         }
         assert_eq!(entries(&archive(NEWEST_MINOR + 1)), None);
+    }
+
+    #[test]
+    fn owners_and_statements_are_exchanged_and_nothing_else() {
+        for minor in OLDEST_MINOR..=NEWEST_MINOR {
+            let mut before = archive(minor);
+            before.extend_from_slice(b"what follows");
+            let same = rewrite(&before, |entry, owner| Rewritten {
+                owner: owner.map(str::to_owned),
+                sql: entry.sql.clone(),
+            });
+            assert_eq!(same.as_ref(), Some(&before));
+            let other = rewrite(&before, |entry, owner| {
+                assert_eq!(owner, Some("postgres"));
+                Rewritten {
+                    owner: Some("somebody else".to_owned()),
+                    sql: format!("{}GRANT …;\n", entry.sql),
+                }
+            })
+            .expect("is understood");
+            assert!(other.ends_with(b"what follows"));
+            let found = entries(&other).expect("is understood");
+            assert_eq!(found[1].sql, "CREATE …;\nGRANT …;\n");
+            assert_eq!(found[1].needs, [3_021]);
+            rewrite(&other, |entry, owner| {
+                assert_eq!(owner, Some("somebody else"));
+                Rewritten {
+                    owner: None,
+                    sql: entry.sql.clone(),
+                }
+            })
+            .expect("is understood");
+        }
+        assert_eq!(rewrite(b"-- dump", |_, _| unreachable!()).map(|_| ()), None);
     }
 
     #[test]

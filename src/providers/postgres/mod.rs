@@ -17,6 +17,7 @@ mod preview;
 mod restore;
 mod roles;
 pub mod session;
+mod several;
 pub mod sql;
 mod swap;
 pub mod target;
@@ -25,7 +26,9 @@ mod tuples;
 mod wire;
 mod writes;
 
-pub use capture::{CaptureOptions, Patience, STRETCH, capture, fingerprints, fingerprints_as};
+pub use capture::{
+    CaptureOptions, Patience, STRETCH, capture, fingerprints, fingerprints_as, prefix,
+};
 pub use catalogue::{catalogue, catalogue_differences, schema_fingerprint};
 pub use decode::decode;
 pub use identify::{identify, plant_marker, read_marker, refuse_pooler};
@@ -34,10 +37,12 @@ pub use preview::{
     read_rows,
 };
 pub use restore::{
-    Chosen, Extension, LiveFacts, MissingRoles, Readiness, RestoreOptions, Restored, Selection,
-    captured_databases, choose, create_database, exists, incomparable, readiness, restore,
+    Chosen, Extension, LiveFacts, MissingRoles, Readiness, Renamed, RestoreOptions, Restored,
+    RoleMap, Selection, captured_databases, captured_roles, choose, create_database, exists,
+    incomparable, readiness, restore, role_pair,
 };
 pub use session::{Health, ping};
+pub use several::{capture_all, identify_all, marker_fact, marker_of, plant_markers};
 pub use swap::{
     SwapState, check_name, drop_copy, drop_database, give_name, made_name, swap_in, swap_state,
     undo_swap,

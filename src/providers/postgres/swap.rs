@@ -44,11 +44,22 @@ pub enum SwapState {
 /// A database name that summitctl makes: `<live>_summitctl_<purpose>_<stamp>`, within the server's limit.
 pub fn made_name(live: &str, purpose: &str, at: Instant) -> String {
     let tail = format!("{MADE}{purpose}_{}", at.compact().to_lowercase());
-    let mut room = LONGEST_NAME.saturating_sub(tail.len()).min(live.len());
+    let mut room = LONGEST_NAME.saturating_sub(tail.len());
+    if live.len() <= room {
+        return format!("{live}{tail}");
+    }
+    // Long names may begin alike, and must not become one.
+    let whole = &blake3::hash(live.as_bytes()).to_hex()[..8];
+    room = room.saturating_sub(whole.len() + 1);
     while !live.is_char_boundary(room) {
         room -= 1;
     }
-    format!("{}{tail}", &live[..room])
+    format!("{}_{whole}{tail}", &live[..room])
+}
+
+/// Whether a name is one of [`made_name`].
+pub(super) fn is_made(name: &str) -> bool {
+    name.contains(MADE)
 }
 
 /// Looks how far the swap of these three names is. Names that fit no state are an error that lists what exists.
@@ -89,7 +100,7 @@ pub async fn undo_swap(server: &Target, live: &str, aside: &str, retired: &str) 
 /// Drops a database that summitctl made, with its sessions; any other name is refused. Gone already is done. Its
 /// subscriptions are dropped first, since the server demands that; slots at their publishers are left alone.
 pub async fn drop_database(server: &Target, name: &str) -> Result<()> {
-    if !name.contains(MADE) {
+    if !is_made(name) {
         return Err(Error::new(
             &SWAP_REFUSED,
             format!("`{name}` is not a database that summitctl made, so it is not dropped"),
@@ -401,6 +412,7 @@ mod tests {
         );
         let long = made_name(&"ä".repeat(40), "retired", at);
         assert!(long.len() <= LONGEST_NAME, "{long}");
+        assert_ne!(long, made_name(&"ä".repeat(41), "retired", at));
         assert!(
             long.ends_with("_summitctl_retired_20261121t030405z"),
             "{long}"

@@ -3,6 +3,7 @@
 mod complete;
 mod life;
 mod outskirts;
+mod renamed;
 mod roles;
 mod round_trip;
 mod server;

@@ -115,7 +115,7 @@ async fn everything_comes_back_on_another_server_as_it_was() {
         .expect("captures");
     assert_eq!(captured.consistency, Consistency::PointInTime);
     assert_eq!(captured.identity.facts["marker"], "marker-1");
-    assert_eq!(captured_databases(&parts), ["rich"]);
+    assert_eq!(captured_databases(&parts.parts("")), ["rich"]);
     assert!(
         captured.parts.iter().all(|p| !p.name.contains("summitctl")),
         "the marker stays out"

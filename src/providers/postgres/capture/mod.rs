@@ -80,7 +80,7 @@ pub struct CaptureOptions {
 }
 
 /// `postgres/<database>/`: what the names of a database's parts begin with.
-pub(super) fn prefix(database: &str) -> String {
+pub fn prefix(database: &str) -> String {
     format!("postgres/{}/", part_word(database))
 }
 

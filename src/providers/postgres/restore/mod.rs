@@ -10,7 +10,9 @@ mod place;
 mod plan;
 mod quiet;
 mod ready;
+mod rename;
 mod roles;
+mod statements;
 mod subscriptions;
 
 use std::collections::BTreeMap;
@@ -41,6 +43,7 @@ pub use place::exists;
 use place::{Archive, refuse_unless_empty, roles_at_hand};
 use plan::Plan;
 pub use ready::{Extension, LiveFacts, Readiness, readiness};
+pub use rename::{Renamed, RoleMap, captured_roles, role_pair};
 use roles::{Carried, settings_left_out};
 
 /// What to do about roles that the capture names and the server lacks.
@@ -90,11 +93,10 @@ pub struct Restored {
     pub notes: Vec<String>,
 }
 
-/// The names of the databases that a backup holds.
-pub fn captured_databases(source: &dyn PartSource) -> Vec<String> {
-    source
-        .parts("postgres/")
-        .into_iter()
+/// The names of the databases whose parts these are.
+pub fn captured_databases(parts: &[PartInfo]) -> Vec<String> {
+    parts
+        .iter()
         .filter(|part| part.format == format::SCHEMA)
         .filter_map(|part| {
             let name = part.meta.get("database")?.get("name")?.as_str()?;
@@ -123,7 +125,7 @@ impl SchemaMeta {
     fn of(source: &dyn PartSource, captured: &str) -> Result<SchemaMeta> {
         let name = format!("{}schema", prefix(captured));
         let part = part_named(source, &name)?.ok_or_else(|| {
-            let there = captured_databases(source);
+            let there = captured_databases(&source.parts("postgres/"));
             Error::input(format!(
                 "the backup holds no Postgres database `{captured}`, only {}",
                 super::enumerate::listed(&there)
