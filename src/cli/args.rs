@@ -325,11 +325,20 @@ pub struct RestoreArgs {
     /// With `--as`: load the rows of this schema's tables; others are there, and empty
     #[arg(long, value_name = "NAME", requires = "copy_as")]
     pub schema: Vec<String>,
+    /// Redis: drop all its keys first, and load in place
+    #[arg(long, group = "keys", conflicts_with = "copy_as")]
+    pub flush: bool,
+    /// Redis: overwrite the keys that the backup has, and keep the others
+    #[arg(long, group = "keys", conflicts_with = "copy_as")]
+    pub replace: bool,
+    /// Redis: keep all keys that are there, and add those that are missing
+    #[arg(long, group = "keys", conflicts_with = "copy_as")]
+    pub merge: bool,
     /// Check whether the restore could be done, touching nothing
     #[arg(long)]
     pub can_i: bool,
     /// Take the context's last restore back
-    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup", "copy_as", "can_i"])]
+    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup", "copy_as", "can_i", "keys"])]
     pub undo: bool,
 }
 

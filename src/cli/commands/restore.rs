@@ -16,6 +16,7 @@ use crate::ops::can_restore::{Question, can_restore};
 use crate::ops::execute::Executed;
 use crate::ops::restore::{self as plans, Wanted};
 use crate::providers::postgres::{Selection, Writes};
+use crate::providers::redis;
 use crate::repository::Backup;
 use crate::steps::choose::{Choice, Found, find};
 use crate::steps::world::World;
@@ -82,6 +83,7 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         held: &held,
         stores: &args.stores,
         without_safety: args.without_safety_backup.as_deref(),
+        keys: keys(args),
     };
     let command = format!("restore {}{}", backup.id, flags(args));
     if let Some(name) = &args.copy_as {
@@ -99,6 +101,16 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
     let executed = run_as(session, target, &world.context, spec, &command).await?;
     let safety = args.without_safety_backup.is_none();
     Ok(answer(executed, |report| replaced(report, &backup, safety)))
+}
+
+/// What becomes of the keys that Redis has.
+fn keys(args: &RestoreArgs) -> Option<redis::Replace> {
+    match (args.flush, args.replace, args.merge) {
+        (true, ..) => Some(redis::Replace::Flush),
+        (_, true, _) => Some(redis::Replace::Overwrite),
+        (.., true) => Some(redis::Replace::Keep),
+        _ => None,
+    }
 }
 
 /// Only Postgres has a place beside the live data.
@@ -242,6 +254,15 @@ fn flags(args: &RestoreArgs) -> String {
     for (flag, names) in [("--schema", &args.schema), ("--table", &args.table)] {
         for name in names {
             text.push_str(&format!(" {flag} {}", world::quoted(name)));
+        }
+    }
+    for (flag, given) in [
+        ("flush", args.flush),
+        ("replace", args.replace),
+        ("merge", args.merge),
+    ] {
+        if given {
+            text.push_str(&format!(" --{flag}"));
         }
     }
     if let Some(reason) = &args.without_safety_backup {
