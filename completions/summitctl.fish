@@ -447,6 +447,9 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l timeout 
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l flush -d 'Redis: drop all its keys first, and load in place'
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l replace -d 'Redis: overwrite the keys that the backup has, and keep the others'
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l merge -d 'Redis: keep all keys that are there, and add those that are missing'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l can-i -d 'Check whether the restore could be done, touching nothing'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l undo -d 'Take the context\'s last restore back'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l no-input -d 'Never ask; refuse what would need an answer'

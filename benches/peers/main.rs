@@ -11,6 +11,7 @@
 mod measure;
 mod ours;
 mod postgres;
+mod redis;
 mod server;
 
 fn main() {
@@ -25,6 +26,9 @@ fn main() {
     let mut results = Vec::new();
     if all || wanted.iter().any(|w| w.starts_with("pg")) {
         results.extend(postgres::all(&wanted));
+    }
+    if all || wanted.iter().any(|w| w.starts_with("redis")) {
+        results.extend(redis::all(&wanted));
     }
     measure::report(&results);
 }

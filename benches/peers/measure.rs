@@ -114,6 +114,12 @@ pub fn median(mut costs: Vec<Cost>) -> Cost {
     costs[costs.len() / 2]
 }
 
+/// The run whose wall time is in the middle.
+pub fn median_wall(mut costs: Vec<Cost>) -> Cost {
+    costs.sort_by(|a, b| a.wall.total_cmp(&b.wall));
+    costs[costs.len() / 2]
+}
+
 /// One comparison.
 #[derive(Debug, Serialize)]
 pub struct Comparison {
@@ -133,6 +139,31 @@ pub struct Comparison {
 
 /// Compares CPU seconds, and says the rest.
 pub fn compare(name: &str, peer: &str, ours: Cost, theirs: Cost) -> Comparison {
+    say(name, peer, ours, theirs);
+    Comparison {
+        name: name.to_owned(),
+        peer: peer.to_owned(),
+        metric: "CPU seconds, client and server".to_owned(),
+        ours: ours.cpu(),
+        theirs: theirs.cpu(),
+        ratio: theirs.cpu() / ours.cpu(),
+    }
+}
+
+/// Compares wall time, and says the rest.
+pub fn compare_wall(name: &str, peer: &str, ours: Cost, theirs: Cost) -> Comparison {
+    say(name, peer, ours, theirs);
+    Comparison {
+        name: name.to_owned(),
+        peer: peer.to_owned(),
+        metric: "seconds from start to end".to_owned(),
+        ours: ours.wall,
+        theirs: theirs.wall,
+        ratio: theirs.wall / ours.wall,
+    }
+}
+
+fn say(name: &str, peer: &str, ours: Cost, theirs: Cost) {
     for (who, cost) in [("summitctl", ours), (peer, theirs)] {
         println!(
             "{name:<22} {who:<26} {:>6.2} CPU s ({:.2} client + {:.2} server), {:>6.2} s wall, {} MiB on disk, {} MiB resident",
@@ -143,14 +174,6 @@ pub fn compare(name: &str, peer: &str, ours: Cost, theirs: Cost) -> Comparison {
             cost.bytes >> 20,
             cost.memory >> 20
         );
-    }
-    Comparison {
-        name: name.to_owned(),
-        peer: peer.to_owned(),
-        metric: "CPU seconds, client and server".to_owned(),
-        ours: ours.cpu(),
-        theirs: theirs.cpu(),
-        ratio: theirs.cpu() / ours.cpu(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use summitctl::capture::PartSource as _;
 use summitctl::event::Events;
 use summitctl::providers::postgres::{self, CaptureOptions, RestoreOptions, Target};
+use summitctl::providers::redis;
 use summitctl::repository::{BackupId, LocalStore, Meta, Operator, Repository};
 use summitctl::secret::Secret;
 use summitctl::sign::SigningKey;
@@ -14,7 +15,8 @@ use summitctl::wait::Cancel;
 /// How many connections: as many as the peer gets.
 pub const JOBS: usize = 2;
 
-/// `make FOLDER`, `dump FOLDER URL BACKUP` or `restore FOLDER URL BACKUP DATABASE`.
+/// `make FOLDER`, `dump FOLDER URL BACKUP` or `restore FOLDER URL BACKUP DATABASE`; for Redis `redis-dump FOLDER URL BACKUP` and
+/// `redis-restore FOLDER URL BACKUP`.
 pub fn run(args: &[String]) {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -27,6 +29,12 @@ pub fn run(args: &[String]) {
             ["dump", folder, url, backup] => dump(Path::new(folder), url, backup).await,
             [how @ ("restore" | "prove"), folder, url, backup, database] => {
                 restore(Path::new(folder), url, backup, database, how == "prove").await;
+            }
+            ["redis-dump", folder, url, backup] => {
+                redis_dump(Path::new(folder), url, backup).await;
+            }
+            ["redis-restore", folder, url, backup] => {
+                redis_restore(Path::new(folder), url, backup).await;
             }
             _ => panic!("{words:?}"),
         }
@@ -119,4 +127,43 @@ async fn restore(folder: &Path, url: &str, backup: &str, database: &str, throwaw
     for (phase, took) in restored.phases {
         println!("  {phase}: {:.1} s", took.as_secs_f64());
     }
+}
+
+fn redis_options(repository: &Repository) -> redis::CaptureOptions {
+    redis::CaptureOptions {
+        jobs: JOBS,
+        ..redis::CaptureOptions::quiet(repository.fingerprint_key().unwrap())
+    }
+}
+
+async fn redis_dump(folder: &Path, url: &str, backup: &str) {
+    let repository = open(folder).await;
+    let backup: BackupId = backup.parse().unwrap();
+    let writer = repository.begin(&backup, &Events::default()).await.unwrap();
+    let target = redis::Target::parse(url, None, None).unwrap();
+    let options = redis_options(&repository);
+    let captured = redis::capture(&target, &writer, &options).await.unwrap();
+    assert_eq!(captured.method, "PSYNC");
+    writer.seal_store(captured).await.unwrap();
+    writer.close().await.unwrap();
+    let meta = Meta {
+        context: "bench".into(),
+        labels: Vec::new(),
+    };
+    let key = SigningKey::from_pem(&text(folder, "pem")).unwrap();
+    repository.commit(&backup, &meta, &key).await.unwrap();
+}
+
+/// Loads, and compares what is there with what was captured, which the peer does not.
+async fn redis_restore(folder: &Path, url: &str, backup: &str) {
+    let repository = open(folder).await;
+    let source = repository.source(&backup.parse().unwrap()).await.unwrap();
+    let target = redis::Target::parse(url, None, None).unwrap();
+    let options = redis::RestoreOptions {
+        common: redis_options(&repository),
+        replace: redis::Replace::Refuse,
+        token: "bench".to_owned(),
+    };
+    let restored = redis::restore(&target, &source, &options).await.unwrap();
+    assert!(restored.differences().is_empty());
 }

@@ -345,11 +345,20 @@ pub struct RestoreArgs {
     /// given more than once
     #[arg(long, value_name = "OLD=NEW", value_parser = |text: &str| with_hint(postgres::role_pair(text)))]
     pub map_role: Vec<(String, String)>,
+    /// Redis: drop all its keys first, and load in place
+    #[arg(long, group = "keys", conflicts_with = "copy_as")]
+    pub flush: bool,
+    /// Redis: overwrite the keys that the backup has, and keep the others
+    #[arg(long, group = "keys", conflicts_with = "copy_as")]
+    pub replace: bool,
+    /// Redis: keep all keys that are there, and add those that are missing
+    #[arg(long, group = "keys", conflicts_with = "copy_as")]
+    pub merge: bool,
     /// Check whether the restore could be done, touching nothing
     #[arg(long)]
     pub can_i: bool,
     /// Take the context's last restore back
-    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup", "copy_as", "map_role", "can_i"])]
+    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup", "copy_as", "map_role", "can_i", "keys"])]
     pub undo: bool,
 }
 

@@ -12,6 +12,7 @@ use crate::engine::runs::Runs;
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::identity::Store;
 use crate::providers::postgres::{RoleMap, Selection};
+use crate::providers::redis;
 use crate::reasons;
 use crate::repository::BackupId;
 use crate::steps::choose::SAFETY;
@@ -64,6 +65,8 @@ pub struct Wanted<'a> {
     pub known_roles: &'a BTreeSet<String>,
     /// Why nothing is saved first.
     pub without_safety: Option<&'a str>,
+    /// What becomes of the keys that Redis has.
+    pub keys: Option<redis::Replace>,
 }
 
 /// `restore`: into the world's own targets.
@@ -102,6 +105,12 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
             world.context
         )));
     }
+    if wanted.keys.is_some() && !stores.contains(&Store::Redis) {
+        return Err(Error::input(
+            "`--flush`, `--replace` and `--merge` say what becomes of the keys in Redis, which is not restored here",
+        )
+        .hint("Leave the flag out, or add `redis` to `--stores`."));
+    }
     let mut steps = vec![
         StepSpec::new("pinned", "context.pin", json!({"stores": stores}), &[]),
         check(backup, wanted.from),
@@ -126,7 +135,10 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
         last = postgres_steps(world, wanted, &mut steps, last)?;
     }
     for store in stores.iter().filter(|s| **s != Store::Postgres) {
-        let args = from(json!({"store": store, "backup": backup}), wanted.from);
+        let mut args = from(json!({"store": store, "backup": backup}), wanted.from);
+        if let Some(keys) = wanted.keys.filter(|_| *store == Store::Redis) {
+            args["keys"] = json!(keys);
+        }
         let id = format!("swap-{store}");
         steps.push(StepSpec::new(id.clone(), "restore.swap", args, &[&last]));
         last = id;

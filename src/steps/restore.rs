@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::stores::{differences, expected};
 use super::world::World;
-use crate::capture::Fingerprint;
+use crate::capture::{Fingerprint, PartSource as _};
 use crate::consent::Effect;
 use crate::engine::step::{
     ApplyCx, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
@@ -65,6 +65,10 @@ pub struct SwapArgs {
     /// Postgres: the database whose place it takes; the context's only one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<String>,
+    /// Redis: what becomes of the keys that are there. Without it, everything is replaced, beside and by exchange where
+    /// that can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<redis::Replace>,
 }
 
 /// What will take the place of the live data.
@@ -84,13 +88,16 @@ pub enum SwapChange {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         counters: Option<postgres::Counters>,
     },
-    /// Everything is replaced.
+    /// Keys are replaced or added.
     Redis {
         /// The backup.
         backup: BackupId,
         /// The context whose repository holds it, if it is another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<String>,
+        /// What becomes of the keys that are there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keys: Option<redis::Replace>,
     },
     /// Everything is replaced.
     Neo4j {
@@ -127,6 +134,15 @@ impl Step<World> for Swap {
             (Store::Postgres, None) => {
                 "swap the restored Postgres database in; the old one stays beside it".to_owned()
             }
+            (Store::Redis, _) if args.keys == Some(redis::Replace::Overwrite) => {
+                format!(
+                    "overwrite the keys of redis that backup {} has",
+                    args.backup
+                )
+            }
+            (Store::Redis, _) if args.keys == Some(redis::Replace::Keep) => {
+                format!("add the keys of backup {} that redis lacks", args.backup)
+            }
             (store, _) => format!("replace everything in {store} with backup {}", args.backup),
         }
     }
@@ -151,6 +167,7 @@ impl Step<World> for Swap {
             Store::Redis => SwapChange::Redis {
                 backup: args.backup.clone(),
                 from: args.from.clone(),
+                keys: args.keys,
             },
             Store::Neo4j => {
                 let map = work_dir(cx.world, cx.run)?.join(format!("{}-nodes.json", cx.step));
@@ -174,6 +191,15 @@ impl Step<World> for Swap {
             let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
             let lines = neo4j_replaced(cx.world, &source).await?;
             shown.insert("what-it-replaces".to_owned(), json!(lines));
+        }
+        if args.store == Store::Redis {
+            let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
+            let lines = redis_replaced(cx.world, &source, args.keys).await?;
+            shown.insert("what-it-replaces".to_owned(), json!(lines));
+            let queues = redis::queues(&source.parts("redis/"));
+            if !queues.is_empty() {
+                shown.insert("queues".to_owned(), json!(quiesce(&queues)));
+            }
         }
         Ok(Foresight {
             decisive: facts(cx.world, args.store, &args.backup).await?,
@@ -204,10 +230,10 @@ impl Step<World> for Swap {
                 }
                 postgres::swap_in(target, live, aside, retired).await
             }
-            SwapChange::Redis { backup, from } => {
+            SwapChange::Redis { backup, from, keys } => {
                 cx.world.require_place(Store::Redis).await?;
                 let source = source(cx.world, backup, from.as_deref()).await?;
-                replace_redis(cx, &source).await
+                replace_redis(cx, &source, *keys).await
             }
             SwapChange::Neo4j { backup, from, map } => {
                 cx.world.require_place(Store::Neo4j).await?;
@@ -252,8 +278,16 @@ impl Step<World> for Swap {
                     "reconnect": "Pools, replicas and workers that were connected must reconnect; their old sessions were ended.",
                 })))
             }
-            SwapChange::Redis { backup, from } => {
+            SwapChange::Redis { backup, from, keys } => {
                 let source = source(cx.world, backup, from.as_deref()).await?;
+                if let Some(keys) = keys.filter(|keys| keys.keeps_others()) {
+                    let options = redis_options(cx, &source);
+                    let seen = redis::survey(cx.world.redis()?, &source, &options).await?;
+                    equal(&seen.lacks(keys == redis::Replace::Keep), "Redis")?;
+                    return Ok(Observed::of(
+                        json!({"store": "redis", "kept-different": seen.changed, "others": seen.extra}),
+                    ));
+                }
                 let compared =
                     redis::compare(cx.world.redis()?, &source, &redis_options(cx, &source)).await?;
                 let live = |all: &BTreeMap<String, Fingerprint>| -> BTreeMap<String, Fingerprint> {
@@ -263,10 +297,16 @@ impl Step<World> for Swap {
                         .map(|(n, f)| (n.clone(), *f))
                         .collect()
                 };
-                equal(
-                    &differences(&compared.expected, &live(&compared.measured)),
-                    "Redis",
-                )?;
+                let mut wrong = differences(&compared.expected, &live(&compared.measured));
+                if !wrong.is_empty() {
+                    let options = redis_options(cx, &source);
+                    wrong.extend(
+                        redis::survey(cx.world.redis()?, &source, &options)
+                            .await?
+                            .lines,
+                    );
+                }
+                equal(&wrong, "Redis")?;
                 let keys: u64 = compared.expected.values().map(|f| f.rows).sum();
                 Ok(Observed::of(
                     json!({"store": "redis", "keys": keys, "expired": compared.expired}),
@@ -379,14 +419,72 @@ fn redis_options(cx: &ReadCx<'_, World>, source: &BackupParts) -> redis::Capture
     }
 }
 
-/// Beside and exchanged where the server allows it; else everything is dropped and loaded.
-async fn replace_redis(cx: &ReadCx<'_, World>, source: &BackupParts) -> Result<()> {
+/// How many keys Redis holds now, and how many the backup does.
+async fn redis_replaced(
+    world: &World,
+    source: &BackupParts,
+    keys: Option<redis::Replace>,
+) -> Result<Vec<String>> {
+    let deadline = crate::wait::Deadline::after(std::time::Duration::from_secs(15));
+    let now = match redis::ping(world.redis()?, deadline).await {
+        Ok(health) => {
+            let counts = health.facts.get("keys").and_then(|keys| keys.as_object());
+            let keys: u64 = counts
+                .into_iter()
+                .flat_map(|counts| counts.values())
+                .filter_map(serde_json::Value::as_u64)
+                .sum();
+            let here = match health.facts.get("cluster") {
+                Some(json) if json == true => "on the node that was asked",
+                _ => "in all databases",
+            };
+            format!("now: {keys} keys {here}")
+        }
+        Err(e) => format!("not measured: {}", e.one_line()),
+    };
+    let parts = source.parts("redis/");
+    let held: u64 = parts
+        .iter()
+        .filter_map(|part| part.meta.get("keys")?.as_u64())
+        .sum();
+    let stay = match keys {
+        Some(redis::Replace::Overwrite) => "keys of other names stay",
+        Some(redis::Replace::Keep) => "keys that are there stay as they are",
+        _ => "nothing of what is there stays",
+    };
+    Ok(vec![now, format!("backup: {held} keys; {stay}")])
+}
+
+/// What is to be done about queues before their jobs come back.
+fn quiesce(queues: &[redis::Queue]) -> Vec<String> {
+    const SHOWN: usize = 12;
+    let mut lines = vec![
+        "stop their workers before the restore, and start them when it is decided what still must run:"
+            .to_owned(),
+    ];
+    lines.extend(queues.iter().take(SHOWN).map(redis::Queue::line));
+    if queues.len() > SHOWN {
+        lines.push(format!("and {} more", queues.len() - SHOWN));
+    }
+    lines
+}
+
+/// As asked; without a word, beside and exchanged where the server allows it, else everything is dropped and loaded.
+async fn replace_redis(
+    cx: &ReadCx<'_, World>,
+    source: &BackupParts,
+    keys: Option<redis::Replace>,
+) -> Result<()> {
     let target = cx.world.redis()?;
     let mut options = redis::RestoreOptions {
         common: redis_options(cx, source),
         replace: redis::Replace::Refuse,
         token: cx.run.to_owned(),
     };
+    if let Some(keys) = keys {
+        options.replace = keys;
+        return load_redis(cx, target, source, &options).await;
+    }
     match redis::stage(target, source, &options).await {
         Ok(staged) => {
             equal(&staged.restored.differences(), "the spare Redis database")?;
@@ -404,16 +502,23 @@ async fn replace_redis(cx: &ReadCx<'_, World>, source: &BackupParts) -> Result<(
             cx.events
                 .note(format!("{error}; everything is replaced in place"));
             options.replace = redis::Replace::Flush;
-            let restored = redis::restore(target, source, &options).await?;
-            equal(&restored.differences(), "Redis")?;
-            restored
-                .notes
-                .into_iter()
-                .for_each(|note| cx.events.note(note));
-            Ok(())
+            load_redis(cx, target, source, &options).await
         }
         Err(error) => Err(error),
     }
+}
+
+async fn load_redis(
+    cx: &ReadCx<'_, World>,
+    target: &redis::Target,
+    source: &BackupParts,
+    options: &redis::RestoreOptions,
+) -> Result<()> {
+    let restored = redis::restore(target, source, options).await?;
+    equal(&restored.differences(), "Redis")?;
+    let notes = restored.notes.into_iter();
+    notes.for_each(|note| cx.events.note(note));
+    Ok(())
 }
 
 /// What a restore's consent rests on: which target, which backup.

@@ -132,6 +132,8 @@ struct Scratch {
     version: String,
     expected: BTreeMap<String, Fingerprint>,
     measured: BTreeMap<String, Fingerprint>,
+    /// What differs inside of parts, where that was looked for.
+    named: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -154,7 +156,8 @@ pub async fn prove(
     let scratch = worked?;
     stopped?;
     phases.insert("stop".to_owned(), began.elapsed().as_secs_f64());
-    let differences = differences(&scratch.expected, &scratch.measured);
+    let mut differences = differences(&scratch.expected, &scratch.measured);
+    differences.extend(scratch.named);
     Ok(Proof {
         store,
         server_version: scratch.version,
@@ -269,6 +272,7 @@ async fn prove_postgres(
         version: running.version,
         expected: expected(source, Store::Postgres),
         measured,
+        named: Vec::new(),
         notes,
     })
 }
@@ -315,6 +319,7 @@ async fn prove_neo4j(
         version,
         expected: expected(source, Store::Neo4j),
         measured,
+        named: Vec::new(),
         notes: restored.notes,
     })
 }
@@ -348,12 +353,17 @@ async fn prove_redis(
     let mut restored = phase(phases, "load", redis::restore(&target, source, &options)).await?;
     // Keys go on expiring: both sides are taken as of one moment, measured anew.
     let compared = phase(phases, "compare", redis::compare(&target, source, &common)).await?;
+    let differ = !differences(&compared.expected, &compared.measured).is_empty();
     if compared.expired > 0 {
         restored.notes.push(format!(
             "{} keys had expired by the time of the comparison",
             compared.expired
         ));
     }
+    let named = match differ {
+        true => redis::survey(&target, source, &common).await?.lines,
+        false => Vec::new(),
+    };
     let version = redis::ping(
         &target,
         crate::wait::Deadline::after(std::time::Duration::from_secs(15)),
@@ -364,6 +374,7 @@ async fn prove_redis(
         version,
         expected: compared.expected,
         measured: compared.measured,
+        named,
         notes: restored.notes,
     })
 }

@@ -8,12 +8,16 @@ use summitctl::sandbox::servers::redis::{Options, Running, start, stop};
 use summitctl::secret::Secret;
 use summitctl::wait::Deadline;
 
+mod cluster;
 mod data;
+mod keys;
+mod moments;
 mod restore;
 mod round_trip;
 mod sentinel;
 mod server;
 mod tls;
+mod versions;
 
 /// A server of a test: ended and removed with it, even if the test fails.
 pub struct Server {
@@ -33,6 +37,21 @@ impl Server {
 
     pub async fn scratch() -> Server {
         Server::start(&Options::scratch()).await
+    }
+
+    /// A server of another version than the one on the PATH, from where `make setup` puts them.
+    pub async fn of(name: &str, options: Options) -> Server {
+        let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
+            || PathBuf::from(std::env::var_os("HOME").expect("a home")).join(".cache"),
+            PathBuf::from,
+        );
+        let program = cache.join("summitctl/servers/redis").join(name);
+        assert!(program.is_file(), "there is no {name}: run `make setup`");
+        Server::start(&Options {
+            program: Some(program),
+            ..options
+        })
+        .await
     }
 
     /// The same folder after a restart; both ends clean it up.

@@ -17,6 +17,7 @@ use crate::ops::can_restore::{Question, can_restore};
 use crate::ops::execute::Executed;
 use crate::ops::restore::{self as plans, Wanted};
 use crate::providers::postgres::{RoleMap, Selection, Writes, captured_databases, captured_roles};
+use crate::providers::redis;
 use crate::repository::Backup;
 use crate::steps::choose::{Choice, Found, find};
 use crate::steps::world::World;
@@ -102,6 +103,7 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         database: args.database.as_deref(),
         stores: &asked,
         without_safety: args.without_safety_backup.as_deref(),
+        keys: keys(args),
     };
     let command = format!("restore {}{}", backup.id, flags(args));
     if let Some(name) = &args.copy_as {
@@ -119,6 +121,16 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
     let executed = run_as(session, target, &world.context, spec, &command).await?;
     let safety = args.without_safety_backup.is_none();
     Ok(answer(executed, |report| replaced(report, &backup, safety)))
+}
+
+/// What becomes of the keys that Redis has.
+fn keys(args: &RestoreArgs) -> Option<redis::Replace> {
+    match (args.flush, args.replace, args.merge) {
+        (true, ..) => Some(redis::Replace::Flush),
+        (_, true, _) => Some(redis::Replace::Overwrite),
+        (.., true) => Some(redis::Replace::Keep),
+        _ => None,
+    }
 }
 
 /// Only Postgres has a place beside the live data.
@@ -282,6 +294,15 @@ fn flags(args: &RestoreArgs) -> String {
     for (old, new) in &args.map_role {
         let pair = format!("{old}={new}");
         text.push_str(&format!(" --map-role {}", world::quoted(&pair)));
+    }
+    for (flag, given) in [
+        ("flush", args.flush),
+        ("replace", args.replace),
+        ("merge", args.merge),
+    ] {
+        if given {
+            text.push_str(&format!(" --{flag}"));
+        }
     }
     if let Some(reason) = &args.without_safety_backup {
         text.push_str(&format!(

@@ -16,8 +16,8 @@ use crate::wait::Deadline;
 
 use super::target::{Target, Tls};
 use super::{
-    CLUSTER_UNSUPPORTED, COMMAND_FAILED, CONNECTION_LOST, DATABASE_MISSING, DENIED, LOADING,
-    LOGIN_REFUSED, PROTOCOL, UNREACHABLE,
+    CLUSTER_DOWN, CLUSTER_MOVING, COMMAND_FAILED, CONNECTION_LOST, DATABASE_MISSING, DENIED,
+    LOADING, LOGIN_REFUSED, PROTOCOL, UNREACHABLE,
 };
 
 /// How long a login may take where no deadline is given.
@@ -205,11 +205,16 @@ pub(super) fn refused(endpoint: &str, what: &str, text: &str) -> Error {
             &DENIED,
             format!("the user may not run `{what}` on Redis at `{endpoint}`: {text}"),
         ),
-        "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => Error::new(
-            &CLUSTER_UNSUPPORTED,
-            format!("Redis at `{endpoint}` runs in cluster mode, which is not supported: {text}"),
+        "MOVED" | "ASK" => Error::new(
+            &CLUSTER_MOVING,
+            format!("Redis at `{endpoint}` gave a slot away: {text}"),
+        )
+        .hint("Wait until the cluster is balanced, then run the command again."),
+        "CLUSTERDOWN" => Error::new(
+            &CLUSTER_DOWN,
+            format!("the Redis cluster of `{endpoint}` is not complete: {text}"),
         ),
-        "LOADING" | "MASTERDOWN" => Error::new(
+        "LOADING" | "MASTERDOWN" | "NOMASTERLINK" => Error::new(
             &LOADING,
             format!("Redis at `{endpoint}` is not ready: {text}"),
         ),

@@ -15,13 +15,17 @@ use crate::wait::Deadline;
 
 use super::capture::CaptureOptions;
 use super::connect::{Conn, LOGIN};
+use super::fleet::{Fleet, Node};
 use super::health::{Info, is_ours};
+use super::lost::{self, Class};
 use super::psync::{self, Asked, Snapshot};
+use super::queues::{self, Watch};
 use super::rdb::{self, Entry, Item};
 use super::record::{self, FORMAT, FUNCTIONS_FORMAT, MAGIC};
 use super::scan;
 use super::tally::Tally;
 use super::target::Target;
+use super::{NO_HEADROOM, ease};
 
 /// Bytes written to a part at once.
 const BATCH: usize = 256 * 1024;
@@ -55,54 +59,137 @@ pub(super) async fn gather(
     options: &CaptureOptions,
     into: &mut Collector<'_>,
 ) -> Result<Gathered> {
-    let mut conn = zero(target).await?;
-    let info = Info::read(&mut conn).await?;
-    info.supported(&target.endpoint())?;
-    info.not_a_cluster(&target.endpoint())?;
-    into.server_version = info.version().to_owned();
-    into.dataset = info.number("used_memory_dataset");
-    let before = server_time(&mut conn).await?;
+    let mut fleet = Fleet::open(target).await?;
+    let shape = fleet.shape().await?;
+    into.server_version = fleet.nodes[0].info.version().to_owned();
+    let sizes = fleet.nodes.iter();
+    into.dataset = sizes.map(|n| n.info.number("used_memory_dataset")).sum();
+    let mut before = None;
+    for node in &mut fleet.nodes {
+        let now = server_time(&mut node.conn).await?;
+        before = Some(before.map_or(now, |b: Instant| b.min(now)));
+    }
+    let before = before.ok_or_else(|| Error::bug("a fleet of no servers"))?;
     into.begun(before);
-    let replica = if info.get("role") == "slave" {
+    let replica = if fleet.nodes[0].info.get("role") == "slave" {
         " from a replica"
     } else {
         ""
     };
-    let mut gathered = match psync::ask(target, &options.cancel).await? {
-        Asked::Coming(snapshot) => {
-            let (from, to) = read(*snapshot, before, &mut conn, into).await?;
-            Gathered {
-                server_version: info.version().to_owned(),
-                consistency: Consistency::PointInTime,
-                method: format!("PSYNC{replica}"),
-                from,
-                to,
-                not_carried: Vec::new(),
-            }
-        }
-        Asked::NotAllowed(words) => {
-            options.events.note(format!(
-                "no snapshot by replication ({words}); reading key by key"
-            ));
-            let scanned = scan::scan(&mut conn, &info, None, into).await?;
-            let mut not_carried = Vec::new();
-            if let Some(why) = scanned.no_functions {
-                not_carried.push(format!("function libraries: {why}"));
-            }
-            Gathered {
-                server_version: info.version().to_owned(),
-                consistency: Consistency::Fuzzy,
-                method: format!("SCAN{replica}"),
-                from: before,
-                to: server_time(&mut conn).await?,
-                not_carried,
-            }
-        }
+    let shards = match fleet.nodes.len() {
+        1 => String::new(),
+        n => format!(" of {n} shards"),
     };
-    gathered
-        .not_carried
-        .extend(left_behind(&mut conn, &info, &into.module_data).await);
+    let asking = fleet.nodes.iter_mut().map(|node| snapshot(node, options));
+    let asked = futures_util::future::try_join_all(asking).await?;
+    let mut coming = Vec::new();
+    let mut withheld = None;
+    for answer in asked {
+        match answer {
+            Asked::Coming(snapshot) => coming.push(*snapshot),
+            Asked::NotAllowed(words) => withheld = Some(words),
+        }
+    }
+    let mut gathered = Gathered {
+        server_version: fleet.nodes[0].info.version().to_owned(),
+        consistency: Consistency::Fuzzy,
+        method: String::new(),
+        from: before,
+        to: before,
+        not_carried: Vec::new(),
+    };
+    if let Some(words) = withheld {
+        drop(coming);
+        options.events.note(format!(
+            "no snapshot by replication ({words}); reading key by key, so that the backup is not of one moment"
+        ));
+        gathered.method = format!("SCAN{shards}{replica}");
+        for node in &mut fleet.nodes {
+            gathered.not_carried.extend(by_scan(node, into).await?);
+            gathered.to = gathered.to.max(server_time(&mut node.conn).await?);
+        }
+    } else {
+        // Each shard is of one moment; together they are of as many.
+        if coming.len() == 1 {
+            gathered.consistency = Consistency::PointInTime;
+        }
+        gathered.method = format!("PSYNC{shards}{replica}");
+        // A snapshot has begun when its first bytes are here.
+        for node in &mut fleet.nodes {
+            gathered.to = gathered.to.max(server_time(&mut node.conn).await?);
+        }
+        let made = read(coming, into).await;
+        match made {
+            Ok(made) => gathered.from = made.map_or(before, |made| made.min(before)),
+            Err((at, error)) => {
+                let node = &fleet.nodes[at];
+                return Err(lost::explained(error, &node.target, &node.info, Class::Replica).await);
+            }
+        }
+    }
+    fleet.kept_its_shape(&shape).await?;
+    let node = &mut fleet.nodes[0];
+    let more = left_behind(&mut node.conn, &node.info, &into.module_data).await;
+    gathered.not_carried.extend(more);
     Ok(gathered)
+}
+
+/// Reads a server key by key; says what could not be read.
+async fn by_scan(node: &mut Node, into: &mut Collector<'_>) -> Result<Option<String>> {
+    match scan::scan(&mut node.conn, &node.info, None, into).await {
+        Ok(scanned) => Ok(scanned
+            .no_functions
+            .map(|why| format!("function libraries: {why}"))),
+        Err(error) => Err(lost::explained(error, &node.target, &node.info, Class::Reader).await),
+    }
+}
+
+/// Asks for a snapshot, unless the server's machine has too little memory for one.
+async fn snapshot(node: &mut Node, options: &CaptureOptions) -> Result<Asked> {
+    let (target, info, conn) = (&node.target, &node.info, &mut node.conn);
+    if let Err(short) = headroom(info, &target.endpoint()) {
+        return Ok(Asked::NotAllowed(short.one_line()));
+    }
+    let eased = ease::wanted(conn).await;
+    let asked = psync::ask(target, &eased, &options.cancel).await;
+    for name in ease::settled(conn, &eased).await? {
+        options
+            .events
+            .note(format!("`{name}` was put back to what it was"));
+    }
+    match asked {
+        Ok(asked) => Ok(asked),
+        Err(error) => Err(lost::explained(error, target, info, Class::Replica).await),
+    }
+}
+
+/// Refuses a fork that the server's machine may not have the memory for, by the server's own figures: what is resident, what
+/// the machine has, and what the last snapshot made it copy. `maxmemory` does not count here: copies are outside of it.
+pub(super) fn headroom(info: &Info, endpoint: &str) -> Result<()> {
+    let (Some(resident), Some(machine)) = (
+        info.number("used_memory_rss"),
+        info.number("total_system_memory")
+            .filter(|total| *total > 0),
+    ) else {
+        return Ok(());
+    };
+    let copied = info.number("rdb_last_cow_size").unwrap_or(0);
+    let needed = (resident / 10).max(copied.saturating_mul(2));
+    let left = machine.saturating_sub(resident);
+    if left >= needed {
+        return Ok(());
+    }
+    let human = crate::time::human_bytes;
+    Err(Error::new(
+        &NO_HEADROOM,
+        format!(
+            "Redis at `{endpoint}` holds {} of its machine's {}, and its last snapshot made it copy {}: the {} that may be left are too few for a fork",
+            human(resident),
+            human(machine),
+            human(copied),
+            human(left)
+        ),
+    ))
 }
 
 /// A connection to database 0, where every gathering begins.
@@ -126,38 +213,107 @@ pub(super) async fn server_time(conn: &mut Conn) -> Result<Instant> {
     })
 }
 
-/// Reads a snapshot; gives the window in which it was made.
+/// Items on their way from a snapshot, at most this many bytes of them at once.
+const ON_THE_WAY: usize = 256 * 1024;
+
+/// Reads snapshots side by side, and says when the oldest was made, or which of them failed.
 async fn read(
-    mut snapshot: Snapshot,
-    before: Instant,
-    conn: &mut Conn,
+    mut snapshots: Vec<Snapshot>,
     into: &mut Collector<'_>,
-) -> Result<(Instant, Instant)> {
-    // The snapshot has begun when its first bytes are here.
-    let (mut from, to) = (before, server_time(conn).await?);
-    into.version(snapshot.version);
-    let mut database = 0;
-    while let Some(item) = snapshot.next().await? {
-        match item {
-            Item::Database(number) => database = number,
-            Item::Key(entry) => into.key(database, entry, Origin::Snapshot).await?,
-            Item::Function(code) => into.library(code),
-            Item::ModuleData(module) => {
-                into.module_data.insert(module);
-            }
-            Item::Aux(name, value) if name == b"ctime" => {
-                // A server that was making a snapshot for somebody else may give us that one: it is older than our asking.
-                let made = std::str::from_utf8(&value)
-                    .ok()
-                    .and_then(|t| t.parse::<i64>().ok());
-                if let Some(made) = made {
-                    from = from.min(Instant::from_millis(made.saturating_mul(1_000)));
-                }
-            }
-            Item::Aux(..) | Item::Hint | Item::End => {}
+) -> std::result::Result<Option<Instant>, (usize, Error)> {
+    let mut made = None;
+    let mut databases = vec![0; snapshots.len()];
+    for snapshot in &snapshots {
+        into.version(snapshot.version);
+    }
+    if snapshots.len() == 1 {
+        while let Some(item) = snapshots[0].next().await.map_err(|e| (0, e))? {
+            take(item, &mut databases[0], &mut made, into)
+                .await
+                .map_err(|e| (0, e))?;
+        }
+        return Ok(made);
+    }
+    let (sender, mut batches) = tokio::sync::mpsc::channel(4);
+    // Dropped with us, whatever happens.
+    let mut pumps = tokio::task::JoinSet::new();
+    for (at, snapshot) in snapshots.into_iter().enumerate() {
+        pumps.spawn(pump(at, snapshot, sender.clone()));
+    }
+    drop(sender);
+    while let Some((at, batch)) = batches.recv().await {
+        for item in batch.map_err(|e| (at, e))? {
+            take(item, &mut databases[at], &mut made, into)
+                .await
+                .map_err(|e| (at, e))?;
         }
     }
-    Ok((from, to))
+    while let Some(done) = pumps.join_next().await {
+        done.map_err(|e| {
+            (
+                0,
+                Error::bug("a reader of a snapshot ended early").caused_by(e),
+            )
+        })?;
+    }
+    Ok(made)
+}
+
+type Batch = (usize, Result<Vec<Item>>);
+
+async fn pump(at: usize, mut snapshot: Snapshot, to: tokio::sync::mpsc::Sender<Batch>) {
+    let (mut batch, mut weight) = (Vec::new(), 0);
+    loop {
+        let item = match snapshot.next().await {
+            Ok(item) => item,
+            Err(error) => {
+                let _ = to.send((at, Err(error))).await;
+                return;
+            }
+        };
+        let over = item.is_none();
+        if let Some(item) = item {
+            if let Item::Key(entry) = &item {
+                weight += entry.key.len() + entry.payload.len();
+            }
+            batch.push(item);
+        }
+        if over || weight >= ON_THE_WAY {
+            weight = 0;
+            let sent = to.send((at, Ok(std::mem::take(&mut batch)))).await;
+            // Nobody listens any more: somebody else failed.
+            if over || sent.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Takes one item of a snapshot.
+async fn take(
+    item: Item,
+    database: &mut u32,
+    made: &mut Option<Instant>,
+    into: &mut Collector<'_>,
+) -> Result<()> {
+    match item {
+        Item::Database(number) => *database = number,
+        Item::Key(entry) => into.key(*database, entry, Origin::Snapshot).await?,
+        Item::Function(code) => into.library(code),
+        Item::ModuleData(module) => {
+            into.module_data.insert(module);
+        }
+        Item::Aux(name, value) if name == b"ctime" => {
+            // A server that was making a snapshot for somebody else may give us that one: it is older than our asking.
+            let seconds = std::str::from_utf8(&value).ok();
+            if let Some(seconds) = seconds.and_then(|t| t.parse::<i64>().ok()) {
+                let at = Instant::from_millis(seconds.saturating_mul(1_000));
+                *made = Some(made.map_or(at, |made| made.min(at)));
+            }
+        }
+        Item::Aux(..) | Item::Hint | Item::End => {}
+    }
+    Ok(())
 }
 
 /// What the server holds beside keys and libraries, as far as it tells.
@@ -210,11 +366,16 @@ pub(super) struct Collector<'a> {
     module_data: BTreeSet<String>,
     /// Take the keys of this database for those of database 0.
     as_zero: Option<u32>,
+    /// Who else looks at each key.
+    watch: Option<Watcher<'a>>,
     /// Keys whose time had passed before we began, though the server still had them.
     pub(super) expired: u64,
     bytes: u64,
     told: Clock,
 }
+
+/// Sees a key, its database and its rows.
+pub(super) type Watcher<'a> = &'a mut (dyn FnMut(u32, &Entry, &[rdb::Row]) + Send);
 
 struct Part {
     writer: Option<Box<dyn PartWriter>>,
@@ -223,6 +384,7 @@ struct Part {
     keys: u64,
     expiring: u64,
     modules: u64,
+    queues: Watch,
 }
 
 impl<'a> Collector<'a> {
@@ -239,6 +401,7 @@ impl<'a> Collector<'a> {
             dataset: None,
             module_data: BTreeSet::new(),
             as_zero: None,
+            watch: None,
             expired: 0,
             bytes: 0,
             told: Clock::now(),
@@ -248,6 +411,12 @@ impl<'a> Collector<'a> {
     /// Takes the keys of `database` for those of database 0.
     pub(super) fn taking_for_zero(mut self, database: u32) -> Self {
         self.as_zero = Some(database);
+        self
+    }
+
+    /// Shows each key to somebody else too.
+    pub(super) fn watched(mut self, watch: Watcher<'a>) -> Self {
+        self.watch = Some(watch);
         self
     }
 
@@ -263,7 +432,10 @@ impl<'a> Collector<'a> {
 
     /// Takes a library.
     pub(super) fn library(&mut self, code: Vec<u8>) {
-        self.libraries.push(code);
+        // Every master of a cluster has them.
+        if !self.libraries.contains(&code) {
+            self.libraries.push(code);
+        }
     }
 
     /// Takes a key, unless it is one of ours or its time has passed.
@@ -281,15 +453,20 @@ impl<'a> Collector<'a> {
             Some(as_zero) if as_zero == database => 0,
             _ => database,
         };
-        let rows = match origin {
-            Origin::Snapshot => record::rows_of_fresh(database, &entry)?,
-            Origin::Dump => record::rows(database, &entry)?,
+        let value = match origin {
+            Origin::Snapshot => record::fresh_value(database, &entry)?,
+            Origin::Dump => record::value(database, &entry)?,
         };
+        let rows = rdb::rows(database, &entry.key, entry.expiry, &value);
+        if let Some(watch) = &mut self.watch {
+            watch(database, &entry, &rows);
+        }
         if let Ok(payload) = rdb::Payload::unchecked(&entry.payload) {
             self.version(payload.version);
         }
         let part = self.part(database).await?;
         part.tally.add(&rows);
+        part.queues.look(&entry.key, &value);
         part.keys += 1;
         part.expiring += u64::from(entry.expiry != 0);
         part.modules += u64::from(entry.payload.first() == Some(&rdb::kind::MODULE_2));
@@ -324,6 +501,7 @@ impl<'a> Collector<'a> {
                     keys: 0,
                     expiring: 0,
                     modules: 0,
+                    queues: Watch::default(),
                 }))
             }
         }
@@ -381,6 +559,10 @@ impl<'a> Collector<'a> {
             meta.insert("keys".to_owned(), json!(part.keys));
             meta.insert("expiring".to_owned(), json!(part.expiring));
             meta.insert("module-keys".to_owned(), json!(part.modules));
+            let queues = std::mem::take(&mut part.queues).finish();
+            if !queues.is_empty() {
+                meta.insert(queues::META.to_owned(), json!(queues));
+            }
             if let Some(dataset) = self.dataset {
                 meta.insert("server-dataset-bytes".to_owned(), json!(dataset));
             }
@@ -417,5 +599,29 @@ impl Part {
                 .await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fork_needs_room_for_what_is_copied() {
+        const GIB: u64 = 1 << 30;
+        let judged = |resident: u64, machine: u64, copied: u64| {
+            let info = Info::parse(&format!(
+                "used_memory_rss:{}\r\ntotal_system_memory:{}\r\nrdb_last_cow_size:{}\r\n",
+                resident * GIB,
+                machine * GIB,
+                copied * GIB
+            ));
+            headroom(&info, "h:1").map_err(|e| e.reason().code)
+        };
+        assert_eq!(judged(8, 16, 0), Ok(()));
+        assert_eq!(judged(14, 16, 1), Ok(()));
+        assert_eq!(judged(15, 16, 0), Err("redis.no-headroom"));
+        assert_eq!(judged(10, 16, 4), Err("redis.no-headroom"));
+        assert!(headroom(&Info::parse("used_memory_rss:9\r\n"), "h:1").is_ok());
     }
 }

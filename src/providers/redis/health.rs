@@ -9,9 +9,10 @@ use crate::error::{Error, Result};
 use crate::identity::{Identity, Store};
 use crate::wait::Deadline;
 
-use super::connect::{Conn, LOGIN};
+use super::UNSUPPORTED_VERSION;
+use super::connect::Conn;
+use super::fleet::keyed;
 use super::target::Target;
-use super::{CLUSTER_UNSUPPORTED, UNSUPPORTED_VERSION};
 
 /// The key in database 0 that holds the planted marker. It has no expiry, and stays out of captures and fingerprints.
 pub const MARKER_KEY: &str = "summitctl:marker";
@@ -83,11 +84,8 @@ pub async fn ping(target: &Target, deadline: Deadline) -> Result<Health> {
 /// What the server is: the planted `marker`, if there is one, and its `endpoint`. The server's own `run_id` is made
 /// anew at every start, so it is no identity.
 pub async fn identify(target: &Target) -> Result<Identity> {
-    let mut conn = marker_conn(target).await?;
-    // Before anything is planned on it. A server that withholds INFO is judged by the capture.
-    if let Ok(info) = Info::read(&mut conn).await {
-        info.supported(&target.endpoint())?;
-    }
+    // It is judged before anything is planned on it; one that withholds INFO by the capture.
+    let mut conn = keyed(target, MARKER_KEY).await?;
     let marker: Option<String> = conn.query(::redis::cmd("GET").arg(MARKER_KEY)).await?;
     Ok(Identity::new(
         Store::Redis,
@@ -100,23 +98,15 @@ pub async fn identify(target: &Target) -> Result<Identity> {
 
 /// Plants `marker` in database 0, without expiry; an older one is replaced.
 pub async fn plant_marker(target: &Target, marker: &str) -> Result<()> {
-    let mut conn = marker_conn(target).await?;
+    let mut conn = keyed(target, MARKER_KEY).await?;
     conn.query(::redis::cmd("SET").arg(MARKER_KEY).arg(marker))
         .await
 }
 
 /// The planted marker; `None` if there is none.
 pub async fn read_marker(target: &Target) -> Result<Option<String>> {
-    let mut conn = marker_conn(target).await?;
+    let mut conn = keyed(target, MARKER_KEY).await?;
     conn.query(::redis::cmd("GET").arg(MARKER_KEY)).await
-}
-
-async fn marker_conn(target: &Target) -> Result<Conn> {
-    let in_zero = Target {
-        database: 0,
-        ..target.clone()
-    };
-    Conn::login(&in_zero, Deadline::after(LOGIN)).await
 }
 
 /// How many numbered databases there are; `None` where the server will not tell (CONFIG is often withheld).
@@ -138,7 +128,7 @@ impl Info {
         Ok(Info::parse(&text))
     }
 
-    fn parse(text: &str) -> Info {
+    pub(super) fn parse(text: &str) -> Info {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let pairs = lines.filter_map(|line| line.trim_end().split_once(':'));
         Info(
@@ -196,17 +186,6 @@ impl Info {
         }
     }
 
-    /// Refuses cluster nodes: one node holds only a part of the data.
-    pub(super) fn not_a_cluster(&self, endpoint: &str) -> Result<()> {
-        if self.get("cluster_enabled") == "1" {
-            return Err(Error::new(
-                &CLUSTER_UNSUPPORTED,
-                format!("Redis at `{endpoint}` runs in cluster mode, which is not supported"),
-            ));
-        }
-        Ok(())
-    }
-
     /// Whether the server speaks at least this version's commands. Valkey says which Redis it is like.
     pub(super) fn at_least(&self, major: u32, minor: u32) -> bool {
         let mut numbers = self
@@ -254,7 +233,10 @@ impl Info {
 
 /// Whether a key exists, in the target's own database.
 pub async fn exists(target: &Target, key: &str, deadline: Deadline) -> Result<bool> {
-    let mut conn = Conn::login(target, deadline).await?;
+    let mut conn = match target.database {
+        0 => keyed(target, key).await?,
+        _ => Conn::login(target, deadline).await?,
+    };
     let count: i64 = conn.query(::redis::cmd("EXISTS").arg(key)).await?;
     Ok(count > 0)
 }

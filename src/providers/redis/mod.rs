@@ -5,18 +5,24 @@
 //! of `DUMP` payloads (see [`record`]), fingerprints are taken of decoded values (see [`rdb`]), so that neither
 //! encodings nor server versions show in them.
 //!
-//! Deliberately absent: Redis Cluster (refused as `redis.cluster-unsupported`), Sentinel discovery, and values larger
-//! than memory: one value at a time is held whole.
+//! Deliberately absent: Sentinel discovery, and values larger than memory: one value at a time is held whole.
 
 mod capture;
 mod connect;
+mod ease;
+mod fleet;
 mod gather;
 mod health;
+mod load;
+mod lost;
+mod pieces;
 mod psync;
+mod queues;
 pub mod rdb;
 pub mod record;
 mod restore;
 mod scan;
+mod survey;
 mod swap;
 mod tally;
 mod target;
@@ -28,7 +34,9 @@ pub use capture::{
 pub use health::{
     Health, MARKER_KEY, RESTORE_KEY, exists, identify, ping, plant_marker, read_marker,
 };
+pub use queues::{Queue, queues};
 pub use restore::{Replace, RestoreOptions, Restored, restore};
+pub use survey::{Surveyed, survey};
 pub use swap::{Staged, SwapState, discard, stage, swap_back, swap_in, swap_state};
 pub use target::{DEFAULT_PORT, Target, Tls};
 
@@ -68,9 +76,12 @@ reasons! {
     /// An answer that the protocol does not allow.
     PROTOCOL = "redis.protocol", Failed,
         "The server answered with something that Redis does not say here. Is the port really a Redis server, without a proxy in between?";
-    /// Cluster mode.
-    CLUSTER_UNSUPPORTED = "redis.cluster-unsupported", Usage,
-        "The server runs in cluster mode. Capturing and restoring clusters is not supported by this version; nothing was read or changed.";
+    /// Slots without a master.
+    CLUSTER_DOWN = "redis.cluster-down", Unreachable,
+        "Some slots of the Redis cluster have no master that answers, so its data are not complete. `redis-cli --cluster check` says which.";
+    /// Slots are on the move.
+    CLUSTER_MOVING = "redis.cluster-moving", Failed,
+        "Slots of the Redis cluster are moved between its masters. What was read meanwhile may lack keys or hold them twice, so it does not count. Wait until the cluster is balanced, then run the command again.";
     /// The bytes are not what Redis or we wrote.
     MALFORMED = "redis.malformed-dump", Integrity,
         "A snapshot, a dumped value or a part of a backup is not what was written: cut off, or its checksum or structure is wrong. Do not restore from it; `summitctl backup verify` says what else is affected.";
@@ -89,12 +100,24 @@ reasons! {
     /// The data would not fit.
     NO_ROOM = "redis.no-room", Refused,
         "The server's `maxmemory` leaves too little room for the backup: values would be refused or evicted. Raise it, or restore into a larger server.";
+    /// A value that the server does not take whole, and that cannot be written in parts.
+    TOO_LARGE = "redis.value-too-large", Refused,
+        "A string, a stream or a module's value is larger than the server takes in one argument (`proto-max-bulk-len`), and cannot be written in parts. Raise the setting for the restore.";
     /// The values are of a newer version than the server.
     SERVER_TOO_OLD = "redis.server-too-old", Usage,
         "The backup holds values in a newer RDB version than the server reads. Nothing was written. Restore into a server of at least the version the backup was taken from.";
     /// The target is a replica.
     READ_ONLY = "redis.read-only", Refused,
         "The server is a replica and takes no writes. Restore into its primary.";
+    /// A fork could be too much.
+    NO_HEADROOM = "redis.no-headroom", Refused,
+        "A snapshot forks the server, and what is written meanwhile is copied. By its own figures the server's machine has too little memory left for that, so the keys are read one by one instead: such a backup shows no single moment. Give the machine more memory, or back up a replica.";
+    /// The server cut a slow reader off.
+    OUTPUT_BUFFER = "redis.output-buffer", Failed,
+        "The server cut us off because what it had for us came to more than its `client-output-buffer-limit`: a value is larger than that, or, on servers before 6.2, much was written during a snapshot. Raise the limit.";
+    /// The server's own save failed.
+    FORK_FAILED = "redis.save-failed", Failed,
+        "The server could not make its snapshot: the fork or the child failed. Its log says why; too little memory is the usual reason.";
     /// Keys were evicted while they were restored.
     EVICTED = "redis.evicted", Failed,
         "The server evicted keys while they were being restored, so it does not hold what the backup holds. Raise `maxmemory`, empty the server, and restore again.";

@@ -2,7 +2,8 @@
 //!
 //! We announce `capa eof`, so that the server need not write a file, and `rdb-only`, so that it keeps no backlog for us.
 //! While the snapshot runs, the server lists us among its replicas; the port that we announce is one that cannot exist, so
-//! that Sentinel does not take us for one (with no port, listed as 0, it does). The server forks for the snapshot; the memory that it writes to meanwhile is copied.
+//! that Sentinel does not take us for one (with no port, listed as 0, it does). The server forks for the snapshot; the memory
+//! that it writes to meanwhile is copied. How it is made quick is told in [`super::ease`].
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::wait::{Cancel, Deadline};
 
 use super::connect::{Io, LOGIN, open as connect, refused};
+use super::ease::Eased;
 use super::rdb::{self, Item, Stop};
 use super::record::describe;
 use super::target::Target;
@@ -55,8 +57,8 @@ pub(super) struct Snapshot {
     pub(super) version: u16,
 }
 
-/// Asks for a snapshot.
-pub(super) async fn ask(target: &Target, cancel: &Cancel) -> Result<Asked> {
+/// Asks for a snapshot, under these settings for as long as the server takes to fork.
+pub(super) async fn ask(target: &Target, eased: &[Eased], cancel: &Cancel) -> Result<Asked> {
     let deadline = Deadline::after(LOGIN);
     let mut wire = Wire {
         stream: connect(target, deadline).await?,
@@ -82,9 +84,9 @@ pub(super) async fn ask(target: &Target, cancel: &Cancel) -> Result<Asked> {
     if let Some(text) = answer.strip_prefix('-') {
         return Err(refused(&wire.endpoint, "REPLCONF listening-port", text));
     }
-    // Servers before 7.0 do not know it and say so; they send changes behind the snapshot, which we do not read.
+    // Servers before 6.2 do not know it and say so; they send changes behind the snapshot, which we do not read.
     wire.ask(&[b"REPLCONF", b"rdb-only", b"1"]).await?;
-    let answer = wire.ask(&[b"PSYNC", b"?", b"-1"]).await?;
+    let answer = wire.ask_eased(&[b"PSYNC", b"?", b"-1"], eased).await?;
     if let Some(text) = not_allowed(&answer) {
         return Ok(Asked::NotAllowed(text));
     }
@@ -236,6 +238,16 @@ impl Snapshot {
     }
 }
 
+/// Appends one command.
+fn command(out: &mut Vec<u8>, words: &[&[u8]]) {
+    out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+    for word in words {
+        out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        out.extend_from_slice(word);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 /// A socket that speaks just enough of the protocol to be a replica.
 struct Wire {
     stream: Box<dyn Io>,
@@ -247,11 +259,22 @@ struct Wire {
 
 impl Wire {
     async fn ask(&mut self, words: &[&[u8]]) -> Result<String> {
-        let mut out = Zeroizing::new(format!("*{}\r\n", words.len()).into_bytes());
-        for word in words {
-            out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            out.extend_from_slice(word);
-            out.extend_from_slice(b"\r\n");
+        self.ask_eased(words, &[]).await
+    }
+
+    /// Asks under settings that are put back in the same turn. `PSYNC` must find no answers before it, and a replica may be
+    /// sent none, so those of the settings are skipped.
+    async fn ask_eased(&mut self, words: &[&[u8]], eased: &[Eased]) -> Result<String> {
+        const QUIET: [&[u8]; 3] = [b"CLIENT", b"REPLY", b"SKIP"];
+        let mut out = Zeroizing::new(Vec::new());
+        for one in eased {
+            command(&mut out, &QUIET);
+            command(&mut out, &one.there());
+        }
+        command(&mut out, words);
+        for one in eased {
+            command(&mut out, &QUIET);
+            command(&mut out, &one.back());
         }
         let sent = self.stream.write_all(&out).await;
         sent.map_err(|e| self.lost().caused_by(e))?;

@@ -2,23 +2,24 @@
 //!
 //! ```text
 //! part    := magic record* end
-//! magic   := "redis-dump-stream 1\n"                      (20 bytes)
-//! record  := 0x01 expiry flags key payload
+//! magic   := "redis-dump-stream 2\n"                      (20 bytes)
+//! record  := 0x01 expiry flags usage key payload
 //! expiry  := u64                                          milliseconds since the Unix epoch; 0 is never
-//! flags   := u8                                           bit 0: a module's value; the other bits are 0
+//! flags   := u8                                           bit 0: a module's value; bit 1: idle; bit 2: frequency; the others are 0
+//! usage   := u64 if bit 1, u8 if bit 2, else nothing      seconds since the last use, or the counter of uses
 //! key     := u32 length, then the bytes
 //! payload := u64 length, then the bytes                   as `DUMP` gives it and `RESTORE key expiry payload ABSTTL` takes it:
 //!                                                         type byte, value, u16 RDB version, u64 CRC-64 (Jones) of it all
 //! end     := 0x00 u64                                     the number of records
 //! ```
 //!
-//! All numbers are little-endian. A part without its end is not whole. The database's number is in the part's name.
+//! Version 1 had no usage. All numbers are little-endian. A part without its end is not whole. The database's number is in the part's name.
 
 use crate::capture::PartReader;
 use crate::error::{Error, Result};
 
 use super::MALFORMED;
-use super::rdb::{self, Cursor, Entry, Payload, Stop};
+use super::rdb::{self, Cursor, Entry, Payload, Stop, Usage};
 
 /// The format's name in a part's description.
 pub const FORMAT: &str = "redis-dump-stream";
@@ -27,11 +28,16 @@ pub const FORMAT: &str = "redis-dump-stream";
 pub const FUNCTIONS_FORMAT: &str = "redis-function-dump";
 
 /// What a part begins with.
-pub(super) const MAGIC: &[u8; 20] = b"redis-dump-stream 1\n";
+pub(super) const MAGIC: &[u8; 20] = b"redis-dump-stream 2\n";
+
+/// What parts of earlier versions begin with.
+const MAGIC_1: &[u8; 20] = b"redis-dump-stream 1\n";
 
 const RECORD: u8 = 1;
 const END: u8 = 0;
 const MODULE_FLAG: u8 = 1;
+const IDLE_FLAG: u8 = 2;
+const FREQUENCY_FLAG: u8 = 4;
 
 /// Appends one record.
 pub(super) fn write(out: &mut Vec<u8>, entry: &Entry) -> Result<()> {
@@ -40,7 +46,15 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry) -> Result<()> {
         .map_err(|e| Error::bug("a key is longer than 4 GiB").caused_by(e))?;
     out.push(RECORD);
     out.extend_from_slice(&entry.expiry.to_le_bytes());
-    out.push(if is_module { MODULE_FLAG } else { 0 });
+    let module = if is_module { MODULE_FLAG } else { 0 };
+    match entry.usage {
+        Usage::Unknown => out.push(module),
+        Usage::Idle(seconds) => {
+            out.push(module | IDLE_FLAG);
+            out.extend_from_slice(&seconds.to_le_bytes());
+        }
+        Usage::Frequency(count) => out.extend([module | FREQUENCY_FLAG, count]),
+    }
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(&entry.key);
     out.extend_from_slice(&(entry.payload.len() as u64).to_le_bytes());
@@ -149,7 +163,8 @@ enum Found {
 fn read(bytes: &[u8], begun: bool) -> rdb::Result<(Found, usize)> {
     let mut cursor = Cursor::new(bytes);
     let found = if !begun {
-        if cursor.take(MAGIC.len())? != MAGIC {
+        let magic = cursor.take(MAGIC.len())?;
+        if magic != MAGIC && magic != MAGIC_1 {
             return Err(Stop::Bad("it does not begin as a `redis-dump-stream`"));
         }
         Found::Magic
@@ -158,9 +173,12 @@ fn read(bytes: &[u8], begun: bool) -> rdb::Result<(Found, usize)> {
             END => Found::End(cursor.millis()?),
             RECORD => {
                 let expiry = cursor.millis()?;
-                if cursor.byte()? & !MODULE_FLAG != 0 {
-                    return Err(Stop::Bad("a record has unknown flags"));
-                }
+                let usage = match cursor.byte()? & !MODULE_FLAG {
+                    0 => Usage::Unknown,
+                    IDLE_FLAG => Usage::Idle(cursor.millis()?),
+                    FREQUENCY_FLAG => Usage::Frequency(cursor.byte()?),
+                    _ => return Err(Stop::Bad("a record has unknown flags")),
+                };
                 let length = u32::from_le_bytes(cursor.array()?);
                 let key = cursor.take(length as usize)?.to_vec();
                 let length = usize::try_from(cursor.millis()?)
@@ -169,6 +187,7 @@ fn read(bytes: &[u8], begun: bool) -> rdb::Result<(Found, usize)> {
                 Found::Entry(Entry {
                     key,
                     expiry,
+                    usage,
                     payload,
                 })
             }
@@ -180,22 +199,23 @@ fn read(bytes: &[u8], begun: bool) -> rdb::Result<(Found, usize)> {
 
 /// The rows of an entry: its payload checked and decoded.
 pub(super) fn rows(database: u32, entry: &Entry) -> Result<Vec<rdb::Row>> {
-    rows_of(database, entry, Payload::check(&entry.payload))
-}
-
-/// The rows of an entry that was just cut out of a snapshot, whose own checksum covers it.
-pub(super) fn rows_of_fresh(database: u32, entry: &Entry) -> Result<Vec<rdb::Row>> {
-    rows_of(database, entry, Payload::unchecked(&entry.payload))
-}
-
-fn rows_of(
-    database: u32,
-    entry: &Entry,
-    payload: rdb::Result<Payload<'_>>,
-) -> Result<Vec<rdb::Row>> {
-    let decoded = payload.and_then(|payload| payload.decode());
-    let value = decoded.map_err(|stop| entry_error(database, &entry.key, stop))?;
+    let value = value(database, entry)?;
     Ok(rdb::rows(database, &entry.key, entry.expiry, &value))
+}
+
+/// The value of an entry: its payload checked and decoded.
+pub(super) fn value(database: u32, entry: &Entry) -> Result<rdb::Value> {
+    decoded(database, entry, Payload::check(&entry.payload))
+}
+
+/// The value of an entry that was just cut out of a snapshot, whose own checksum covers it.
+pub(super) fn fresh_value(database: u32, entry: &Entry) -> Result<rdb::Value> {
+    decoded(database, entry, Payload::unchecked(&entry.payload))
+}
+
+fn decoded(database: u32, entry: &Entry, payload: rdb::Result<Payload<'_>>) -> Result<rdb::Value> {
+    let decoded = payload.and_then(|payload| payload.decode());
+    decoded.map_err(|stop| entry_error(database, &entry.key, stop))
 }
 
 fn entry_error(database: u32, key: &[u8], stop: Stop) -> Error {
@@ -259,6 +279,11 @@ mod tests {
             .map(|n| Entry {
                 key: vec![n; usize::from(n) * 7],
                 expiry: u64::from(n) << 40,
+                usage: match n {
+                    0..3 => Usage::Unknown,
+                    3 => Usage::Idle(77),
+                    _ => Usage::Frequency(n),
+                },
                 payload: Payload::build(
                     rdb::kind::STRING,
                     &[vec![n], vec![0; usize::from(n)]].concat(),
@@ -274,6 +299,10 @@ mod tests {
         for chunk in [1, 3, 64, 10_000] {
             assert_eq!(read_all(&bytes, chunk).await.expect("reads"), entries);
         }
+        let first = bytes.clone();
+        bytes[18] = b'1';
+        assert_eq!(read_all(&bytes, 64).await.expect("reads"), entries);
+        bytes = first;
         for cut in 0..bytes.len() {
             let error = read_all(&bytes[..cut], 16).await.expect_err("is cut");
             assert_eq!(error.reason().code, "redis.malformed-dump");

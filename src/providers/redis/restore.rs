@@ -1,46 +1,50 @@
-//! Restoring a capture into an empty server, or over a server that the caller consented to flush.
+//! Restoring a capture into an empty server or cluster, or over what the caller consented to give up.
 //!
 //! Everything that can be known before the first write is looked at before it: room, RDB version, databases, role. A key in
 //! database 0 ([`super::RESTORE_KEY`]) says which restore is at work, so that one which was killed can go on.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant as Clock};
 
 use ::redis::{Pipeline, Value};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::capture::{Fingerprint, PartInfo, PartSource};
 use crate::error::{Error, Result};
-use crate::event::Unit;
 use crate::time::Instant;
 
-use super::capture::{
-    CaptureOptions, Compared, Measured, database_of, libraries, measure, unknown_format,
-};
+use super::capture::{CaptureOptions, Compared, Measured, database_of, measure, unknown_format};
 use super::connect::Conn;
-use super::gather::{FUNCTIONS_PART, keys_part, server_time, zero};
+use super::fleet::{Fleet, Node, SLOTS};
+use super::gather::FUNCTIONS_PART;
 use super::health::{Info, MARKER_KEY, RESTORE_KEY, databases};
-use super::rdb::{Entry, Row, function_dump, function_row, functions};
-use super::record::{self, FORMAT, FUNCTIONS_FORMAT, Records};
-use super::tally::Tally;
+use super::load::Load;
+use super::rdb::functions;
+use super::record::{FORMAT, FUNCTIONS_FORMAT};
+use super::survey::{Surveyed, survey};
 use super::target::Target;
-use super::{
-    DATABASE_MISSING, EVICTED, MALFORMED, NO_ROOM, NOT_EMPTY, READ_ONLY, SERVER_TOO_OLD,
-    WRITE_FAILED,
-};
-
-/// Bytes and keys sent before their answers are read.
-const BATCH_BYTES: usize = 512 * 1024;
-const BATCH_KEYS: usize = 512;
+use super::{DATABASE_MISSING, NO_ROOM, NOT_EMPTY, READ_ONLY, SERVER_TOO_OLD};
 
 /// What to do with keys that are already there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Replace {
     /// Refuse.
     #[default]
     Refuse,
     /// Drop all databases and function libraries first. The caller has consent for that.
     Flush,
+    /// Overwrite keys of the same names, and keep the others. The caller has consent for that.
+    Overwrite,
+    /// Keep whatever is there, and add what is not.
+    Keep,
+}
+
+impl Replace {
+    /// Whether the server may hold other keys afterwards.
+    pub fn keeps_others(self) -> bool {
+        matches!(self, Replace::Overwrite | Replace::Keep)
+    }
 }
 
 /// How to restore.
@@ -72,13 +76,20 @@ pub struct Restored {
     pub expired: u64,
     /// Whether an earlier call with this token had begun or finished it.
     pub resumed: bool,
+    /// Keys of the capture that were left out because the server had them ([`Replace::Keep`]).
+    pub kept: u64,
     /// What else is worth saying, one sentence each.
     pub notes: Vec<String>,
+    /// The comparison key by key, where the server may hold other keys too.
+    pub surveyed: Option<Surveyed>,
 }
 
 impl Restored {
     /// The parts that differ; empty means that everything arrived.
     pub fn differences(&self) -> Vec<String> {
+        if let Some(surveyed) = &self.surveyed {
+            return surveyed.lacks(self.kept > 0);
+        }
         Compared {
             expected: self.expected.clone(),
             measured: self.parts.iter().cloned().collect(),
@@ -135,21 +146,26 @@ pub async fn restore(
     source: &dyn PartSource,
     options: &RestoreOptions,
 ) -> Result<Restored> {
-    let mut conn = zero(target).await?;
-    let endpoint = target.endpoint();
-    let info = Info::read(&mut conn).await?;
+    let mut fleet = Fleet::open(target).await?;
     let parts = source.parts("redis/");
     let mut notes = Vec::new();
-    admissible(&mut conn, &info, &endpoint, &parts, &mut notes).await?;
-    let progress = Progress::read(&mut conn).await?;
+    let clustered = fleet.is_cluster();
+    for node in &mut fleet.nodes {
+        admissible(node, clustered, &parts, &mut notes).await?;
+    }
+    notes.dedup();
+    // Nothing may change its place while it is written.
+    fleet.shape().await?;
+    let progress = Progress::read(&mut fleet.of(RESTORE_KEY).conn).await?;
     let known = progress.filter(|p| p.token == options.token && p.database.is_none());
-    if known.is_none() {
-        empty(&mut conn, &info, &endpoint, options.replace).await?;
+    if known.is_none() && !options.replace.keeps_others() {
+        empty(&mut fleet, &target.endpoint(), options.replace).await?;
     }
     let flushed = known.is_none() && options.replace == Replace::Flush;
-    room(&Info::read(&mut conn).await?, &endpoint, &parts)?;
-    let mut load = Load::new(&mut conn, options, known.is_some()).await?;
-    load.endpoint.clone_from(&endpoint);
+    for node in &mut fleet.nodes {
+        room(node, &parts).await?;
+    }
+    let mut load = Load::new(&mut fleet, options, known.is_some()).await?;
     let done = known.as_ref().is_some_and(|k| k.state == Stage::Done);
     if done {
         load.read_only = true;
@@ -161,12 +177,23 @@ pub async fn restore(
         load.part(part, source, flushed).await?;
     }
     if !done {
-        load.settle(&info, &mut notes).await?;
+        load.settle(&mut notes).await?;
         load.state(Stage::Done, None).await?;
+    }
+    let kept = load.kept;
+    if kept > 0 {
+        notes.push(format!(
+            "{kept} keys were there already and stay as they are."
+        ));
     }
     let (expected, keys, bytes) = load.finish().await?;
     let measured = measure(target, &options.common).await?;
-    Restored::of(&expected, &measured, keys, bytes, known.is_some(), notes)
+    let mut restored = Restored::of(&expected, &measured, keys, bytes, known.is_some(), notes)?;
+    restored.kept = kept;
+    if options.replace.keeps_others() {
+        restored.surveyed = Some(survey(target, source, &options.common).await?);
+    }
+    Ok(restored)
 }
 
 impl Restored {
@@ -193,21 +220,23 @@ impl Restored {
             bytes,
             expired: compared.expired,
             resumed,
+            kept: 0,
             notes,
+            surveyed: None,
         })
     }
 }
 
 /// Everything that speaks against restoring these parts here, before anything is written.
 pub(super) async fn admissible(
-    conn: &mut Conn,
-    info: &Info,
-    endpoint: &str,
+    node: &mut Node,
+    clustered: bool,
     parts: &[PartInfo],
     notes: &mut Vec<String>,
 ) -> Result<()> {
+    let endpoint = &node.target.endpoint();
+    let (conn, info) = (&mut node.conn, &node.info);
     info.supported(endpoint)?;
-    info.not_a_cluster(endpoint)?;
     if info.get("role") == "slave" {
         return Err(Error::new(
             &READ_ONLY,
@@ -218,7 +247,10 @@ pub(super) async fn admissible(
         )
         .hint("Restore into the primary; its replicas follow."));
     }
-    let count = databases(conn).await;
+    let count = match clustered {
+        true => Some(1),
+        false => databases(conn).await,
+    };
     for part in parts {
         match part.format.as_str() {
             FORMAT => {
@@ -289,17 +321,27 @@ async fn rdb_version(conn: &mut Conn, info: &Info) -> Result<Option<u64>> {
 }
 
 /// Refuses a server that holds anything but our own keys, or empties it.
-async fn empty(conn: &mut Conn, info: &Info, endpoint: &str, replace: Replace) -> Result<()> {
-    let marker: Option<Vec<u8>> = conn.query(::redis::cmd("GET").arg(MARKER_KEY)).await?;
-    let state: u64 = conn.query(::redis::cmd("EXISTS").arg(RESTORE_KEY)).await?;
+async fn empty(fleet: &mut Fleet, endpoint: &str, replace: Replace) -> Result<()> {
+    let marker: Option<Vec<u8>> = fleet
+        .of(MARKER_KEY)
+        .conn
+        .query(::redis::cmd("GET").arg(MARKER_KEY))
+        .await?;
+    let state: u64 = fleet
+        .of(RESTORE_KEY)
+        .conn
+        .query(::redis::cmd("EXISTS").arg(RESTORE_KEY))
+        .await?;
     let ours = u64::from(marker.is_some()) + state;
-    let keys: u64 = info.keyspace().values().sum();
-    let libraries = if info.at_least(7, 0) {
-        let listed: Result<Vec<Value>> = conn.query(::redis::cmd("FUNCTION").arg("LIST")).await;
-        listed.map_or(0, |list| list.len())
-    } else {
-        0
-    };
+    let (mut keys, mut libraries) = (0, 0);
+    for node in &mut fleet.nodes {
+        keys += node.info.keyspace().values().sum::<u64>();
+        if node.info.at_least(7, 0) {
+            let listed: Result<Vec<Value>> =
+                node.conn.query(::redis::cmd("FUNCTION").arg("LIST")).await;
+            libraries = libraries.max(listed.map_or(0, |list| list.len()));
+        }
+    }
     if keys <= ours && libraries == 0 {
         return Ok(());
     }
@@ -313,17 +355,21 @@ async fn empty(conn: &mut Conn, info: &Info, endpoint: &str, replace: Replace) -
         )
         .hint("Restore into an empty server, or consent to replacing what this one holds."));
     }
-    // In one transaction, so that the server keeps its identity whatever happens.
-    let mut pipeline = Pipeline::new();
-    pipeline.cmd("MULTI").cmd("FLUSHALL");
-    if let Some(marker) = marker {
-        pipeline.cmd("SET").arg(MARKER_KEY).arg(marker);
+    let holder = fleet.holder(MARKER_KEY.as_bytes());
+    for (at, node) in fleet.nodes.iter_mut().enumerate() {
+        // In one transaction, so that the server keeps its identity whatever happens.
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("MULTI").cmd("FLUSHALL");
+        if let Some(marker) = marker.as_ref().filter(|_| at == holder) {
+            pipeline.cmd("SET").arg(MARKER_KEY).arg(marker);
+        }
+        if libraries > 0 {
+            pipeline.cmd("FUNCTION").arg("FLUSH");
+        }
+        pipeline.cmd("EXEC");
+        all_ok(&mut node.conn, &mut pipeline, "FLUSHALL").await?;
     }
-    if libraries > 0 {
-        pipeline.cmd("FUNCTION").arg("FLUSH");
-    }
-    pipeline.cmd("EXEC");
-    all_ok(conn, &mut pipeline, "FLUSHALL").await
+    Ok(())
 }
 
 /// Runs a pipeline of which every answer must be good.
@@ -344,7 +390,9 @@ pub(super) async fn all_ok(conn: &mut Conn, pipeline: &mut Pipeline, what: &str)
 
 /// Refuses what would not fit: by the memory that the source's data took there, as far as the backup says, and by the
 /// bytes of the backup, which are about the least that the values can take.
-pub(super) fn room(info: &Info, endpoint: &str, parts: &[PartInfo]) -> Result<()> {
+pub(super) async fn room(node: &mut Node, parts: &[PartInfo]) -> Result<()> {
+    let endpoint = node.target.endpoint();
+    let info = Info::read(&mut node.conn).await?;
     let limit = info.number("maxmemory").unwrap_or(0);
     if limit == 0 {
         return Ok(());
@@ -354,7 +402,9 @@ pub(super) fn room(info: &Info, endpoint: &str, parts: &[PartInfo]) -> Result<()
     let dataset = parts
         .iter()
         .filter_map(|part| part.meta.get("server-dataset-bytes")?.as_u64());
-    let needed = dataset.max().unwrap_or(0).max(bytes);
+    let all = u128::from(dataset.max().unwrap_or(0).max(bytes));
+    // A master of a cluster gets its share.
+    let needed = u64::try_from(all * node.share as u128 / SLOTS as u128).unwrap_or(u64::MAX);
     if used.saturating_add(needed) <= limit {
         return Ok(());
     }
@@ -367,250 +417,6 @@ pub(super) fn room(info: &Info, endpoint: &str, parts: &[PartInfo]) -> Result<()
         ),
     )
     .hint("Raise `maxmemory` with `CONFIG SET maxmemory`, or restore into a larger server."))
-}
-
-/// Sends parts and sums what should arrive.
-pub(super) struct Load<'a> {
-    conn: &'a mut Conn,
-    options: &'a RestoreOptions,
-    sums: BTreeMap<String, Tally>,
-    begun: Instant,
-    replace: bool,
-    /// Only sum.
-    pub(super) read_only: bool,
-    /// Load the keys of database 0 into this one.
-    pub(super) zero_into: u32,
-    /// Leave function libraries alone.
-    pub(super) no_functions: bool,
-    pub(super) endpoint: String,
-    keys: u64,
-    bytes: u64,
-    evicted: Option<u64>,
-    told: Clock,
-}
-
-impl<'a> Load<'a> {
-    /// Begins; `again` overwrites what an earlier attempt left.
-    pub(super) async fn new(
-        conn: &'a mut Conn,
-        options: &'a RestoreOptions,
-        again: bool,
-    ) -> Result<Load<'a>> {
-        let begun = server_time(conn).await?;
-        let evicted = Info::read(conn).await?.number("evicted_keys");
-        Ok(Load {
-            conn,
-            options,
-            sums: BTreeMap::new(),
-            begun,
-            replace: again,
-            read_only: false,
-            zero_into: 0,
-            no_functions: false,
-            endpoint: String::new(),
-            keys: 0,
-            bytes: 0,
-            evicted,
-            told: Clock::now(),
-        })
-    }
-
-    /// Says how far it is, in the database that is loaded into.
-    pub(super) async fn state(&mut self, state: Stage, database: Option<u32>) -> Result<()> {
-        self.conn.select(self.zero_into).await?;
-        let progress = Progress {
-            token: self.options.token.clone(),
-            state,
-            database,
-        };
-        progress.write(self.conn).await
-    }
-
-    /// Loads one part; its bytes must be what its description says.
-    pub(super) async fn part(
-        &mut self,
-        part: &PartInfo,
-        source: &dyn PartSource,
-        flushed: bool,
-    ) -> Result<()> {
-        let mut tally = Tally::new(&self.options.common.key, self.begun);
-        let mut reader = source.open(&part.name).await?;
-        if part.format == FUNCTIONS_FORMAT {
-            let bytes = reader.read_all().await?;
-            for code in libraries(part, &bytes)? {
-                tally.add(&[Row {
-                    expiry: 0,
-                    bytes: function_row(&code),
-                }]);
-            }
-            as_described(part, &tally)?;
-            if !self.no_functions {
-                if !self.read_only {
-                    self.functions(part, &bytes, flushed).await?;
-                }
-                self.sums.insert(part.name.clone(), tally);
-            }
-            return Ok(());
-        }
-        let database = database_of(part)?;
-        let into = if database == 0 {
-            self.zero_into
-        } else {
-            database
-        };
-        self.conn.select(into).await?;
-        let mut records = Records::new(&part.name, reader.as_mut());
-        let (mut batch, mut weight) = (Vec::new(), 0);
-        while let Some(entry) = records.next().await? {
-            tally.add(&record::rows(database, &entry)?);
-            if self.read_only {
-                continue;
-            }
-            weight += entry.key.len() + entry.payload.len();
-            batch.push(entry);
-            if weight >= BATCH_BYTES || batch.len() >= BATCH_KEYS {
-                self.send(&mut batch, &mut weight, part).await?;
-            }
-        }
-        self.send(&mut batch, &mut weight, part).await?;
-        as_described(part, &tally)?;
-        self.sums.insert(part.name.clone(), tally);
-        Ok(())
-    }
-
-    async fn send(
-        &mut self,
-        batch: &mut Vec<Entry>,
-        weight: &mut usize,
-        part: &PartInfo,
-    ) -> Result<()> {
-        self.options.common.cancel.check()?;
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let mut pipeline = Pipeline::with_capacity(batch.len());
-        for entry in batch.iter() {
-            let command = pipeline.cmd("RESTORE").arg(&entry.key).arg(entry.expiry);
-            command.arg(&entry.payload).arg("ABSTTL");
-            if self.replace {
-                command.arg("REPLACE");
-            }
-        }
-        let cancel = self.options.common.cancel.clone();
-        let answers = cancel
-            .guard(self.conn.pipeline(&mut pipeline, "RESTORE"))
-            .await?;
-        for (entry, answer) in batch.iter().zip(&answers) {
-            if let Value::ServerError(error) = answer {
-                return Err(self.refused(&entry.key, part, &error.clone().into()));
-            }
-        }
-        self.keys += batch.len() as u64;
-        self.bytes += *weight as u64;
-        batch.clear();
-        *weight = 0;
-        if self.told.elapsed() >= Duration::from_millis(100) {
-            self.told = Clock::now();
-            let events = &self.options.common.events;
-            events.progress(&part.name, self.bytes, None, Unit::Bytes);
-        }
-        Ok(())
-    }
-
-    fn refused(&self, key: &[u8], part: &PartInfo, error: &::redis::RedisError) -> Error {
-        let cause = self.conn.error("RESTORE", error);
-        let reason = match error.code() {
-            Some("OOM") => &NO_ROOM,
-            Some("BUSYKEY") => &NOT_EMPTY,
-            _ => cause.reason(),
-        };
-        Error::new(
-            reason,
-            format!(
-                "key `{}` of `{}` could not be restored",
-                key.escape_ascii(),
-                part.name
-            ),
-        )
-        .caused_by(cause)
-    }
-
-    async fn functions(&mut self, part: &PartInfo, bytes: &[u8], flushed: bool) -> Result<()> {
-        // Sealed anew, so that a server of another version reads it; the code is plain text.
-        let codes = libraries(part, bytes)?;
-        let version = functions(bytes).map_or(10, |(_, version)| version);
-        let dump = function_dump(codes.iter().map(Vec::as_slice), version);
-        let policy = if self.replace {
-            "REPLACE"
-        } else if flushed {
-            "FLUSH"
-        } else {
-            "APPEND"
-        };
-        let mut command = ::redis::cmd("FUNCTION");
-        command.arg("RESTORE").arg(dump).arg(policy);
-        self.conn.query(&command).await
-    }
-
-    /// Looks whether the server kept what it was given.
-    pub(super) async fn settle(&mut self, before: &Info, notes: &mut Vec<String>) -> Result<()> {
-        let info = Info::read(self.conn).await?;
-        if let (Some(was), Some(is)) = (self.evicted, info.number("evicted_keys"))
-            && is > was
-        {
-            return Err(Error::new(
-                &EVICTED,
-                format!(
-                    "Redis at `{}` evicted {} keys while they were restored (policy `{}`)",
-                    self.endpoint,
-                    is - was,
-                    info.get("maxmemory_policy")
-                ),
-            )
-            .hint("Raise `maxmemory`, empty the server and restore again."));
-        }
-        if before.get("aof_enabled") == "1" {
-            if info.get("aof_last_write_status") != "ok" {
-                return Err(Error::new(
-                    &WRITE_FAILED,
-                    format!(
-                        "Redis at `{}` could not write its append-only file: the restored keys would not survive a restart",
-                        self.endpoint
-                    ),
-                )
-                .hint("Its log says why; a full disk is the usual reason."));
-            }
-        } else {
-            notes.push("The server has no append-only file: what was restored survives a restart only if the server saves a snapshot.".to_owned());
-        }
-        Ok(())
-    }
-
-    /// What should be there, and how much was sent.
-    pub(super) async fn finish(mut self) -> Result<(Measured, u64, u64)> {
-        let key = &self.options.common.key;
-        let begun = self.begun;
-        self.sums
-            .entry(keys_part(0))
-            .or_insert_with(|| Tally::new(key, begun));
-        let now = server_time(self.conn).await?;
-        Ok((Measured::new(self.sums, now), self.keys, self.bytes))
-    }
-}
-
-/// Refuses a part whose rows are not those of its description.
-fn as_described(part: &PartInfo, tally: &Tally) -> Result<()> {
-    match part.fingerprint {
-        Some(described) if described != tally.all() => Err(Error::new(
-            &MALFORMED,
-            format!(
-                "the part `{}` is not what its description says: fingerprint {} instead of {described}",
-                part.name,
-                tally.all()
-            ),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Whether a part is that of the function libraries.

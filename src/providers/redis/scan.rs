@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use super::PROTOCOL;
 use super::connect::Conn;
 use super::gather::{Collector, Origin};
-use super::health::Info;
-use super::rdb::{Entry, functions};
+use super::health::{Info, MARKER_KEY};
+use super::rdb::{Entry, Usage, functions};
 
 /// Keys asked of SCAN at a time (a hint to the server).
 const COUNT: u32 = 512;
@@ -41,7 +41,10 @@ pub(super) async fn scan(
     into: &mut Collector<'_>,
 ) -> Result<Scanned> {
     let mut scanned = Scanned::default();
-    let exact = info.at_least(7, 0);
+    let asking = Asking {
+        exact: info.at_least(7, 0),
+        usage: Keeps::of(conn, info).await,
+    };
     if only.is_none() {
         scanned.no_functions = libraries(conn, info, into).await?;
     }
@@ -56,12 +59,73 @@ pub(super) async fn scan(
             return Ok(scanned);
         };
         conn.select(database).await?;
-        scanned.gone += one(conn, database, exact, into).await?;
+        scanned.gone += one(conn, database, asking, into).await?;
         done.insert(database, ());
     }
 }
 
-async fn one(conn: &mut Conn, database: u32, exact: bool, into: &mut Collector<'_>) -> Result<u64> {
+/// What is asked of the server beside each value.
+#[derive(Clone, Copy)]
+struct Asking {
+    /// It gives expiries as moments.
+    exact: bool,
+    usage: Keeps,
+}
+
+/// What the server keeps of the use of keys: it depends on how it evicts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keeps {
+    Nothing,
+    Idle,
+    Frequency,
+}
+
+impl Keeps {
+    async fn of(conn: &mut Conn, info: &Info) -> Keeps {
+        let policy = info.get("maxmemory_policy");
+        let keeps = if policy.ends_with("-lru") {
+            Keeps::Idle
+        } else if policy.ends_with("-lfu") {
+            Keeps::Frequency
+        } else {
+            Keeps::Nothing
+        };
+        let Some(question) = keeps.question() else {
+            return keeps;
+        };
+        // It is a hint for evictions: who may not ask goes without it.
+        let asked: Result<Value> = conn
+            .query(::redis::cmd("OBJECT").arg(question).arg(MARKER_KEY))
+            .await;
+        asked.map_or(Keeps::Nothing, |_| keeps)
+    }
+
+    fn question(self) -> Option<&'static str> {
+        match self {
+            Keeps::Nothing => None,
+            Keeps::Idle => Some("IDLETIME"),
+            Keeps::Frequency => Some("FREQ"),
+        }
+    }
+
+    fn answer(self, value: Option<&Value>) -> Usage {
+        let Some(Value::Int(number)) = value else {
+            return Usage::Unknown;
+        };
+        match self {
+            Keeps::Nothing => Usage::Unknown,
+            Keeps::Idle => u64::try_from(*number).map_or(Usage::Unknown, Usage::Idle),
+            Keeps::Frequency => u8::try_from(*number).map_or(Usage::Unknown, Usage::Frequency),
+        }
+    }
+}
+
+async fn one(
+    conn: &mut Conn,
+    database: u32,
+    asking: Asking,
+    into: &mut Collector<'_>,
+) -> Result<u64> {
     let mut seen: HashSet<[u8; 16]> = HashSet::new();
     let (mut cursor, mut gone, mut depth) = (0_u64, 0, 16);
     loop {
@@ -79,7 +143,7 @@ async fn one(conn: &mut Conn, database: u32, exact: bool, into: &mut Collector<'
         let mut rest = fresh.as_slice();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(depth.min(rest.len()));
-            let entries = fetch(conn, now, exact).await?;
+            let entries = fetch(conn, now, asking).await?;
             gone += now.len() as u64 - entries.len() as u64;
             let weight: usize = entries.iter().map(|entry| entry.payload.len()).sum();
             depth = if weight > HEAVY {
@@ -100,14 +164,18 @@ async fn one(conn: &mut Conn, database: u32, exact: bool, into: &mut Collector<'
 }
 
 /// Expiry and value of each key, in one transaction per key; keys that are gone are absent.
-async fn fetch(conn: &mut Conn, keys: &[Vec<u8>], exact: bool) -> Result<Vec<Entry>> {
+async fn fetch(conn: &mut Conn, keys: &[Vec<u8>], asking: Asking) -> Result<Vec<Entry>> {
     let mut left: Vec<&Vec<u8>> = keys.iter().collect();
     let mut out = Vec::new();
     while !left.is_empty() {
         let mut pipeline = Pipeline::new();
         for key in &left {
             pipeline.cmd("MULTI");
-            if exact {
+            // Before DUMP, which counts as a use.
+            if let Some(question) = asking.usage.question() {
+                pipeline.cmd("OBJECT").arg(question).arg(key);
+            }
+            if asking.exact {
                 pipeline.cmd("PEXPIRETIME").arg(key);
             } else {
                 pipeline.cmd("TIME").cmd("PTTL").arg(key).cmd("TIME");
@@ -115,7 +183,8 @@ async fn fetch(conn: &mut Conn, keys: &[Vec<u8>], exact: bool) -> Result<Vec<Ent
             pipeline.cmd("DUMP").arg(key).cmd("EXEC");
         }
         let answers = conn.pipeline(&mut pipeline, "DUMP").await?;
-        let per_key = if exact { 4 } else { 6 };
+        let per_key =
+            if asking.exact { 4 } else { 6 } + usize::from(asking.usage != Keeps::Nothing);
         let mut again = Vec::new();
         for (key, answers) in left.iter().zip(answers.chunks(per_key)) {
             for answer in answers {
@@ -127,10 +196,17 @@ async fn fetch(conn: &mut Conn, keys: &[Vec<u8>], exact: bool) -> Result<Vec<Ent
             let Some(Value::BulkString(payload)) = executed.last() else {
                 continue;
             };
-            match expiry(executed, exact) {
+            let (usage, executed) = match executed.split_first() {
+                Some((usage, rest)) if asking.usage != Keeps::Nothing => {
+                    (asking.usage.answer(Some(usage)), rest)
+                }
+                _ => (Usage::Unknown, executed),
+            };
+            match expiry(executed, asking.exact) {
                 Some(expiry) => out.push(Entry {
                     key: key.to_vec(),
                     expiry,
+                    usage,
                     payload: payload.clone(),
                 }),
                 None => again.push(*key),

@@ -11,10 +11,12 @@ use crate::error::{Error, Result};
 
 use super::capture::{Measured, database_of};
 use super::connect::Conn;
+use super::fleet::Fleet;
 use super::gather::{Collector, server_time, zero};
 use super::health::{Info, MARKER_KEY, RESTORE_KEY, databases};
+use super::load::Load;
 use super::restore::{
-    Load, Progress, RestoreOptions, Restored, Stage, admissible, all_ok, is_functions, room,
+    Progress, RestoreOptions, Restored, Stage, admissible, all_ok, is_functions, room,
 };
 use super::scan;
 use super::target::Target;
@@ -117,22 +119,28 @@ pub async fn stage(
         );
         parts.retain(|part| !is_functions(part));
     }
+    let mut fleet = Fleet::open(target).await?;
+    if fleet.is_cluster() {
+        return Err(Error::new(
+            &NO_SPARE,
+            format!("Redis at `{endpoint}` is a cluster, which has no database beside database 0"),
+        ));
+    }
     let state = swap_state(target, &options.token).await?;
-    let mut conn = zero(target).await?;
-    let info = Info::read(&mut conn).await?;
-    admissible(&mut conn, &info, &endpoint, &parts, &mut notes).await?;
+    let node = &mut fleet.nodes[0];
+    admissible(node, false, &parts, &mut notes).await?;
+    let conn = &mut node.conn;
     let marker: Option<Vec<u8>> = conn.query(::redis::cmd("GET").arg(MARKER_KEY)).await?;
     let (database, loaded) = match state {
         SwapState::Staged { database } | SwapState::Swapped { database } => (database, true),
         SwapState::Loading { database } => (database, false),
         SwapState::Absent => {
-            room(&info, &endpoint, &parts)?;
-            (spare(&mut conn, &info, &endpoint).await?, false)
+            room(node, &parts).await?;
+            (spare(&mut node.conn, &node.info, &endpoint).await?, false)
         }
     };
     let resumed = state != SwapState::Absent;
-    let mut load = Load::new(&mut conn, options, resumed).await?;
-    load.endpoint.clone_from(&endpoint);
+    let mut load = Load::new(&mut fleet, options, resumed).await?;
     load.zero_into = database;
     load.no_functions = true;
     load.read_only = loaded;
@@ -143,10 +151,11 @@ pub async fn stage(
         load.part(part, source, false).await?;
     }
     if !loaded {
-        load.settle(&info, &mut notes).await?;
+        load.settle(&mut notes).await?;
         load.state(Stage::Done, Some(database)).await?;
     }
     let (expected, keys, bytes) = load.finish().await?;
+    let conn = &mut fleet.nodes[0].conn;
     if !loaded && let Some(marker) = marker {
         // The server keeps its identity when the databases change places.
         conn.select(database).await?;
@@ -158,7 +167,7 @@ pub async fn stage(
         SwapState::Swapped { .. } => 0,
         _ => database,
     };
-    let measured = measure_one(&mut conn, holds, options).await?;
+    let measured = measure_one(conn, holds, options).await?;
     Ok(Staged {
         database,
         restored: Restored::of(&expected, &measured, keys, bytes, resumed, notes)?,

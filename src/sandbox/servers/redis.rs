@@ -45,6 +45,8 @@ pub struct Options {
     pub persistence: Persistence,
     /// Further lines of redis.conf as name and value, such as `("databases", "32")`.
     pub settings: Vec<(String, String)>,
+    /// The server program, instead of the one on the PATH.
+    pub program: Option<PathBuf>,
 }
 
 impl Options {
@@ -52,7 +54,7 @@ impl Options {
     pub fn scratch() -> Self {
         Options {
             persistence: Persistence::None,
-            settings: Vec::new(),
+            ..Options::default()
         }
     }
 }
@@ -85,7 +87,10 @@ impl Running {
 /// # Errors
 /// `sandbox.missing-program`, `sandbox.not-ours`, and `sandbox.start-failed` with the end of the log.
 pub async fn start(dir: &Path, options: &Options) -> Result<Running> {
-    let binary = program(&["redis-server", "valkey-server"], &[], "redis-server")?;
+    let binary = match &options.program {
+        Some(given) => given.clone(),
+        None => program(&["redis-server", "valkey-server"], &[], "redis-server")?,
+    };
     make_dir(dir, 0o700)?;
     let dir = dir
         .canonicalize()

@@ -37,6 +37,14 @@ pub fn later(extra: u64) -> u64 {
 
 /// Fills several databases with every type, small and big, and a function library.
 pub fn fill(server: &Server) {
+    fill_keys(server);
+    let mut conn = client(server);
+    let code = "#!lua name=lib\nredis.register_function('twice', function(_, args) return args[1] * 2 end)";
+    run(&mut conn, &["FUNCTION", "LOAD", code]);
+}
+
+/// Fills several databases with every type that all versions have, small and big.
+pub fn fill_keys(server: &Server) {
     let mut conn = client(server);
     strings(&mut conn);
     collections(&mut conn);
@@ -47,9 +55,6 @@ pub fn fill(server: &Server) {
             let _: () = conn.set(format!("db{database}:{key}"), key).expect("sets");
         }
     }
-    run(&mut conn, &["SELECT", "0"]);
-    let code = "#!lua name=lib\nredis.register_function('twice', function(_, args) return args[1] * 2 end)";
-    run(&mut conn, &["FUNCTION", "LOAD", code]);
 }
 
 fn strings(conn: &mut Connection) {

@@ -326,16 +326,3 @@ async fn writes_during_a_capture_are_in_it_whole_or_not_at_all() {
     over.store(true, Ordering::Relaxed);
     assert!(writer.join().expect("ends") > 100);
 }
-
-#[tokio::test]
-async fn cluster_mode_is_refused() {
-    let server = Server::start(&Options {
-        settings: vec![("cluster-enabled".into(), "yes".into())],
-        ..Options::scratch()
-    })
-    .await;
-    let error = capture(&server.target(), &MemoryParts::default(), &options())
-        .await
-        .expect_err("refuses");
-    assert_eq!(error.reason().code, "redis.cluster-unsupported");
-}

@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, Result, Stop, bad};
 use super::payload::FUNCTION2;
-use super::{Payload, skip};
+use super::{Payload, VALKEY, skip};
 
 /// The beginning of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +18,22 @@ pub struct Entry {
     pub key: Vec<u8>,
     /// When it expires, in milliseconds since the epoch; 0 is never.
     pub expiry: u64,
+    /// How it was used, where the server evicts by that.
+    pub usage: Usage,
     /// The value as `RESTORE` takes it.
     pub payload: Vec<u8>,
+}
+
+/// How a key was used: what a server that evicts by age or frequency keeps of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Usage {
+    /// The server keeps nothing.
+    #[default]
+    Unknown,
+    /// Seconds since it was last used.
+    Idle(u64),
+    /// The logarithmic counter of its uses.
+    Frequency(u8),
 }
 
 /// One item of a snapshot.
@@ -69,6 +83,7 @@ pub fn item(bytes: &[u8], version: u16) -> Result<(Item, usize)> {
 
 fn next(cursor: &mut Cursor<'_>, version: u16) -> Result<Item> {
     let mut expiry = 0;
+    let mut usage = Usage::Unknown;
     loop {
         match cursor.byte()? {
             255 => return Ok(Item::End),
@@ -88,13 +103,9 @@ fn next(cursor: &mut Cursor<'_>, version: u16) -> Result<Item> {
                 let (name, value) = (cursor.string()?, cursor.string()?);
                 return Ok(Item::Aux(name.into_owned(), value.into_owned()));
             }
-            // LFU counter and LRU age of the key that follows: they begin anew after a restore.
-            249 => {
-                cursor.byte()?;
-            }
-            248 => {
-                cursor.length()?;
-            }
+            // LFU counter and LRU age of the key that follows.
+            249 => usage = Usage::Frequency(cursor.byte()?),
+            248 => usage = Usage::Idle(cursor.length()?),
             247 => return module_data(cursor),
             FUNCTION2 => return Ok(Item::Function(cursor.string()?.into_owned())),
             244 => {
@@ -103,13 +114,23 @@ fn next(cursor: &mut Cursor<'_>, version: u16) -> Result<Item> {
                 }
                 return Ok(Item::Hint);
             }
-            kind @ 0..=243 => {
+            // A slot that is being moved, in Valkey 9; keys' module metadata in Redis 8.6, which are not known.
+            243 if version >= VALKEY => {
+                cursor.skip_string()?;
+                for _ in 0..cursor.length()? {
+                    cursor.length()?;
+                    cursor.length()?;
+                }
+                return Ok(Item::Hint);
+            }
+            kind @ 0..=242 => {
                 let key = cursor.string()?.into_owned();
                 let begin = cursor.position();
                 skip::value(cursor, kind, version)?;
                 return Ok(Item::Key(Entry {
                     key,
                     expiry,
+                    usage,
                     payload: Payload::build(kind, cursor.since(begin), version),
                 }));
             }

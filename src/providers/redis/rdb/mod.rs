@@ -1,7 +1,7 @@
 //! The RDB format: reading a server's snapshot, cutting values out of it, and decoding them.
 //!
 //! Written from Redis's own `rdb.c`, `listpack.c`, `ziplist.c`, `intset.c`, `t_stream.c` and `lzf_d.c`, for RDB versions
-//! up to 12 (Redis 7.4 and 8.0) and 80 (Valkey 9). A type this reader does not know is an error that names it, never a
+//! up to 13 (Redis 8.6) and 80 (Valkey 9). A type this reader does not know is an error that names it, never a
 //! guess: its length could not be told. Nothing here panics or allocates more than its input can justify.
 
 pub mod crc64;
@@ -16,9 +16,10 @@ mod stream;
 mod value;
 
 pub use cursor::{Cursor, Result, Stop};
-pub use file::{Entry, Header, Item, header, item};
+pub use file::{Entry, Header, Item, Usage, header, item};
 pub use payload::{FOOTER, Payload, function_dump, functions};
 pub use rows::{Row, function_row, rows};
+pub use stream::Stream;
 pub use value::{Field, Value, decode};
 
 /// Value types of `rdb.h`.
@@ -49,10 +50,14 @@ pub mod kind {
     pub const HASH_LISTPACK_EX_PRE_GA: u8 = 23;
     pub const HASH_METADATA: u8 = 24;
     pub const HASH_LISTPACK_EX: u8 = 25;
+    /// Redis 8.6: with the ids that producers gave their entries.
+    pub const STREAM_LISTPACKS_4: u8 = 26;
 }
 
 /// From this RDB version on, the numbers are Valkey's (`rdb.h` of Valkey 9: `RDB_VERSION 80`).
 pub const VALKEY: u16 = 80;
 
+#[cfg(test)]
+mod corpus;
 #[cfg(test)]
 mod tests;

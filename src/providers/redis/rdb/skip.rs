@@ -35,6 +35,10 @@ pub(super) fn value(cursor: &mut Cursor<'_>, kind: u8, version: u16) -> Result<(
         kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
             stream(cursor, kind)
         }
+        kind::STREAM_LISTPACKS_4 if version < VALKEY => {
+            stream(cursor, kind)?;
+            producers(cursor)
+        }
         kind::MODULE_2 => {
             cursor.length()?;
             module(cursor)
@@ -121,7 +125,7 @@ fn stream(cursor: &mut Cursor<'_>, kind: u8) -> Result<()> {
         })?;
         times(c, |c| {
             c.skip_string()?;
-            c.take(if kind == kind::STREAM_LISTPACKS_3 {
+            c.take(if kind >= kind::STREAM_LISTPACKS_3 {
                 16
             } else {
                 8
@@ -129,6 +133,24 @@ fn stream(cursor: &mut Cursor<'_>, kind: u8) -> Result<()> {
             times(c, |c| c.take(16).map(|_| ()))
         })
     })
+}
+
+/// Passes over what a stream remembers of its producers, so that an entry that is sent twice is added once: how long and
+/// how many, then by producer the ids that it gave and the entries they became, then how many there ever were, and how
+/// many came again.
+pub(super) fn producers(cursor: &mut Cursor<'_>) -> Result<()> {
+    cursor.length()?;
+    cursor.length()?;
+    times(cursor, |c| {
+        c.skip_string()?;
+        times(c, |c| {
+            c.skip_string()?;
+            c.length()?;
+            c.length().map(|_| ())
+        })
+    })?;
+    cursor.length()?;
+    cursor.length().map(|_| ())
 }
 
 /// Reads a count, then that many of something. A count that the bytes cannot hold ends as `Short`.

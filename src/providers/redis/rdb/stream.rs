@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::cursor::{Cursor, Result, Stop, bad};
-use super::kind;
 use super::packed::{listpack_body, listpack_element, whole};
+use super::{kind, skip};
 
 /// An entry's id: milliseconds and sequence.
 pub type Id = (u64, u64);
@@ -51,7 +51,7 @@ const DELETED: i64 = 1;
 /// An entry has the fields of its listpack's first.
 const SAME_FIELDS: i64 = 2;
 
-/// Decodes a stream of version 1, 2 or 3.
+/// Decodes a stream of version 1 to 4.
 pub(super) fn decode(cursor: &mut Cursor<'_>, kind: u8) -> Result<Stream> {
     let mut stream = Stream::default();
     for _ in 0..cursor.length()? {
@@ -84,6 +84,10 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, kind: u8) -> Result<Stream> {
             return bad("a stream has two consumer groups of one name");
         }
     }
+    if kind == kind::STREAM_LISTPACKS_4 {
+        // Forgotten after a while by the server itself, so that they are no part of what is compared.
+        skip::producers(cursor)?;
+    }
     Ok(stream)
 }
 
@@ -109,7 +113,7 @@ fn group(cursor: &mut Cursor<'_>, kind: u8) -> Result<Group> {
     for _ in 0..cursor.length()? {
         let name = cursor.string()?.into_owned();
         let seen = cursor.millis()?;
-        let active = if kind == kind::STREAM_LISTPACKS_3 {
+        let active = if kind >= kind::STREAM_LISTPACKS_3 {
             cursor.millis()?
         } else {
             seen

@@ -63,6 +63,9 @@ fn any(cursor: &mut Cursor<'_>, kind: u8, version: u16, bytes: &[u8]) -> Result<
         kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
             Value::Stream(stream::decode(cursor, kind)?)
         }
+        kind::STREAM_LISTPACKS_4 if version < VALKEY => {
+            Value::Stream(stream::decode(cursor, kind)?)
+        }
         kind::MODULE_2 => {
             skip::value(cursor, kind, version)?;
             Value::Module(bytes.get(..cursor.position()).unwrap_or_default().to_vec())

@@ -1,0 +1,91 @@
+//! Settings under which a snapshot is quick: it begins at once instead of waiting for more replicas, it is streamed instead
+//! of being written to the server's disk first, and its strings are not compressed, which the repository does better.
+//!
+//! They are set, used and put back by one write on one connection, which the server runs in one turn of its loop: nobody
+//! else ever sees them, and wherever we are killed, they are as they were. What the server forks in between keeps them.
+
+use ::redis::cmd;
+
+use crate::error::Result;
+
+use super::connect::Conn;
+
+/// One setting that is another for a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Eased {
+    name: &'static str,
+    ours: &'static str,
+    theirs: String,
+}
+
+const WANTED: [(&str, &str); 3] = [
+    ("repl-diskless-sync", "yes"),
+    ("repl-diskless-sync-delay", "0"),
+    ("rdbcompression", "no"),
+];
+
+/// What differs from what we want; nothing where this user may not change it.
+pub(super) async fn wanted(conn: &mut Conn) -> Vec<Eased> {
+    let mut out = Vec::new();
+    for (name, ours) in WANTED {
+        match setting(conn, name).await {
+            Some(theirs) if theirs != ours => out.push(Eased { name, ours, theirs }),
+            _ => {}
+        }
+    }
+    let allowed = match out.first() {
+        // To what it is already: shows whether we may, and changes nothing.
+        Some(first) => set(conn, first).await.is_ok() && silence(conn).await.is_ok(),
+        None => true,
+    };
+    if allowed { out } else { Vec::new() }
+}
+
+impl Eased {
+    /// The words that set it.
+    pub(super) fn there(&self) -> [&[u8]; 4] {
+        [
+            b"CONFIG",
+            b"SET",
+            self.name.as_bytes(),
+            self.ours.as_bytes(),
+        ]
+    }
+
+    /// The words that put it back.
+    pub(super) fn back(&self) -> [&[u8]; 4] {
+        [
+            b"CONFIG",
+            b"SET",
+            self.name.as_bytes(),
+            self.theirs.as_bytes(),
+        ]
+    }
+}
+
+/// Sees to it that all are as they were; names those that had to be put back by hand.
+pub(super) async fn settled(conn: &mut Conn, eased: &[Eased]) -> Result<Vec<&'static str>> {
+    let mut late = Vec::new();
+    for one in eased {
+        if setting(conn, one.name).await.as_deref() == Some(one.ours) {
+            set(conn, one).await?;
+            late.push(one.name);
+        }
+    }
+    Ok(late)
+}
+
+async fn setting(conn: &mut Conn, name: &str) -> Option<String> {
+    let pair: Vec<String> = conn.query(cmd("CONFIG").arg("GET").arg(name)).await.ok()?;
+    pair.get(1).cloned()
+}
+
+async fn set(conn: &mut Conn, one: &Eased) -> Result<()> {
+    conn.query(cmd("CONFIG").arg("SET").arg(one.name).arg(&one.theirs))
+        .await
+}
+
+/// Whether this user may use `CLIENT REPLY`, without which `PSYNC` would stumble over our answers.
+async fn silence(conn: &mut Conn) -> Result<()> {
+    conn.query(cmd("CLIENT").arg("REPLY").arg("ON")).await
+}
