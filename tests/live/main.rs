@@ -18,5 +18,6 @@ mod program;
 mod redis;
 mod restore;
 mod sandbox;
+mod sets;
 #[path = "../shared/documents.rs"]
 mod shared;
