@@ -9,6 +9,7 @@
 )]
 
 mod measure;
+mod neo4j;
 mod ours;
 mod postgres;
 mod server;
@@ -25,6 +26,9 @@ fn main() {
     let mut results = Vec::new();
     if all || wanted.iter().any(|w| w.starts_with("pg")) {
         results.extend(postgres::all(&wanted));
+    }
+    if all || wanted.iter().any(|w| w.starts_with("neo4j")) {
+        results.extend(neo4j::all(&wanted));
     }
     measure::report(&results);
 }
