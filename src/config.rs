@@ -28,8 +28,8 @@ pub mod variables;
 
 pub use connection::{ConnectionUrl, Endpoint, Resolved, split_password};
 pub use context::{
-    Context, DataPlane, ENV_CONTEXT, Evidence, Gateway, Lease, Neo4j, Payload, Policy, Postgres,
-    Redis, Rendered, Repository, Request, substitute,
+    Context, CrossCheck, DataPlane, ENV_CONTEXT, Evidence, Gateway, Keys, Lease, Neo4j, Payload,
+    Policy, Postgres, Quiesce, Redis, Rendered, Repository, Request, substitute,
 };
 pub use environment::Environment;
 pub use excerpt::{Position, Text, is_secret_name, nearest};

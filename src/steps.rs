@@ -4,6 +4,7 @@ use crate::engine::registry::Registry;
 
 pub mod capture;
 pub mod choose;
+pub mod cross;
 pub mod databases;
 pub mod drill;
 pub mod evidence;

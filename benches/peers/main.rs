@@ -9,6 +9,7 @@
 )]
 
 mod measure;
+mod neo4j;
 mod ours;
 mod postgres;
 mod redis;
@@ -29,6 +30,9 @@ fn main() {
     }
     if all || wanted.iter().any(|w| w.starts_with("redis")) {
         results.extend(redis::all(&wanted));
+    }
+    if all || wanted.iter().any(|w| w.starts_with("neo4j")) {
+        results.extend(neo4j::all(&wanted));
     }
     measure::report(&results);
 }

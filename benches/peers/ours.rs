@@ -7,7 +7,7 @@ use summitctl::capture::PartSource as _;
 use summitctl::event::Events;
 use summitctl::providers::postgres::{self, CaptureOptions, RestoreOptions, Target};
 use summitctl::providers::redis;
-use summitctl::repository::{BackupId, LocalStore, Meta, Operator, Repository};
+use summitctl::repository::{BackupId, BackupWriter, LocalStore, Meta, Operator, Repository};
 use summitctl::secret::Secret;
 use summitctl::sign::SigningKey;
 use summitctl::wait::Cancel;
@@ -15,8 +15,9 @@ use summitctl::wait::Cancel;
 /// How many connections: as many as the peer gets.
 pub const JOBS: usize = 2;
 
-/// `make FOLDER`, `dump FOLDER URL BACKUP` or `restore FOLDER URL BACKUP DATABASE`; for Redis `redis-dump FOLDER URL BACKUP` and
-/// `redis-restore FOLDER URL BACKUP`.
+/// `make FOLDER`, `dump FOLDER URL BACKUP`, or `restore FOLDER URL BACKUP DATABASE` (`prove` for a database that is only compared); for
+/// Redis `redis-dump FOLDER URL BACKUP` and `redis-restore FOLDER URL BACKUP`; for Neo4j `neo4j-export FOLDER URI BACKUP` and
+/// `neo4j-restore FOLDER DIR BACKUP`.
 pub fn run(args: &[String]) {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -35,6 +36,12 @@ pub fn run(args: &[String]) {
             }
             ["redis-restore", folder, url, backup] => {
                 redis_restore(Path::new(folder), url, backup).await;
+            }
+            ["neo4j-export", folder, uri, backup] => {
+                super::neo4j::export(Path::new(folder), uri, backup).await;
+            }
+            ["neo4j-restore", folder, dir, backup] => {
+                super::neo4j::restore(Path::new(folder), Path::new(dir), backup).await;
             }
             _ => panic!("{words:?}"),
         }
@@ -65,18 +72,35 @@ fn text(folder: &Path, name: &str) -> Secret {
     Secret::new(std::fs::read_to_string(at(folder, name)).unwrap().trim())
 }
 
-async fn open(folder: &Path) -> Repository {
+pub async fn open(folder: &Path) -> Repository {
     let store = Arc::new(LocalStore::new(folder));
     let secret = text(folder, "secret");
     let repository = Repository::open(store, Some(&secret)).await.unwrap();
     repository.unlock(&text(folder, "identity")).await.unwrap()
 }
 
-async fn dump(folder: &Path, url: &str, backup: &str) {
+/// Opens the repository and begins a backup.
+pub async fn begin(folder: &Path, backup: &str) -> (Repository, BackupWriter) {
     let repository = open(folder).await;
     let backup: BackupId = backup.parse().unwrap();
+    let writer = repository.begin(&backup, &Events::default()).await.unwrap();
+    (repository, writer)
+}
+
+/// Signs and publishes what was captured.
+pub async fn publish(folder: &Path, repository: &Repository, backup: &str) {
+    let meta = Meta {
+        context: "bench".into(),
+        labels: Vec::new(),
+    };
+    let key = SigningKey::from_pem(&text(folder, "pem")).unwrap();
+    let backup: BackupId = backup.parse().unwrap();
+    repository.commit(&backup, &meta, &key).await.unwrap();
+}
+
+async fn dump(folder: &Path, url: &str, backup: &str) {
+    let (repository, writer) = begin(folder, backup).await;
     let events = Events::default();
-    let writer = repository.begin(&backup, &events).await.unwrap();
     let options = CaptureOptions {
         key: repository.fingerprint_key().unwrap(),
         formats: Default::default(),
@@ -90,12 +114,7 @@ async fn dump(folder: &Path, url: &str, backup: &str) {
     let captured = postgres::capture(&target, &writer, &options).await.unwrap();
     writer.seal_store(captured).await.unwrap();
     writer.close().await.unwrap();
-    let meta = Meta {
-        context: "bench".into(),
-        labels: Vec::new(),
-    };
-    let key = SigningKey::from_pem(&text(folder, "pem")).unwrap();
-    repository.commit(&backup, &meta, &key).await.unwrap();
+    publish(folder, &repository, backup).await;
 }
 
 /// Into a database that lasts, or one that is only compared.

@@ -281,6 +281,9 @@ pub struct BackupCreateArgs {
     /// The commit that is deployed now, to find it by: 7 to 64 hexadecimal digits
     #[arg(long, value_name = "SHA", value_parser = |text: &str| with_hint(choose::commit(text)))]
     pub commit: Option<String>,
+    /// Stop writes meanwhile, by the programs of the context's `quiesce` section
+    #[arg(long)]
+    pub quiesce: bool,
 }
 
 /// Names a backup.

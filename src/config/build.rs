@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::connection::{ConnectionUrl, Endpoint};
 use super::context::{
-    Context, DataPlane, ENV_CONTEXT, Evidence, Gateway, Lease, Neo4j, Payload, Policy, Postgres,
-    Redis, Repository, Request,
+    Context, CrossCheck, DataPlane, ENV_CONTEXT, Evidence, Gateway, Keys, Lease, Neo4j, Payload,
+    Policy, Postgres, Quiesce, Redis, Repository, Request,
 };
 use super::document::{self as written, At};
 use super::excerpt::Text;
@@ -15,6 +15,7 @@ use super::source::{Provenance, Sourced};
 use super::{BAD_VALUE, LITERAL_SECRET};
 use crate::consent::Tier;
 use crate::error::{Error, Result};
+use crate::identity::Store;
 use crate::time::Span;
 
 /// The contexts of one file.
@@ -150,6 +151,16 @@ impl File<'_> {
                 .as_ref()
                 .map(|d| self.data_plane(d, context.gateway.as_ref()))
                 .transpose()?,
+            quiesce: context
+                .quiesce
+                .as_ref()
+                .map(|q| self.quiesce(&q.value))
+                .transpose()?,
+            cross_checks: context
+                .cross_checks
+                .iter()
+                .map(|(name, check)| self.cross_check(name, check, context))
+                .collect::<Result<_>>()?,
             variables: context
                 .variables
                 .as_ref()
@@ -226,6 +237,58 @@ impl File<'_> {
             written::Backend::File => l.dir.as_ref().map(|d| self.path(d)),
         });
         Lease::File { dir }
+    }
+
+    fn quiesce(&self, quiesce: &written::Quiesce) -> Result<Quiesce> {
+        let program = |at: &At<Vec<String>>| {
+            if at.value.first().is_none_or(String::is_empty) {
+                return Err(self
+                    .bad(at, "this names no program")
+                    .hint("Give the program and its arguments, one each, such as `[\"kubectl\", \"scale\", …]`."));
+            }
+            Ok(self.sourced(at))
+        };
+        Ok(Quiesce {
+            begin: program(&quiesce.begin)?,
+            end: program(&quiesce.end)?,
+        })
+    }
+
+    fn cross_check(
+        &self,
+        name: &str,
+        at: &At<written::CrossCheck>,
+        context: &written::Context,
+    ) -> Result<CrossCheck> {
+        let keys = |at: &At<written::Keys>| {
+            let (store, query, there) = match (&at.value.postgres, &at.value.neo4j) {
+                (Some(sql), None) => (Store::Postgres, sql, context.postgres.is_some()),
+                (None, Some(cypher)) => (Store::Neo4j, cypher, context.neo4j.is_some()),
+                _ => {
+                    return Err(self
+                        .bad(at, "this side of the check does not name exactly one store")
+                        .hint(
+                            "Give it `postgres = \"SELECT …\"` or `neo4j = \"MATCH … RETURN …\"`.",
+                        ));
+                }
+            };
+            if !there {
+                return Err(self.bad(query, format!("the context has no {store}")));
+            }
+            let query = self.sourced(query);
+            Ok(Keys { store, query })
+        };
+        let check = CrossCheck {
+            name: name.to_owned(),
+            every: keys(&at.value.every)?,
+            is_in: keys(&at.value.is_in)?,
+        };
+        if check.every.store == check.is_in.store {
+            return Err(self
+                .bad(at, "both sides of the check ask the same store")
+                .hint("Within one store, use a foreign key or a constraint."));
+        }
+        Ok(check)
     }
 
     fn data_plane(

@@ -9,6 +9,7 @@ use super::reference::SecretRef;
 use super::source::{Provenance, Sourced};
 use crate::consent::Tier;
 use crate::error::{Error, Result};
+use crate::identity::Store;
 use crate::time::Span;
 
 /// The name of the context that is made of environment variables.
@@ -35,6 +36,10 @@ pub struct Context {
     pub gateway: Option<Gateway>,
     /// A write that is followed through to the datastores.
     pub data_plane: Option<DataPlane>,
+    /// What must hold between the stores of a restored backup.
+    pub cross_checks: Vec<CrossCheck>,
+    /// How writes are stopped while a backup is made.
+    pub quiesce: Option<Quiesce>,
     /// Where metrics are asked for.
     pub prometheus: Option<Sourced<String>>,
     /// The `.env` file with the platform's variables, which `config check` and the gate look at.
@@ -49,6 +54,35 @@ pub struct Context {
     pub lease: Lease,
     /// Keys whose secret is written out in the file (development contexts only).
     pub literal_secrets: Vec<Sourced<String>>,
+}
+
+/// Programs that stop writes to the platform, and let them go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quiesce {
+    /// The program that stops them, and its arguments.
+    pub begin: Sourced<Vec<String>>,
+    /// The program that lets them go on. It may run when they do already.
+    pub end: Sourced<Vec<String>>,
+}
+
+/// Every value of one store's query must be among those of another's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CrossCheck {
+    /// Its name.
+    pub name: String,
+    /// The values that are looked for.
+    pub every: Keys,
+    /// Where they must be.
+    pub is_in: Keys,
+}
+
+/// A query whose first column is a set of values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// Postgres or Neo4j.
+    pub store: Store,
+    /// SQL or Cypher.
+    pub query: Sourced<String>,
 }
 
 /// Postgres.

@@ -66,6 +66,9 @@ pub(super) struct Context {
     pub redis: Option<At<Redis>>,
     pub gateway: Option<At<Gateway>>,
     pub data_plane: Option<At<DataPlane>>,
+    #[serde(default)]
+    pub cross_checks: BTreeMap<String, At<CrossCheck>>,
+    pub quiesce: Option<At<Quiesce>>,
     pub prometheus: Option<At<Prometheus>>,
     pub variables: Option<At<Variables>>,
     pub repository: Option<At<Repository>>,
@@ -150,6 +153,28 @@ pub(super) struct DataPlane {
     pub postgres: Option<Sql>,
     pub neo4j: Option<Cypher>,
     pub redis: Option<RedisKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Quiesce {
+    pub begin: At<Vec<String>>,
+    pub end: At<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct CrossCheck {
+    pub every: At<Keys>,
+    pub is_in: At<Keys>,
+}
+
+/// A query of one of the two.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Keys {
+    pub postgres: Option<At<String>>,
+    pub neo4j: Option<At<String>>,
 }
 
 #[derive(Deserialize)]

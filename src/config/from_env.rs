@@ -115,6 +115,8 @@ pub fn from_environment(environment: &Environment) -> Result<Context> {
         redis: read.redis()?,
         gateway: read.gateway()?,
         data_plane: None,
+        cross_checks: Vec::new(),
+        quiesce: None,
         prometheus: read.http_url("SUMMITCTL_PROMETHEUS_URL")?,
         variables: None,
         repository: read.repository(),

@@ -92,6 +92,21 @@ pub fn show(context: &Context, environment: &Environment) -> Vec<Shown> {
         list.optional("data-plane.neo4j.cypher", plane.neo4j.as_ref());
         list.optional("data-plane.redis.key", plane.redis.as_ref());
     }
+    for check in &context.cross_checks {
+        for (side, keys) in [("every", &check.every), ("is-in", &check.is_in)] {
+            let name = format!("cross-checks.{}.{side}.{}", check.name, keys.store);
+            list.text(&name, &keys.query);
+        }
+    }
+    if let Some(quiesce) = &context.quiesce {
+        for (name, argv) in [("begin", &quiesce.begin), ("end", &quiesce.end)] {
+            list.plain(
+                &format!("quiesce.{name}"),
+                argv.value.join(" "),
+                &argv.source,
+            );
+        }
+    }
     list.optional("prometheus.url", context.prometheus.as_ref());
     let variables = context
         .variables

@@ -291,6 +291,22 @@ fn wrong_values_say_what_is_expected_and_where() {
             "repository = { path = \"p\", recipients = [\"AGE-SECRET-KEY-1CANARY\"] }",
             "private age key",
         ),
+        (
+            "cross-checks.x = { every = { neo4j = \"q\" }, is-in = { postgres = \"q\" } }",
+            "the context has no neo4j",
+        ),
+        (
+            "postgres = { url = \"postgres://h/d\" }\ncross-checks.x = { every = { postgres = \"q\" }, is-in = { postgres = \"q\" } }",
+            "ask the same store",
+        ),
+        (
+            "cross-checks.x = { every = { }, is-in = { postgres = \"q\" } }",
+            "exactly one store",
+        ),
+        (
+            "quiesce = { begin = [], end = [\"x\"] }",
+            "names no program",
+        ),
         ("lease = { backend = \"redis\" }", "Valid here: `file`"),
         ("lease = { backend = \"file\" ", "line 3"),
     ] {
@@ -631,10 +647,11 @@ fn the_documentations_examples_are_right() {
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 5);
     let staging = context(&blocks.join("\n"), "staging");
     assert!(staging.data_plane.is_some() && staging.repository.is_some());
     assert!(staging.variables.is_some());
+    assert!(staging.cross_checks.len() == 1 && staging.quiesce.is_some());
     // What is said to be the default is the default.
     let policy = staging.policy;
     let default = Policy::default();

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::engine::plan::{Spec, StepSpec};
+use crate::engine::plan::{OnFailure, Spec, StepSpec};
 use crate::error::Result;
 use crate::identity::Store;
 use crate::repository::{BackupId, COMMIT_LABEL};
+use crate::runbook::EXEC;
 use crate::steps::world::World;
 
 /// A request about some stores of a world; looks at their identities.
@@ -72,6 +73,7 @@ pub async fn create(
     stores: &[Store],
     labels: &[String],
     commit: Option<&str>,
+    quiesce: bool,
 ) -> Result<Spec> {
     let commit = commit.map(|sha| format!("{COMMIT_LABEL}{sha}"));
     let labels: Vec<String> = labels.iter().cloned().chain(commit).collect();
@@ -85,7 +87,11 @@ pub async fn create(
         json!({"stores": stores}),
         &[],
     )];
-    steps.extend(capture_steps(&stores, &labels, "", &["pin"]));
+    if quiesce {
+        steps.extend(quiesced(world, &stores, &labels)?);
+    } else {
+        steps.extend(capture_steps(&stores, &labels, "", &["pin"]));
+    }
     steps.push(StepSpec::new(
         "verify",
         "backup.verify",
@@ -100,6 +106,45 @@ pub async fn create(
         steps,
     )
     .await
+}
+
+/// The captures between the programs that stop writes and let them go on. If a capture fails, everything is taken back,
+/// which lets writes go on; a run that was interrupted or killed does so when it is resumed or aborted.
+fn quiesced(world: &World, stores: &[Store], labels: &[String]) -> Result<Vec<StepSpec>> {
+    let Some(programs) = &world.settings.quiesce else {
+        return Err(world.lacks("quiesce"));
+    };
+    let (begin, end) = (&programs.begin.value, &programs.end.value);
+    let mut stop = StepSpec::new(
+        "quiesce",
+        EXEC,
+        json!({"argv": begin, "undo": end}),
+        &["pin"],
+    );
+    stop.on_failure = OnFailure::Undo;
+    let mut steps = vec![stop];
+    let mut captures = capture_steps(stores, labels, "", &["quiesce"]);
+    for capture in captures.iter_mut().filter(|s| s.kind != "backup.commit") {
+        capture.on_failure = OnFailure::Undo;
+    }
+    let captured: Vec<String> = stores.iter().map(|s| s.name().to_owned()).collect();
+    let captured: Vec<&str> = captured.iter().map(String::as_str).collect();
+    let mut go_on = StepSpec::new(
+        "unquiesce",
+        EXEC,
+        json!({"argv": end, "undo": end}),
+        &captured,
+    );
+    go_on.retries = 2;
+    let commit = captures.pop();
+    steps.extend(captures);
+    steps.push(go_on);
+    steps.extend(commit.map(|mut commit| {
+        // Writes wait for nothing that can be done after them.
+        commit.needs.push("unquiesce".to_owned());
+        commit
+    }));
+    Ok(steps)
 }
 
 /// `backup verify`.

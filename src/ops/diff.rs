@@ -142,9 +142,8 @@ impl Comparison {
             for part in catalogues {
                 let (old, new) = (lines(from, &part.name).await?, lines(to, &part.name).await?);
                 let differences = postgres::catalogue_differences(&old, &new);
-                store
-                    .schema
-                    .extend(differences.iter().map(|line| word(line)));
+                let lines = differences.iter().map(|line| word(line));
+                store.schema.extend(outermost(lines));
             }
         }
         Ok(())
@@ -165,6 +164,21 @@ fn word(line: &str) -> String {
         }
     }
     line.to_owned()
+}
+
+/// Without what hangs on a table that is added or removed whole.
+fn outermost(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let lines: Vec<String> = lines.collect();
+    let whole: Vec<String> = lines
+        .iter()
+        .filter_map(|line| {
+            let (change, object) = line.split_once(' ')?;
+            let table = object.strip_prefix("table ")?;
+            (change != "changed").then(|| format!(" {table}."))
+        })
+        .collect();
+    let hangs = |line: &String| whole.iter().any(|table| line.contains(table.as_str()));
+    lines.iter().filter(|line| !hangs(line)).cloned().collect()
 }
 
 async fn lines(source: &BackupParts, name: &str) -> Result<Vec<String>> {
@@ -285,6 +299,19 @@ mod tests {
         let mut archive = part("schema", 0, 0, 10);
         archive.fingerprint = None;
         assert_eq!(is_same(&archive, &archive, true), None);
+    }
+
+    #[test]
+    fn what_hangs_on_a_new_table_is_not_told_beside_it() {
+        let all = [
+            "added column public.t.a",
+            "added column public.other.b",
+            "added index public.t.t_pkey",
+            "added table public.t",
+            "changed table public.other",
+        ];
+        let told = outermost(all.iter().map(|line| (*line).to_owned()));
+        assert_eq!(told, [all[1], all[3], all[4]]);
     }
 
     #[test]

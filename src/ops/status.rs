@@ -175,7 +175,16 @@ async fn backup(world: &World) -> Row {
                 .map_or("never verified".to_owned(), |r| {
                     format!("verified to level {}", r.level.number())
                 });
-            let detail = format!("`{}` is {} old (RPO {rpo}), {level}", backup.id, Span(age));
+            let fuzzy: Vec<&str> = backup
+                .contents
+                .iter()
+                .flat_map(|c| c.fuzzy().map(|c| c.store.name()))
+                .collect();
+            let mut detail = format!("`{}` is {} old (RPO {rpo}), {level}", backup.id, Span(age));
+            if !fuzzy.is_empty() {
+                let stores = fuzzy.join(" and ");
+                detail = format!("{detail}; {stores} changed while it was read (fuzzy)");
+            }
             if !lacks.is_empty() {
                 let detail = format!("{detail}, and lacks {}", choose::named(&lacks));
                 row("backup", Outcome::Failed, detail).next(create)
@@ -189,6 +198,8 @@ async fn backup(world: &World) -> Row {
                     "summitctl backup verify {} --context {}",
                     backup.id, world.context
                 ))
+            } else if !fuzzy.is_empty() {
+                row("backup", Outcome::Degraded, detail).next(create)
             } else {
                 row("backup", Outcome::Passed, detail)
             }

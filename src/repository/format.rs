@@ -231,6 +231,12 @@ impl Contents {
         }
     }
 
+    /// The captures that do not show one moment.
+    pub fn fuzzy(&self) -> impl Iterator<Item = &Captured> {
+        let captures = self.stores.iter().map(|s| &s.captured);
+        captures.filter(|c| c.consistency == crate::capture::Consistency::Fuzzy)
+    }
+
     /// The capture of one store, if the backup has it.
     pub fn store(&self, store: Kind) -> Option<&Captured> {
         let found = self.stores.iter().find(|s| s.captured.store == store);

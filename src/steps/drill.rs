@@ -225,10 +225,10 @@ fn judge(
         verification,
         proofs,
         oldest,
+        tidying,
     } = recovery;
     let policy = &world.policy;
-    let tidy: f64 = proofs.iter().filter_map(|p| p.phases.get("stop")).sum();
-    let rto = (took - tidy).max(0.0);
+    let rto = (took - tidying).max(0.0);
     let mut measurements = vec![measured(
         "rto",
         None,

@@ -11,7 +11,6 @@ use super::drill;
 use super::evidence::trusted_keys;
 use super::smoke::smoke;
 use super::world::World;
-use crate::capture::Consistency;
 use crate::check::{Category, Check, Finding, Options, Report, run};
 use crate::engine::step::{Look, Observed, ReadCx};
 use crate::error::{Error, Result};
@@ -265,15 +264,13 @@ fn consistency(backup: &Backup) -> Finding {
         return Finding::not_evaluated("the contents cannot be read");
     };
     let fuzzy: Vec<String> = contents
-        .stores
-        .iter()
-        .filter(|s| s.captured.consistency == Consistency::Fuzzy)
-        .map(|s| {
+        .fuzzy()
+        .map(|c| {
             format!(
                 "{} ({}, over {})",
-                s.captured.store,
-                s.captured.method,
-                Span(s.captured.to.since(s.captured.from))
+                c.store,
+                c.method,
+                Span(c.to.since(c.from))
             )
         })
         .collect();

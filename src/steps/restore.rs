@@ -319,7 +319,8 @@ impl Step<World> for Swap {
                     Error::input("the map of restored nodes cannot be read").caused_by(e)
                 })?;
                 let key = source.fingerprint_key();
-                let measured = neo4j::fingerprints(cx.world.neo4j()?, &key, Some(&map)).await?;
+                let measured =
+                    neo4j::fingerprints(cx.world.neo4j()?, &key, Some(&map), cx.world.jobs).await?;
                 equal(
                     &differences(&expected(&source, Store::Neo4j), &measured),
                     "Neo4j",

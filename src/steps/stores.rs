@@ -1,5 +1,8 @@
 //! One face for the three datastores: capture, decode, and proof on a scratch server. A new datastore is one arm in each.
 
+#[path = "stores/neo4j.rs"]
+mod graph;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
@@ -8,6 +11,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cross;
 use super::world::World;
 use crate::capture::{
     Captured, Fingerprint, FingerprintKey, PartInfo, PartReader, PartSink, PartSource,
@@ -135,6 +139,17 @@ struct Scratch {
     /// What differs inside of parts, where that was looked for.
     named: Vec<String>,
     notes: Vec<String>,
+    answers: Vec<cross::Answer>,
+}
+
+/// A proof, and what the restored server said meanwhile.
+pub struct Proved {
+    /// The proof.
+    pub proof: Proof,
+    /// When the last row was compared.
+    pub compared: Instant,
+    /// What it answered to the context's cross-store checks.
+    pub answers: Vec<cross::Answer>,
 }
 
 /// Restores a store from a backup to a scratch server in `dir`, compares every part that has a fingerprint, and removes
@@ -144,7 +159,7 @@ pub async fn prove(
     source: &BackupParts,
     store: Store,
     dir: &Path,
-) -> Result<Proof> {
+) -> Result<Proved> {
     let mut phases = BTreeMap::new();
     wipe(store, dir).await?;
     let worked = cx
@@ -158,7 +173,7 @@ pub async fn prove(
     phases.insert("stop".to_owned(), began.elapsed().as_secs_f64());
     let mut differences = differences(&scratch.expected, &scratch.measured);
     differences.extend(scratch.named);
-    Ok(Proof {
+    let proof = Proof {
         store,
         server_version: scratch.version,
         parts: scratch.expected.len(),
@@ -166,6 +181,11 @@ pub async fn prove(
         phases,
         differences,
         notes: scratch.notes,
+    };
+    Ok(Proved {
+        proof,
+        compared: began,
+        answers: scratch.answers,
     })
 }
 
@@ -191,12 +211,12 @@ async fn restore_and_measure(
 ) -> Result<Scratch> {
     match store {
         Store::Postgres => prove_postgres(cx, source, dir, phases).await,
-        Store::Neo4j => prove_neo4j(cx, source, dir, phases).await,
+        Store::Neo4j => graph::prove(cx, source, dir, phases).await,
         Store::Redis => prove_redis(cx, source, dir, phases).await,
     }
 }
 
-/// Measures one phase.
+/// Measures one phase, or one more stretch of it.
 async fn phase<T>(
     phases: &mut BTreeMap<String, f64>,
     name: &str,
@@ -228,6 +248,7 @@ async fn prove_postgres(
     let server = running.target();
     let mut notes = Vec::new();
     let mut measured = BTreeMap::new();
+    let mut answers = Vec::new();
     for database in postgres::captured_databases(&source.parts("postgres/")) {
         let target = server.with_database(&database);
         let restore = postgres::RestoreOptions {
@@ -267,6 +288,14 @@ async fn prove_postgres(
             cancel: cancel.clone(),
         };
         measured.extend(phase(phases, "compare", postgres::fingerprints(&target, &options)).await?);
+        if cx
+            .world
+            .postgres
+            .as_ref()
+            .is_some_and(|p| p.database == database)
+        {
+            answers.extend(cross::ask(cx.world, cross::Restored::Postgres(&target)).await?);
+        }
     }
     Ok(Scratch {
         version: running.version,
@@ -274,6 +303,7 @@ async fn prove_postgres(
         measured,
         named: Vec::new(),
         notes,
+        answers,
     })
 }
 
@@ -281,47 +311,6 @@ async fn prove_postgres(
 pub fn postgres_formats(source: &BackupParts) -> BTreeMap<String, String> {
     let parts = source.parts("postgres/");
     parts.into_iter().map(|p| (p.name, p.format)).collect()
-}
-
-async fn prove_neo4j(
-    cx: &ReadCx<'_, World>,
-    source: &BackupParts,
-    dir: &Path,
-    phases: &mut BTreeMap<String, f64>,
-) -> Result<Scratch> {
-    let options = servers::neo4j::Options::default();
-    let running = phase(phases, "start", servers::neo4j::start(dir, &options)).await?;
-    let target = neo4j::Target::parse(
-        &running.uri(),
-        Some(&running.user),
-        Some(running.password.clone()),
-    )?;
-    let key = source.fingerprint_key();
-    let options = neo4j::RestoreOptions {
-        key: key.clone(),
-        events: cx.events.clone(),
-        cancel: cx.cancel.clone(),
-    };
-    let restored = phase(phases, "load", neo4j::restore(&target, source, &options)).await?;
-    let measured = phase(
-        phases,
-        "compare",
-        neo4j::fingerprints(&target, &key, Some(&restored.id_map)),
-    )
-    .await?;
-    let version = neo4j::ping(
-        &target,
-        crate::wait::Deadline::after(std::time::Duration::from_secs(15)),
-    )
-    .await?
-    .version;
-    Ok(Scratch {
-        version,
-        expected: expected(source, Store::Neo4j),
-        measured,
-        named: Vec::new(),
-        notes: restored.notes,
-    })
 }
 
 async fn prove_redis(
@@ -376,6 +365,7 @@ async fn prove_redis(
         measured: compared.measured,
         named,
         notes: restored.notes,
+        answers: Vec::new(),
     })
 }
 

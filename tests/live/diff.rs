@@ -41,8 +41,8 @@ async fn from_one_backup_to_another() {
         "~ redis/0",
         "added table public.fresh",
         "removed table public.attachments",
-        "added column nickname of public.accounts",
-        "parts are the same",
+        "added column public.accounts.nickname",
+        "equal: ",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

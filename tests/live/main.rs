@@ -20,6 +20,7 @@ mod program;
 mod redis;
 mod restore;
 mod sandbox;
+mod sets;
 mod several;
 #[path = "../shared/documents.rs"]
 mod shared;

@@ -410,7 +410,7 @@ async fn the_first_data_can_be_backed_up(stack: &Stack) {
         captured.parts.len(),
         captured.not_carried
     );
-    let measured = providers::neo4j::fingerprints(&target, &key, None)
+    let measured = providers::neo4j::fingerprints(&target, &key, None, 2)
         .await
         .unwrap();
     let written = captured.parts.iter();

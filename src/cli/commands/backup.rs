@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{show, world};
+use crate::capture::Consistency;
 use crate::cli::Session;
 use crate::cli::args::{
     BackupCommand, BackupCreateArgs, BackupName, BackupVerifyArgs, DrillCommand,
@@ -77,7 +78,8 @@ pub async fn run_as(
 
 async fn create(session: &Session, args: &BackupCreateArgs) -> Result<Answer> {
     let world = world::world(session).await?;
-    let spec = plans::create(&world, &args.stores, &args.label, args.commit.as_deref()).await?;
+    let commit = args.commit.as_deref();
+    let spec = plans::create(&world, &args.stores, &args.label, commit, args.quiesce).await?;
     carry_out(
         session,
         &world,
@@ -100,6 +102,9 @@ fn flags(args: &BackupCreateArgs) -> String {
     }
     if let Some(commit) = &args.commit {
         text.push_str(&format!(" --commit {commit}"));
+    }
+    if args.quiesce {
+        text.push_str(" --quiesce");
     }
     text
 }
@@ -366,8 +371,15 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
         text.push_str(&format!("skew      {}\n", Span(contents.skew())));
         for store in &contents.stores {
             let captured = &store.captured;
+            let moment = match captured.consistency {
+                Consistency::PointInTime => "one moment".to_owned(),
+                Consistency::Fuzzy => format!(
+                    "FUZZY: it changed while it was read, over {}",
+                    Span(captured.to.since(captured.from))
+                ),
+            };
             text.push_str(&format!(
-                "\n{}, version {}\n  {}\n  from {} to {}\n",
+                "\n{}, version {}\n  {moment} ({})\n  from {} to {}\n",
                 captured.identity.short(),
                 captured.server_version,
                 captured.method,

@@ -87,7 +87,7 @@ fn text(compared: &Comparison) -> String {
             text.push_str(&format!("  {line}\n"));
         }
         text.push_str(&format!(
-            "  {} parts are the same; {} of the second are not in the first\n",
+            "  equal: {}; bytes of the second that the first lacks: {}\n",
             store.same,
             human_bytes(store.new_bytes)
         ));

@@ -1,26 +1,26 @@
-//! Reading a whole database in one read transaction, and finding out whether that was one moment.
+//! Reading a whole database in read transactions side by side, and finding out whether that was one moment.
 //!
 //! Neo4j isolates at "read committed": a transaction sees what others commit while it runs. So the newest committed
-//! transaction is asked for before and after (a read transaction's bookmark names it). The reading transaction waits
+//! transaction is asked for before and after (a read transaction's bookmark names it). The reading transactions wait
 //! for the first bookmark to be wholly applied; if the second is the same, nothing was committed in between, and
 //! what was read is one moment. If not, it is read again, and after the last attempt the capture is labelled fuzzy.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use serde_json::json;
 
 use super::bolt::packstream::Value;
+use super::bolt::raw::Raw;
 use super::bolt::{Begin, Connection};
-use super::rows::{self, Node, Relationship, unexpected_record};
+use super::part::Part;
+use super::rows::{self, NodeRecord, RelationshipRecord};
+use super::scan::{self, What, Worker};
 use super::target::Target;
 use super::{INCONSISTENT, schema, server};
-use crate::capture::{
-    Captured, Consistency, FingerprintKey, Fingerprinter, PartInfo, PartSink, PartWriter,
-};
+use crate::capture::{Captured, Consistency, FingerprintKey, Fingerprinter, PartInfo, PartSink};
 use crate::error::{Error, Result};
-use crate::event::{Events, Unit};
+use crate::event::Events;
 use crate::identity::Store;
 use crate::time::Instant;
 use crate::wait::{Cancel, Deadline};
@@ -28,20 +28,12 @@ use crate::wait::{Cancel, Deadline};
 /// The first reading and two more.
 const ATTEMPTS: u32 = 3;
 
-/// Rows are collected to about this many bytes before they are handed on.
-const CHUNK: usize = 256 << 10;
-
-/// A segment may end where the id passes a multiple of 2^12: an unchanged stretch of the store then cuts alike again.
-const CUT_BITS: u32 = 12;
-
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
-
 /// How a capture is made.
 #[derive(Clone)]
 pub struct CaptureOptions {
     /// The key of the fingerprints.
     pub key: FingerprintKey,
-    /// How many connections may read at once. One transaction is one connection, so one is used.
+    /// How many connections read at once.
     pub jobs: usize,
     /// Where progress goes.
     pub events: Events,
@@ -68,7 +60,15 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
         options.cancel.check()?;
         let from = Instant::now();
         let before = bookmark(&mut connection).await?;
-        let pass = read(&mut connection, &before, &database.name, sink, options).await?;
+        let pass = read(
+            target,
+            &mut connection,
+            &before,
+            &database.name,
+            sink,
+            options,
+        )
+        .await?;
         let after = bookmark(&mut connection).await?;
         let to = Instant::now();
         if before == after {
@@ -160,6 +160,7 @@ impl Pass {
 }
 
 async fn read(
+    target: &Target,
     connection: &mut Connection,
     after: &str,
     database: &str,
@@ -169,64 +170,55 @@ async fn read(
     let mut begin = Begin::read("capture").unlimited();
     begin.bookmarks = vec![after.to_owned()];
     let found = schema::read(connection, &begin).await?;
-    let marker_ids = marker_ids(connection).await?;
+    let markers = server::marker_ids(connection).await?;
     let meta = |key: &str, version: u64| BTreeMap::from([(key.to_owned(), json!(version))]);
 
-    let name = format!("neo4j/{database}/schema");
-    let mut part = Part::create(sink, &name, schema::FORMAT, options).await?;
-    part.sum
-        .merge(&schema::fingerprint(&found.items, &options.key));
-    part.buffer = schema::write(&found.items)?;
-    part.flush().await?;
-    part.meta = meta("schema-format", 1);
-    part.meta
-        .insert("failed-indexes".to_owned(), json!(found.failed));
-    let schema = part;
+    let part = |name: &str, format, meta| {
+        let name = format!("neo4j/{database}/{name}");
+        async move { Part::create(sink, &name, format, meta, options).await }
+    };
+    let mut about = meta("schema-format", 1);
+    about.insert("failed-indexes".to_owned(), json!(found.failed));
+    let mut schema = part("schema", schema::FORMAT, about).await?;
+    schema.sum = schema::fingerprint(&found.items, &options.key);
+    schema.write(&schema::write(&found.items)?).await?;
 
-    connection.begin(&begin).await?;
+    let about = meta("row-format", rows::ROW_FORMAT);
+    let mut nodes = part("nodes", rows::FORMAT, about.clone()).await?;
+    let make = || NodeWorker {
+        sum: options.key.start(),
+        seen: IdSet::default(),
+    };
+    let (what, jobs) = (What::Nodes, options.jobs);
+    let done = scan::read(target, &begin, what, jobs, make, Some(&mut nodes)).await?;
+    let mut sum = options.key.start();
     let mut seen = IdSet::default();
-    let name = format!("neo4j/{database}/nodes");
-    let mut nodes = Part::create(sink, &name, rows::FORMAT, options).await?;
-    nodes.meta = meta("row-format", rows::ROW_FORMAT);
-    let mut records = connection.run(rows::NODES, Value::Map(Vec::new())).await?;
-    let mut row = Vec::new();
-    while let Some(values) = records.next().await? {
-        let node = Node::of(values).ok_or_else(unexpected_record)?;
-        let id = node.id;
-        seen.insert(id);
-        row.clear();
-        node.into_row().encode(&mut row);
-        nodes.sum.add(&row);
-        nodes.push(id, &row).await?;
+    for worker in done {
+        sum.merge(&worker.sum.finish());
+        seen.0.extend(worker.seen.0);
     }
-    nodes.flush().await?;
+    nodes.sum = sum.finish();
 
-    let name = format!("neo4j/{database}/relationships");
-    let mut relationships = Part::create(sink, &name, rows::FORMAT, options).await?;
-    relationships.meta = meta("row-format", rows::ROW_FORMAT);
+    let mut relationships = part("relationships", rows::FORMAT, about).await?;
+    let (seen, markers) = (Arc::new(seen), Arc::new(markers));
+    let make = || RelationshipWorker {
+        sum: options.key.start(),
+        seen: Arc::clone(&seen),
+        markers: Arc::clone(&markers),
+        row: Vec::new(),
+        at_marker: 0,
+        dangling: 0,
+    };
+    let what = What::Relationships;
+    let done = scan::read(target, &begin, what, jobs, make, Some(&mut relationships)).await?;
+    let mut sum = options.key.start();
     let (mut at_marker, mut dangling) = (0, 0);
-    let mut records = connection
-        .run(rows::RELATIONSHIPS, Value::Map(Vec::new()))
-        .await?;
-    while let Some(values) = records.next().await? {
-        let relationship = Relationship::of(values).ok_or_else(unexpected_record)?;
-        let ends = [relationship.start, relationship.end];
-        if ends.iter().any(|end| marker_ids.contains(end)) {
-            at_marker += 1;
-            continue;
-        }
-        if !ends.iter().all(|end| seen.contains(*end)) {
-            dangling += 1;
-            continue;
-        }
-        let id = relationship.id;
-        row.clear();
-        relationship.into_row(true).encode(&mut row);
-        relationships.push(id, &row).await?;
-        relationships.sum.add(&rows::without_id(&row));
+    for worker in done {
+        sum.merge(&worker.sum.finish());
+        at_marker += worker.at_marker;
+        dangling += worker.dangling;
     }
-    relationships.flush().await?;
-    connection.commit().await?;
+    relationships.sum = sum.finish();
     Ok(Pass {
         schema,
         nodes,
@@ -237,87 +229,54 @@ async fn read(
     })
 }
 
-async fn marker_ids(connection: &mut Connection) -> Result<Vec<i64>> {
-    let query = format!(
-        "MATCH (m:{}) RETURN id(m)",
-        rows::quoted(rows::MARKER_LABEL)
-    );
-    let found = connection
-        .query(&query, Value::Map(Vec::new()), &Begin::read("read marker"))
-        .await?;
-    Ok(found
-        .iter()
-        .filter_map(|row| row.first().and_then(Value::as_int))
-        .collect())
-}
-
-/// A part that is being written.
-struct Part {
-    writer: Box<dyn PartWriter>,
-    name: String,
-    meta: BTreeMap<String, serde_json::Value>,
+/// Writes nodes, and remembers which there are.
+struct NodeWorker {
     sum: Fingerprinter,
-    buffer: Vec<u8>,
-    bytes: u64,
-    stretch: i64,
-    events: Events,
-    told: std::time::Instant,
+    seen: IdSet,
 }
 
-impl Part {
-    async fn create(
-        sink: &dyn PartSink,
-        name: &str,
-        format: &str,
-        options: &CaptureOptions,
-    ) -> Result<Part> {
-        Ok(Part {
-            writer: sink.create(name, format).await?,
-            name: name.to_owned(),
-            meta: BTreeMap::new(),
-            sum: options.key.start(),
-            buffer: Vec::with_capacity(CHUNK + (CHUNK >> 2)),
-            bytes: 0,
-            stretch: 0,
-            events: options.events.clone(),
-            told: std::time::Instant::now(),
-        })
+impl Worker for NodeWorker {
+    fn take(&mut self, record: Raw<'_>, out: &mut Vec<u8>) -> Result<i64> {
+        let node = NodeRecord::of(record)?;
+        let id = node.id;
+        self.seen.insert(id);
+        let at = rows::frame(out, |out| node.encode(id, out))?;
+        self.sum.add(&out[at..]);
+        Ok(id)
     }
+}
 
-    async fn push(&mut self, id: i64, row: &[u8]) -> Result<()> {
-        if id >> CUT_BITS != self.stretch {
-            self.stretch = id >> CUT_BITS;
-            self.flush().await?;
-            self.writer.cut();
-        }
-        rows::frame(row, &mut self.buffer)?;
-        if self.buffer.len() >= CHUNK {
-            self.flush().await?;
-        }
-        Ok(())
-    }
+/// Writes the relationships whose ends were read.
+struct RelationshipWorker {
+    sum: Fingerprinter,
+    seen: Arc<IdSet>,
+    markers: Arc<Vec<i64>>,
+    row: Vec<u8>,
+    at_marker: u64,
+    dangling: u64,
+}
 
-    async fn flush(&mut self) -> Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
+impl Worker for RelationshipWorker {
+    fn take(&mut self, record: Raw<'_>, out: &mut Vec<u8>) -> Result<i64> {
+        let relationship = RelationshipRecord::of(record)?;
+        let id = relationship.id;
+        let ends = [relationship.start, relationship.end];
+        if ends.iter().any(|end| self.markers.contains(end)) {
+            self.at_marker += 1;
+            return Ok(id);
         }
-        self.bytes += self.buffer.len() as u64;
-        self.writer
-            .write(Bytes::copy_from_slice(&self.buffer))
-            .await?;
-        self.buffer.clear();
-        if self.told.elapsed() >= PROGRESS_EVERY {
-            self.told = std::time::Instant::now();
-            self.events
-                .progress(&self.name, self.bytes, None, Unit::Bytes);
+        if !ends.iter().all(|end| self.seen.contains(*end)) {
+            self.dangling += 1;
+            return Ok(id);
         }
-        Ok(())
-    }
-
-    async fn finish(self) -> Result<PartInfo> {
-        self.events
-            .progress(&self.name, self.bytes, Some(self.bytes), Unit::Bytes);
-        self.writer.finish(Some(self.sum.finish()), self.meta).await
+        self.row.clear();
+        relationship.encode(&mut self.row)?;
+        self.sum.add(&self.row);
+        rows::frame(out, |out| {
+            rows::with_id(id, &self.row, out);
+            Ok(())
+        })?;
+        Ok(id)
     }
 }
 

@@ -26,9 +26,13 @@
 
 pub mod bolt;
 mod capture;
+mod column;
 mod idmap;
+pub mod import;
+mod part;
 mod restore;
 mod rows;
+pub mod scan;
 mod schema;
 mod server;
 mod target;
@@ -36,6 +40,7 @@ mod verify;
 mod wipe;
 
 pub use capture::{CaptureOptions, capture};
+pub use column::column;
 pub use idmap::IdMap;
 pub use restore::{RestoreOptions, Restored, restore};
 pub use server::{Health, Preview, identify, ping, plant_marker, preview, read_marker};
@@ -117,7 +122,7 @@ mod tests {
         };
         check(capture(&target, &parts, &capturing));
         check(restore(&target, &parts, &restoring));
-        check(fingerprints(&target, &key, None));
+        check(fingerprints(&target, &key, None, 2));
         check(wipe(&target, &events, &cancel));
         check(ping(&target, Deadline::after(std::time::Duration::ZERO)));
         check(plant_marker(&target, "m"));

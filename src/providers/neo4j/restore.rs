@@ -73,11 +73,7 @@ async fn run(
         nodes,
         relationships,
     } = parts_of(source)?;
-    let wanted = {
-        let mut reader = source.open(&schema_info.name).await?;
-        schema::parse(&schema_info, &reader.read_all().await?)?
-    };
-    check(&schema_info, &schema::fingerprint(&wanted, &options.key))?;
+    let wanted = wanted_schema(source, &schema_info, options).await?;
     let mut connection = Connection::open(target, Deadline::after(server::LOGIN)).await?;
     refuse_unless_empty(&mut connection, target).await?;
 
@@ -87,9 +83,7 @@ async fn run(
     let relationships_seen =
         restore_relationships(&mut connection, source, &relationships, &id_map, options).await?;
     check(&relationships, &relationships_seen)?;
-    restore_schema(&mut connection, &wanted, options).await?;
-    let failed = schema::failed_at_source(&schema_info);
-    let notes = await_indexes(&mut connection, &failed, options).await?;
+    let notes = finish_schema(&mut connection, &schema_info, &wanted, options).await?;
     connection.close().await;
     Ok(Restored {
         parts: vec![
@@ -102,14 +96,40 @@ async fn run(
     })
 }
 
-struct Parts {
-    database: String,
-    schema: PartInfo,
-    nodes: PartInfo,
-    relationships: PartInfo,
+/// What the capture wants of constraints and indexes.
+pub(super) async fn wanted_schema(
+    source: &dyn PartSource,
+    info: &PartInfo,
+    options: &RestoreOptions,
+) -> Result<Vec<schema::Item>> {
+    let mut reader = source.open(&info.name).await?;
+    let wanted = schema::parse(info, &reader.read_all().await?)?;
+    check(info, &schema::fingerprint(&wanted, &options.key))?;
+    Ok(wanted)
 }
 
-fn parts_of(source: &dyn PartSource) -> Result<Parts> {
+/// Makes constraints and indexes, and waits until they are populated; what the reader should know of them.
+pub(super) async fn finish_schema(
+    connection: &mut Connection,
+    info: &PartInfo,
+    wanted: &[schema::Item],
+    options: &RestoreOptions,
+) -> Result<Vec<String>> {
+    restore_schema(connection, wanted, options).await?;
+    let failed = schema::failed_at_source(info);
+    await_indexes(connection, &failed, options).await
+}
+
+/// The parts of the one database that a capture holds.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) database: String,
+    pub(super) schema: PartInfo,
+    pub(super) nodes: PartInfo,
+    pub(super) relationships: PartInfo,
+}
+
+pub(super) fn parts_of(source: &dyn PartSource) -> Result<Parts> {
     let mut found: BTreeMap<&'static str, PartInfo> = BTreeMap::new();
     let mut databases = std::collections::BTreeSet::new();
     for info in source.parts("neo4j/") {
@@ -147,7 +167,7 @@ fn parts_of(source: &dyn PartSource) -> Result<Parts> {
     })
 }
 
-fn check(info: &PartInfo, seen: &Fingerprint) -> Result<()> {
+pub(super) fn check(info: &PartInfo, seen: &Fingerprint) -> Result<()> {
     match &info.fingerprint {
         Some(recorded) if recorded != seen => Err(Error::new(
             &BAD_PART,
@@ -182,7 +202,7 @@ async fn refuse_unless_empty(connection: &mut Connection, target: &Target) -> Re
 }
 
 /// Progress of a part, and when to send a batch.
-struct Pace<'a> {
+pub(super) struct Pace<'a> {
     events: &'a Events,
     info: &'a PartInfo,
     done: u64,
@@ -192,7 +212,7 @@ struct Pace<'a> {
 }
 
 impl<'a> Pace<'a> {
-    fn new(events: &'a Events, info: &'a PartInfo) -> Pace<'a> {
+    pub(super) fn new(events: &'a Events, info: &'a PartInfo) -> Pace<'a> {
         Pace {
             events,
             info,
@@ -204,13 +224,13 @@ impl<'a> Pace<'a> {
     }
 
     /// Counts a row; says whether the batch is full.
-    fn row(&mut self, bytes: usize) -> bool {
+    pub(super) fn row(&mut self, bytes: usize) -> bool {
         self.rows += 1;
         self.bytes += bytes + 4;
         self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
     }
 
-    fn sent(&mut self) {
+    pub(super) fn sent(&mut self) {
         self.done += self.bytes as u64;
         (self.rows, self.bytes) = (0, 0);
         if self.told.elapsed() >= PROGRESS_EVERY || self.done == self.info.bytes {
@@ -327,7 +347,7 @@ async fn restore_relationships(
     Ok(sum.finish())
 }
 
-async fn create_relationships(
+pub(super) async fn create_relationships(
     connection: &mut Connection,
     batch: &mut BTreeMap<String, Vec<Value>>,
 ) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Nodes and relationships: from the server's records, to and from the capture's frames, and as fingerprint rows.
 
-use super::bolt::packstream::Value;
+use super::bolt::packstream::{Malformed, Value, encode_int, encode_size, encode_str};
+use super::bolt::raw::Raw;
 use super::{BAD_PART, PROTOCOL};
 use crate::capture::{PartInfo, PartReader};
 use crate::error::{Error, Result};
@@ -17,6 +18,14 @@ pub(super) const MARKER_LABEL: &str = "__SummitctlMarker";
 /// All nodes, in the order of the store: a scan, not a sort.
 pub(super) const NODES: &str =
     "MATCH (n) WHERE NOT n:`__SummitctlMarker` RETURN id(n), labels(n), properties(n)";
+
+/// Nodes by a range of ids: a seek for each.
+pub(super) const NODES_IN: &str = "MATCH (n) WHERE id(n) IN range($from, $to) AND NOT n:`__SummitctlMarker` \
+     RETURN id(n), labels(n), properties(n)";
+
+/// Relationships by a range of ids: a seek for each.
+pub(super) const RELATIONSHIPS_IN: &str = "MATCH (s)-[r]->(e) WHERE id(r) IN range($from, $to) \
+     RETURN id(r), type(r), id(s), id(e), properties(r)";
 
 /// All relationships, in the order of the store.
 pub(super) const RELATIONSHIPS: &str =
@@ -109,6 +118,110 @@ impl Relationship {
     }
 }
 
+/// A node as a record or a frame holds it, its values still bytes.
+pub(super) struct NodeRecord<'a> {
+    pub(super) id: i64,
+    rest: Raw<'a>,
+}
+
+impl<'a> NodeRecord<'a> {
+    /// From a record of [`NODES`].
+    pub(super) fn of(mut record: Raw<'a>) -> Result<NodeRecord<'a>> {
+        let id = shape(&mut record, 3)?;
+        Ok(NodeRecord { id, rest: record })
+    }
+
+    /// Appends the row, with this id.
+    pub(super) fn encode(mut self, id: i64, out: &mut Vec<u8>) -> Result<()> {
+        let mut copy = || -> std::result::Result<bool, Malformed> {
+            out.push(0x93);
+            encode_int(id, out);
+            let count = self.rest.list()?;
+            let mut labels = Vec::with_capacity(count.min(64));
+            for _ in 0..count {
+                labels.push(self.rest.str()?);
+            }
+            labels.sort_unstable();
+            encode_size(Some(0x90), [0xD4, 0xD5, 0xD6], labels.len(), out);
+            labels.into_iter().for_each(|label| encode_str(label, out));
+            let is_map = self.rest.at_map();
+            self.rest.copy_canonical(out)?;
+            self.rest.end()?;
+            Ok(is_map)
+        };
+        judged(copy())
+    }
+}
+
+/// A relationship as a record or a frame holds it, its values still bytes.
+pub(super) struct RelationshipRecord<'a> {
+    pub(super) id: i64,
+    kind: &'a str,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    rest: Raw<'a>,
+}
+
+impl<'a> RelationshipRecord<'a> {
+    /// From a record of [`RELATIONSHIPS`].
+    pub(super) fn of(mut record: Raw<'a>) -> Result<RelationshipRecord<'a>> {
+        let id = shape(&mut record, 5)?;
+        let mut ends = || -> std::result::Result<_, Malformed> {
+            Ok((record.str()?, record.int()?, record.int()?))
+        };
+        let (kind, start, end) = ends().map_err(|e| unexpected_record().caused_by(e))?;
+        Ok(RelationshipRecord {
+            id,
+            kind,
+            start,
+            end,
+            rest: record,
+        })
+    }
+
+    /// Appends the row without the relationship's own id.
+    pub(super) fn encode(mut self, out: &mut Vec<u8>) -> Result<()> {
+        out.push(0x94);
+        encode_str(self.kind, out);
+        encode_int(self.start, out);
+        encode_int(self.end, out);
+        let mut copy = || -> std::result::Result<bool, Malformed> {
+            let is_map = self.rest.at_map();
+            self.rest.copy_canonical(out)?;
+            self.rest.end()?;
+            Ok(is_map)
+        };
+        judged(copy())
+    }
+}
+
+/// A record of so many values, of which the first is an id.
+fn shape(record: &mut Raw<'_>, values: usize) -> Result<i64> {
+    let mut read =
+        || -> std::result::Result<(usize, i64), Malformed> { Ok((record.list()?, record.int()?)) };
+    match read() {
+        Ok((count, id)) if count == values => Ok(id),
+        Ok(_) => Err(unexpected_record()),
+        Err(e) => Err(unexpected_record().caused_by(e)),
+    }
+}
+
+/// Properties must be a map, and well formed.
+fn judged(copied: std::result::Result<bool, Malformed>) -> Result<()> {
+    match copied {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(unexpected_record()),
+        Err(e) => Err(unexpected_record().caused_by(e)),
+    }
+}
+
+/// A relationship's frame content: its row with its own id before it.
+pub(super) fn with_id(id: i64, row: &[u8], out: &mut Vec<u8>) {
+    out.push(0x95);
+    encode_int(id, out);
+    out.extend_from_slice(row.get(1..).unwrap_or_default());
+}
+
 /// A relationship's fingerprint row: its frame without its own id, which nothing refers to.
 ///
 /// Works on the canonical bytes: a list of five, whose first item is an integer of 1 to 9 bytes.
@@ -133,23 +246,26 @@ pub(super) fn unexpected_record() -> Error {
     )
 }
 
-/// Appends a frame: length and content.
-pub(super) fn frame(content: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    let size = u32::try_from(content.len())
+/// Appends a frame: the length, and the content that `write` appends. Returns where the content begins.
+pub(super) fn frame(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+) -> Result<usize> {
+    let start = out.len() + 4;
+    out.extend_from_slice(&[0; 4]);
+    write(out)?;
+    let length = out.len() - start;
+    let size = u32::try_from(length)
         .ok()
         .filter(|size| (*size as usize) < MAX_FRAME)
         .ok_or_else(|| {
             Error::new(
                 &PROTOCOL,
-                format!(
-                    "a node or relationship of {} bytes is too large",
-                    content.len()
-                ),
+                format!("a node or relationship of {length} bytes is too large"),
             )
         })?;
-    out.extend_from_slice(&size.to_be_bytes());
-    out.extend_from_slice(content);
-    Ok(())
+    out[start - 4..start].copy_from_slice(&size.to_be_bytes());
+    Ok(start)
 }
 
 /// Reads frames from a part, wherever its chunks end.

@@ -249,6 +249,18 @@ pub(super) async fn version(connection: &mut Connection) -> Result<(String, Stri
     Ok((version.clone(), edition.clone()))
 }
 
+/// The ids of our marker nodes.
+pub(super) async fn marker_ids(connection: &mut Connection) -> Result<Vec<i64>> {
+    let query = format!("MATCH (m:{}) RETURN id(m)", quoted(MARKER_LABEL));
+    let found = connection
+        .query(&query, Value::Map(Vec::new()), &Begin::read("read marker"))
+        .await?;
+    Ok(found
+        .iter()
+        .filter_map(|row| row.first().and_then(Value::as_int))
+        .collect())
+}
+
 async fn marker(connection: &mut Connection) -> Result<Option<String>> {
     let query = format!(
         "MATCH (m:{}) RETURN coalesce(toString(m.id), '') AS id ORDER BY id",

@@ -1,14 +1,16 @@
 //! Fingerprints again: from a part's bytes alone, and from the live server.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::bolt::packstream::Value;
+use super::bolt::raw::Raw;
 use super::bolt::{Begin, Connection};
 use super::idmap::{IdMap, Inverse};
-use super::rows::{self, Frames, Node, Relationship, unexpected_record};
+use super::rows::{self, Frames, Node, NodeRecord, Relationship, RelationshipRecord};
+use super::scan::{self, What, Worker};
 use super::target::Target;
 use super::{schema, server};
-use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader};
+use crate::capture::{Fingerprint, FingerprintKey, Fingerprinter, PartInfo, PartReader};
 use crate::error::Result;
 use crate::wait::Deadline;
 
@@ -72,60 +74,90 @@ pub async fn decode(
     }
 }
 
-/// Measures the live server in the terms of a capture. After a restore, the restore's id map takes ids and the
-/// database's name back to the source's; without one the server is compared with a capture of itself.
+/// Measures the live server in the terms of a capture, by `jobs` connections. After a restore, the restore's id map takes
+/// ids and the database's name back to the source's; without one the server is compared with a capture of itself.
 pub async fn fingerprints(
     target: &Target,
     key: &FingerprintKey,
     id_map: Option<&IdMap>,
+    jobs: usize,
 ) -> Result<BTreeMap<String, Fingerprint>> {
     let mut connection = Connection::open(target, Deadline::after(server::LOGIN)).await?;
     let database = match id_map {
         Some(map) => map.database().to_owned(),
         None => server::database(&mut connection).await?.name,
     };
-    let inverse = id_map.map(IdMap::inverse);
-    let old = |id: i64| inverse.as_ref().map_or(id, |i: &Inverse| i.old_of(id));
     let begin = Begin::read("fingerprint").unlimited();
     let items = schema::read(&mut connection, &begin).await?.items;
-
-    connection.begin(&begin).await?;
-    let mut nodes = key.start();
-    let mut row = Vec::new();
-    let mut records = connection.run(rows::NODES, Value::Map(Vec::new())).await?;
-    while let Some(values) = records.next().await? {
-        let mut node = Node::of(values).ok_or_else(unexpected_record)?;
-        node.id = old(node.id);
-        row.clear();
-        node.into_row().encode(&mut row);
-        nodes.add(&row);
-    }
-    let mut relationships = key.start();
-    let markers = format!(
-        "MATCH (s)-[r]->(e) WHERE NOT s:{m} AND NOT e:{m} \
-         RETURN id(r), type(r), id(s), id(e), properties(r)",
-        m = rows::quoted(rows::MARKER_LABEL)
-    );
-    let mut records = connection.run(&markers, Value::Map(Vec::new())).await?;
-    while let Some(values) = records.next().await? {
-        let mut relationship = Relationship::of(values).ok_or_else(unexpected_record)?;
-        relationship.start = old(relationship.start);
-        relationship.end = old(relationship.end);
-        row.clear();
-        relationship.into_row(false).encode(&mut row);
-        relationships.add(&row);
-    }
-    connection.commit().await?;
+    let markers = Arc::new(server::marker_ids(&mut connection).await?);
     connection.close().await;
+    let inverse = Arc::new(id_map.map(IdMap::inverse));
+    let measure = async |what| {
+        let make = || Measure {
+            what,
+            sum: key.start(),
+            inverse: Arc::clone(&inverse),
+            markers: Arc::clone(&markers),
+            row: Vec::new(),
+        };
+        let done = scan::read(target, &begin, what, jobs, make, None).await?;
+        let mut sum = key.start();
+        done.iter()
+            .for_each(|worker| sum.merge(&worker.sum.finish()));
+        Result::Ok(sum.finish())
+    };
+    let nodes = measure(What::Nodes).await?;
+    let relationships = measure(What::Relationships).await?;
     Ok(BTreeMap::from([
-        (format!("neo4j/{database}/nodes"), nodes.finish()),
-        (
-            format!("neo4j/{database}/relationships"),
-            relationships.finish(),
-        ),
+        (format!("neo4j/{database}/nodes"), nodes),
+        (format!("neo4j/{database}/relationships"), relationships),
         (
             format!("neo4j/{database}/schema"),
             schema::fingerprint(&items, key),
         ),
     ]))
+}
+
+/// Adds up what one connection reads, under the source's ids.
+struct Measure {
+    what: What,
+    sum: Fingerprinter,
+    inverse: Arc<Option<Inverse>>,
+    markers: Arc<Vec<i64>>,
+    row: Vec<u8>,
+}
+
+impl Measure {
+    fn old(&self, id: i64) -> i64 {
+        self.inverse.as_ref().as_ref().map_or(id, |i| i.old_of(id))
+    }
+}
+
+impl Worker for Measure {
+    fn take(&mut self, record: Raw<'_>, _: &mut Vec<u8>) -> Result<i64> {
+        self.row.clear();
+        let id = match self.what {
+            What::Nodes => {
+                let node = NodeRecord::of(record)?;
+                let (id, old) = (node.id, self.old(node.id));
+                node.encode(old, &mut self.row)?;
+                id
+            }
+            What::Relationships => {
+                let mut relationship = RelationshipRecord::of(record)?;
+                let (id, ends) = (relationship.id, [relationship.start, relationship.end]);
+                if ends.iter().any(|end| self.markers.contains(end)) {
+                    return Ok(id);
+                }
+                (relationship.start, relationship.end) = (self.old(ends[0]), self.old(ends[1]));
+                relationship.encode(&mut self.row)?;
+                id
+            }
+        };
+        self.sum.add(&self.row);
+        if self.row.capacity() > (4 << 20) {
+            self.row = Vec::new();
+        }
+        Ok(id)
+    }
 }

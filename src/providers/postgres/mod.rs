@@ -7,6 +7,7 @@ mod archive;
 mod capture;
 mod catalogue;
 mod channel;
+mod column;
 mod copy;
 mod decode;
 mod dump;
@@ -30,6 +31,7 @@ pub use capture::{
     CaptureOptions, Patience, STRETCH, capture, fingerprints, fingerprints_as, prefix,
 };
 pub use catalogue::{catalogue, catalogue_differences, schema_fingerprint};
+pub use column::column;
 pub use decode::decode;
 pub use identify::{identify, plant_marker, read_marker, refuse_pooler};
 pub use preview::{

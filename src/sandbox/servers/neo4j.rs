@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use install::{Install, VERSION, prepare};
+pub use install::{Install, VERSION, prepare, prepare_if_kept};
 
 use super::{
     NOT_OURS, Process, Record, START_FAILED, free_port, log_tail, make_dir, password,
@@ -37,6 +37,8 @@ pub struct Options {
     pub heap_mib: u32,
     /// Page cache in MiB.
     pub page_cache_mib: u32,
+    /// What all transactions together may hold, in MiB; the server's own share of the heap if absent.
+    pub transaction_memory_mib: Option<u32>,
 }
 
 impl Default for Options {
@@ -44,6 +46,7 @@ impl Default for Options {
         Options {
             heap_mib: 512,
             page_cache_mib: 64,
+            transaction_memory_mib: None,
         }
     }
 }
@@ -85,39 +88,13 @@ impl Running {
 /// Starts the server of `dir`: makes a new one in an empty folder, starts a stopped or killed one, adopts a running one.
 /// A second call is a no-op. Returns once an authenticated `RETURN 1` was answered.
 pub async fn start(dir: &Path, options: &Options) -> Result<Running> {
-    let fresh = !dir.exists();
-    if !fresh && Record::load(dir)?.is_none() && !is_empty(dir)? {
-        return Err(Error::new(
-            &NOT_OURS,
-            format!(
-                "`{}` is not empty and holds no sandbox server",
-                dir.display()
-            ),
-        ));
-    }
-    make_dir(dir, 0o755)?;
-    // Absolute, so that a process of this folder is recognised by its arguments.
-    let dir = &fs::canonicalize(dir).map_err(|e| Error::io("find", dir, e))?;
-    let _lock = install::lock(&dir.join("start.lock")).await?;
-    let mut record = match Record::load(dir)? {
-        Some(record) if record.kind != KIND => {
-            return Err(Error::new(
-                &NOT_OURS,
-                format!("`{}` holds a `{}` server", dir.display(), record.kind),
-            ));
-        }
-        Some(record) => record,
-        None => {
-            let record = Record::new(KIND, free_port()?, USER);
-            record.save(dir)?;
-            record
-        }
-    };
+    let Claimed {
+        dir,
+        mut record,
+        _lock,
+    } = claim(dir).await?;
+    let dir = dir.as_path();
     let secret = password(dir)?;
-    if !record.alive() {
-        record.process = orphan(dir);
-        record.save(dir)?;
-    }
     if let Some(process) = record.process.clone() {
         return ready(dir, &record, process, secret).await;
     }
@@ -132,6 +109,95 @@ pub async fn start(dir: &Path, options: &Options) -> Result<Running> {
             }
             other => return other,
         }
+    }
+}
+
+/// A server's folder, ours alone until it is dropped.
+struct Claimed {
+    dir: PathBuf,
+    record: Record,
+    _lock: fs::File,
+}
+
+/// Takes a folder: an empty one, or one that holds a server of ours. Notices a server that runs in it unrecorded.
+async fn claim(dir: &Path) -> Result<Claimed> {
+    let fresh = !dir.exists();
+    if !fresh && Record::load(dir)?.is_none() && !is_empty(dir)? {
+        return Err(Error::new(
+            &NOT_OURS,
+            format!(
+                "`{}` is not empty and holds no sandbox server",
+                dir.display()
+            ),
+        ));
+    }
+    make_dir(dir, 0o755)?;
+    // Absolute, so that a process of this folder is recognised by its arguments.
+    let dir = fs::canonicalize(dir).map_err(|e| Error::io("find", dir, e))?;
+    let _lock = install::lock(&dir.join("start.lock")).await?;
+    let mut record = match Record::load(&dir)? {
+        Some(record) if record.kind != KIND => {
+            return Err(Error::new(
+                &NOT_OURS,
+                format!("`{}` holds a `{}` server", dir.display(), record.kind),
+            ));
+        }
+        Some(record) => record,
+        None => {
+            let record = Record::new(KIND, free_port()?, USER);
+            record.save(&dir)?;
+            record
+        }
+    };
+    if !record.alive() {
+        record.process = orphan(&dir);
+        record.save(&dir)?;
+    }
+    Ok(Claimed { dir, record, _lock })
+}
+
+/// A server that does not run, for neo4j-admin to work on.
+pub struct Offline {
+    claimed: Claimed,
+    installed: Install,
+    options: Options,
+}
+
+/// Takes the folder of a server that does not run, or an empty one, and keeps others from starting it.
+pub async fn offline(dir: &Path, options: &Options) -> Result<Offline> {
+    let claimed = claim(dir).await?;
+    if claimed.record.process.is_some() {
+        return Err(Error::new(
+            &START_FAILED,
+            format!(
+                "the Neo4j of `{}` runs; neo4j-admin needs it stopped",
+                dir.display()
+            ),
+        ));
+    }
+    let installed = install::find_or_fetch().await?;
+    write_conf(&claimed.dir, claimed.record.port, options)?;
+    Ok(Offline {
+        claimed,
+        installed,
+        options: *options,
+    })
+}
+
+impl Offline {
+    /// A folder beside the server's own, for files that only we may read. It is gone when the server's folder is.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.claimed.dir.join(name);
+        make_dir(&folder, 0o700)?;
+        Ok(folder)
+    }
+
+    /// Runs neo4j-admin with these arguments to its end; an error holds the end of what it said.
+    pub async fn admin(&self, arguments: &[std::ffi::OsString]) -> Result<()> {
+        let home = home(&self.claimed.dir);
+        self.installed
+            .admin(&home, self.options.heap_mib, arguments)
+            .await
     }
 }
 
@@ -168,11 +234,7 @@ async fn launch(
     if TcpListener::bind((Ipv4Addr::LOCALHOST, record.port)).is_err() {
         record.port = free_port()?;
     }
-    let home = home(dir);
-    make_dir(&home.join("conf"), 0o755)?;
-    let conf = home.join("conf/neo4j.conf");
-    let text = install::configuration(record.port, options.page_cache_mib);
-    fs::write(&conf, text).map_err(|e| Error::io("write", &conf, e))?;
+    write_conf(dir, record.port, options)?;
     // The log says why *this* start failed, not an earlier one.
     let log = dir.join("server.log");
     fs::write(&log, "").map_err(|e| Error::io("write", &log, e))?;
@@ -181,12 +243,20 @@ async fn launch(
     let mut command = std::process::Command::new(&installed.java);
     command
         .args(installed.java_arguments(options.heap_mib))
-        .arg(&home)
+        .arg(home(dir))
         .arg(dir.join("password"));
     let process = spawn_detached(dir, &mut command)?;
     record.process = Some(process.clone());
     record.save(dir)?;
     ready(dir, record, process, secret.clone()).await
+}
+
+fn write_conf(dir: &Path, port: u16, options: &Options) -> Result<()> {
+    let home = home(dir);
+    make_dir(&home.join("conf"), 0o755)?;
+    let conf = home.join("conf/neo4j.conf");
+    let text = install::configuration(port, options);
+    fs::write(&conf, text).map_err(|e| Error::io("write", &conf, e))
 }
 
 /// Waits until the server answers an authenticated query.
@@ -248,7 +318,9 @@ fn orphan(dir: &Path) -> Option<Process> {
         let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let mut arguments = arguments.split(|b| *b == 0);
         let is_java = arguments.next()?.ends_with(b"java");
-        (is_java && arguments.any(|a| a == wanted))
+        // neo4j-admin names the home in a property.
+        let admin = install::HOME_PROPERTY.as_bytes();
+        (is_java && arguments.any(|a| a.strip_prefix(admin).unwrap_or(a) == wanted))
             .then(|| Process::of(pid))
             .flatten()
     })

@@ -143,7 +143,7 @@ async fn writes_meanwhile_and_a_killed_server_are_told() {
         .parts
         .iter()
         .map(|p| (p.name.clone(), p.fingerprint.expect("has one")));
-    let measured = neo4j::fingerprints(&scratch.target(), &key(), Some(&restored.id_map)).await;
+    let measured = neo4j::fingerprints(&scratch.target(), &key(), Some(&restored.id_map), 2).await;
     assert_eq!(measured.expect("measures"), recorded.collect());
     drop(scratch);
     damage_is_found(&sink.0).await;

@@ -1,7 +1,9 @@
 //! Neo4j 5 Community: the throw-away server, and the provider on real ones.
 
+mod export;
 mod faults;
 mod graph;
+mod import;
 mod round_trip;
 mod server;
 
@@ -24,13 +26,15 @@ struct Server {
 
 impl Server {
     async fn start(name: &str) -> Server {
+        Server::start_with(name, &neo4j::Options::default()).await
+    }
+
+    async fn start_with(name: &str, options: &neo4j::Options) -> Server {
         neo4j::prepare()
             .await
             .expect("jars, launcher and archive are there");
         let dir = scratch(name);
-        let running = neo4j::start(&dir, &neo4j::Options::default())
-            .await
-            .expect("Neo4j starts");
+        let running = neo4j::start(&dir, options).await.expect("Neo4j starts");
         Server { dir, running }
     }
 
@@ -59,7 +63,7 @@ fn key() -> FingerprintKey {
 fn capture_options() -> CaptureOptions {
     CaptureOptions {
         key: key(),
-        jobs: 1,
+        jobs: 3,
         events: Events::silent(),
         cancel: Cancel::new(),
     }

@@ -18,7 +18,7 @@ fn recorded(captured: &Captured) -> BTreeMap<String, Fingerprint> {
 }
 
 async fn measured(target: &Target, map: Option<&IdMap>) -> BTreeMap<String, Fingerprint> {
-    neo4j::fingerprints(target, &key(), map)
+    neo4j::fingerprints(target, &key(), map, 2)
         .await
         .expect("measures")
 }

@@ -1,15 +1,21 @@
 //! A small Bolt 5 client that hands out raw records.
 //!
 //! General drivers turn values into their own types and may lose a zone in a clock change, read mode, or a timeout on
-//! the way. Here a record is what the server sent. Versions 5.0 to 5.4 are spoken; flow control is Bolt's own: one
-//! batch of `PULL` is asked for at a time, and the next as soon as one ends.
+//! the way. Here a record is what the server sent. Versions 5.0 to 5.4 are spoken.
+//!
+//! Two ways to read: [`Connection::run`] asks for one batch of `PULL` at a time and builds values. For the data plane
+//! [`Connection::ask`] sends several queries ahead, so that the server never waits for a request, and
+//! [`Connection::next_raw`] lends each record's bytes: what is in flight is bounded by TCP's own flow control, and memory
+//! by the largest record.
 
 pub mod packstream;
+pub mod raw;
 mod wire;
 
 use std::time::Duration;
 
 use packstream::Value;
+use raw::Raw;
 use wire::Wire;
 
 use super::target::Target;
@@ -39,6 +45,12 @@ mod tag {
 
 /// Records asked for at a time: enough to hide the round trip, few enough to bound what is in flight.
 const BATCH: i64 = 2_000;
+
+/// `PULL`'s number for all that there are (Bolt specification, "PULL").
+const ALL: i64 = -1;
+
+/// A message buffer is kept for the next message up to this size.
+const KEPT: usize = 4 << 20;
 
 /// Whether a transaction may write. The server enforces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +137,8 @@ pub struct Connection {
     failed: bool,
     /// Records are still to be read: an answer to anything else would be taken for one.
     streaming: bool,
+    /// Queries that were asked ahead, the one that is being read included.
+    asked: usize,
 }
 
 impl Connection {
@@ -153,6 +167,7 @@ impl Connection {
             message: Vec::new(),
             failed: false,
             streaming: false,
+            asked: 0,
         };
         connection.hello(target).await?;
         Ok(connection)
@@ -237,6 +252,39 @@ impl Connection {
         self.run_alone(query, parameters, begin).await?.all().await
     }
 
+    /// The operators of a query's plan, the last first. The query begins with `EXPLAIN`, and does nothing, or with
+    /// `PROFILE`; then each operator carries its database hits: `NodeByIdSeek@neo4j 1000`.
+    pub async fn plan(
+        &mut self,
+        query: &str,
+        parameters: Value,
+        begin: &Begin,
+    ) -> Result<Vec<String>> {
+        self.run_alone(query, parameters, begin).await?;
+        loop {
+            match self.answer().await? {
+                Answer::Record(_) => {}
+                Answer::Success(said) if said.get("has_more") == Some(&Value::Bool(true)) => {
+                    self.pull();
+                    self.wire.flush().await?;
+                }
+                Answer::Success(said) => {
+                    self.streaming = false;
+                    let mut operators = Vec::new();
+                    if let Some(plan) = said.get("plan").or_else(|| said.get("profile")) {
+                        operators_of(plan, &mut operators);
+                    }
+                    return Ok(operators);
+                }
+                Answer::Failure(error) => {
+                    (self.streaming, self.failed) = (false, true);
+                    return Err(error);
+                }
+                Answer::Ignored => return Err(self.confused("a request was ignored")),
+            }
+        }
+    }
+
     /// Commits; returns the bookmark: the newest transaction committed in the database at that moment.
     pub async fn commit(&mut self) -> Result<String> {
         self.idle()?;
@@ -277,10 +325,55 @@ impl Connection {
     }
 
     fn idle(&self) -> Result<()> {
-        if self.streaming {
+        if self.streaming || self.asked > 0 {
             return Err(Error::bug("a query's records were not read to their end"));
         }
         Ok(())
+    }
+
+    /// Asks a query inside the transaction for all of its records, without waiting. Queries may be asked ahead; their
+    /// answers come in order, each read by [`Connection::next_raw`] to its end.
+    pub async fn ask(&mut self, query: &str, parameters: Value) -> Result<()> {
+        let extra = Value::Map(Vec::new());
+        self.send(tag::RUN, vec![query.into(), parameters, extra]);
+        self.send(tag::PULL, vec![Value::map([("n", Value::Int(ALL))])]);
+        self.wire.flush().await?;
+        self.asked += 1;
+        Ok(())
+    }
+
+    /// The next record of the query that was asked first: a PackStream list; `None` at its end. After an error the
+    /// connection is of no more use if more was asked.
+    pub async fn next_raw(&mut self) -> Result<Option<Raw<'_>>> {
+        if self.asked == 0 {
+            return Err(Error::bug("no query was asked"));
+        }
+        if !self.streaming {
+            self.success().await?;
+            self.streaming = true;
+        }
+        // One long record must not be held for the sake of the short ones after it.
+        if self.message.capacity() > KEPT {
+            self.message = Vec::new();
+        }
+        let mut message = std::mem::take(&mut self.message);
+        let received = self.wire.receive(&mut message).await;
+        self.message = message;
+        received?;
+        // A structure of one field: the record's list.
+        if self.message.starts_with(&[0xB1, tag::RECORD]) {
+            return Ok(Some(Raw::new(&self.message[2..])));
+        }
+        self.streaming = false;
+        self.asked -= 1;
+        match self.decoded()? {
+            Answer::Success(_) => Ok(None),
+            Answer::Failure(error) => {
+                self.failed = true;
+                Err(error)
+            }
+            _ => Err(self.confused("a request was ignored")),
+        }
     }
 
     fn pull(&mut self) {
@@ -327,9 +420,14 @@ impl Connection {
     async fn answer(&mut self) -> Result<Answer> {
         let mut message = std::mem::take(&mut self.message);
         let received = self.wire.receive(&mut message).await;
-        let decoded = Value::decode(&message);
         self.message = message;
         received?;
+        self.decoded()
+    }
+
+    /// What the message at hand says.
+    fn decoded(&self) -> Result<Answer> {
+        let decoded = Value::decode(&self.message);
         let decoded = decoded.map_err(|e| self.confused("a message is malformed").caused_by(e))?;
         let Value::Struct(tag, mut fields) = decoded else {
             return Err(self.confused("a message is not a structure"));
@@ -353,6 +451,19 @@ impl Connection {
                 self.wire.endpoint()
             ),
         )
+    }
+}
+
+fn operators_of(plan: &Value, all: &mut Vec<String>) {
+    let Some(name) = plan.get("operatorType").and_then(Value::as_str) else {
+        return;
+    };
+    all.push(match plan.get("dbHits") {
+        Some(Value::Int(hits)) => format!("{name} {hits}"),
+        _ => name.to_owned(),
+    });
+    if let Some(Value::List(children)) = plan.get("children") {
+        children.iter().for_each(|child| operators_of(child, all));
     }
 }
 

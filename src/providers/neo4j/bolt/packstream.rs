@@ -177,7 +177,7 @@ impl From<i64> for Value {
     }
 }
 
-fn encode_int(i: i64, out: &mut Vec<u8>) {
+pub(in super::super) fn encode_int(i: i64, out: &mut Vec<u8>) {
     if let Ok(small) = i8::try_from(i) {
         if small < -16 {
             out.push(0xC8);
@@ -195,13 +195,13 @@ fn encode_int(i: i64, out: &mut Vec<u8>) {
     }
 }
 
-fn encode_str(text: &str, out: &mut Vec<u8>) {
+pub(in super::super) fn encode_str(text: &str, out: &mut Vec<u8>) {
     encode_size(Some(0x80), [0xD0, 0xD1, 0xD2], text.len(), out);
     out.extend_from_slice(text.as_bytes());
 }
 
 /// The marker and size of something sized: `tiny` holds sizes below 16, the others 8, 16 and 32 bits.
-fn encode_size(
+pub(in super::super) fn encode_size(
     tiny: Option<u8>,
     [eight, sixteen, thirty_two]: [u8; 3],
     size: usize,
@@ -327,17 +327,17 @@ impl Decoder<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn bytes_of(value: &Value) -> Vec<u8> {
+    pub(in super::super) fn bytes_of(value: &Value) -> Vec<u8> {
         let mut out = Vec::new();
         value.encode(&mut out);
         out
     }
 
-    fn values() -> impl Strategy<Value = Value> {
+    pub(in super::super) fn values() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::Bool),

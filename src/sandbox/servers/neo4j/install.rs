@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::super::{MISSING_PROGRAM, START_FAILED, make_dir, program, write_private};
+use super::Options;
 use crate::error::{Context as _, Error, Result};
 use crate::wait::{Deadline, Look, poll};
 
@@ -23,6 +24,15 @@ const LAUNCHER: &str = include_str!("Launcher.java");
 /// The downloads are about 116 MB.
 const FETCH_LIMIT: Duration = Duration::from_secs(900);
 const TRAIN_LIMIT: Duration = Duration::from_secs(300);
+
+/// A cache whose launcher is this old outlives single runs.
+const KEPT: Duration = Duration::from_secs(3_600);
+
+/// Imports of large graphs take hours; the caller can stop the wait.
+const ADMIN_LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// The system property by which a neo4j-admin of ours names its home, so that it is found again after a crash.
+pub(super) const HOME_PROPERTY: &str = "-Dsummitctl.neo4j.home=";
 
 /// Where the pieces lie.
 #[derive(Debug, Clone)]
@@ -49,6 +59,18 @@ pub async fn prepare() -> Result<Install> {
         }
     }
     Ok(install)
+}
+
+/// Trains the archive if it is missing and the cache is one that stays: the launcher in it is older than an hour. Where
+/// every run begins with an empty cache, training would only cost. Says whether it was made now.
+pub async fn prepare_if_kept() -> Result<bool> {
+    let install = find_or_fetch().await?;
+    let made = install.launcher_jar.as_ref().map(fs::metadata);
+    let age = made.and_then(|m| m.ok()?.modified().ok()?.elapsed().ok());
+    if install.archive.is_file() || age.is_none_or(|age| age < KEPT) {
+        return Ok(false);
+    }
+    prepare().await.map(|_| true)
 }
 
 /// Finds Java and the jars, fetching and compiling what is missing. The archive is used if it is there.
@@ -87,10 +109,43 @@ pub(super) async fn find_or_fetch() -> Result<Install> {
 impl Install {
     /// Java's arguments up to and including the launcher; the launcher's own follow.
     pub(super) fn java_arguments(&self, heap_mib: u32) -> Vec<String> {
+        let mut arguments = self.machine_arguments(heap_mib);
+        arguments.push("-XX:TieredStopAtLevel=1".to_owned());
+        match self.launcher_jar {
+            Some(_) => arguments.push("Launcher".to_owned()),
+            None => arguments.push(self.launcher_source.display().to_string()),
+        }
+        arguments
+    }
+
+    /// Runs neo4j-admin's own program on a home.
+    pub(super) async fn admin(
+        &self,
+        home: &Path,
+        heap_mib: u32,
+        arguments: &[std::ffi::OsString],
+    ) -> Result<()> {
+        let mut named = std::ffi::OsString::from(HOME_PROPERTY);
+        named.push(home);
+        let mut command = Command::new(&self.java);
+        command
+            .args(self.machine_arguments(heap_mib))
+            .arg(named)
+            .arg("org.neo4j.cli.AdminTool")
+            .args(arguments)
+            .env("NEO4J_HOME", home)
+            .env("NEO4J_CONF", home.join("conf"))
+            .current_dir(home);
+        let what = arguments.iter().take(3).map(|a| a.to_string_lossy());
+        let what = what.collect::<Vec<_>>().join(" ");
+        output_of(&mut command, &format!("`neo4j-admin {what}`"), ADMIN_LIMIT).await
+    }
+
+    /// The arguments of every Java program of the server.
+    fn machine_arguments(&self, heap_mib: u32) -> Vec<String> {
         let mut arguments = vec![
             format!("-Xmx{heap_mib}m"),
             "-XX:+UseSerialGC".to_owned(),
-            "-XX:TieredStopAtLevel=1".to_owned(),
             "-XX:+ExitOnOutOfMemoryError".to_owned(),
             "-XX:-UsePerfData".to_owned(),
         ];
@@ -105,21 +160,20 @@ impl Install {
         let lib = self.lib.join("*");
         arguments.push("-cp".to_owned());
         match &self.launcher_jar {
-            Some(jar) => {
-                arguments.push(format!("{}:{}", jar.display(), lib.display()));
-                arguments.push("Launcher".to_owned());
-            }
-            None => {
-                arguments.push(lib.display().to_string());
-                arguments.push(self.launcher_source.display().to_string());
-            }
+            Some(jar) => arguments.push(format!("{}:{}", jar.display(), lib.display())),
+            None => arguments.push(lib.display().to_string()),
         }
         arguments
     }
 }
 
 /// The configuration of a throw-away server that listens on one loopback port and nowhere else.
-pub(super) fn configuration(port: u16, page_cache_mib: u32) -> String {
+pub(super) fn configuration(port: u16, options: &Options) -> String {
+    let page_cache_mib = options.page_cache_mib;
+    let transactions = options.transaction_memory_mib;
+    let transactions = transactions
+        .map(|mib| format!("dbms.memory.transaction.total.max={mib}m\n"))
+        .unwrap_or_default();
     // The quiet period is what makes a stop take 10 s; the logs' preallocation is 256 MiB a database.
     format!(
         "server.default_listen_address=127.0.0.1\n\
@@ -134,7 +188,7 @@ pub(super) fn configuration(port: u16, page_cache_mib: u32) -> String {
          db.tx_log.preallocate=false\n\
          db.logs.query.enabled=OFF\n\
          server.config.strict_validation.enabled=false\n\
-         internal.dbms.bolt.netty_server_shutdown_quiet_period=0\n"
+         internal.dbms.bolt.netty_server_shutdown_quiet_period=0\n{transactions}"
     )
 }
 
@@ -311,7 +365,17 @@ async fn train(install: &Install) -> Result<()> {
 async fn train_in(install: &Install, home: &Path) -> Result<()> {
     let conf = home.join("conf/neo4j.conf");
     // Port 0: any free one; nobody connects.
-    fs::write(&conf, configuration(0, 16)).map_err(|e| Error::io("write", &conf, e))?;
+    fs::write(
+        &conf,
+        configuration(
+            0,
+            &Options {
+                page_cache_mib: 16,
+                ..Options::default()
+            },
+        ),
+    )
+    .map_err(|e| Error::io("write", &conf, e))?;
     let password = super::super::password(home)?;
     drop(password);
     let temporary = install

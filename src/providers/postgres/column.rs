@@ -1,0 +1,29 @@
+//! The first column of a query that somebody configured, as text.
+
+use futures_util::TryStreamExt as _;
+
+use super::session::{Access, close, failed, open, run, scalar};
+use super::target::Target;
+use crate::error::Result;
+
+/// Runs the query in a READ ONLY transaction and hands on each row's first value as text. NULL is left out.
+pub async fn column(
+    target: &Target,
+    query: &str,
+    each: &mut (dyn FnMut(String) + Send),
+) -> Result<()> {
+    let mut session = open(target, Access::Write).await?;
+    run(target, &mut session, "BEGIN READ ONLY").await?;
+    let sql = format!(
+        "SELECT value::text FROM ({}) AS configured (value) WHERE value IS NOT NULL",
+        query.trim().trim_end_matches(';')
+    );
+    let mut rows = scalar::<String>(sqlx::AssertSqlSafe(sql)).fetch(&mut session);
+    let failed = |e| failed(target, "run the configured query", e);
+    while let Some(value) = rows.try_next().await.map_err(failed)? {
+        each(value);
+    }
+    drop(rows);
+    close(session).await;
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Neo4j on a scratch server: small graphs over Bolt, large ones by neo4j-admin's import before the server starts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Scratch, expected, phase};
+use crate::engine::step::ReadCx;
+use crate::error::Result;
+use crate::identity::Store;
+use crate::providers::neo4j::{self, import};
+use crate::repository::BackupParts;
+use crate::sandbox::servers::neo4j as server;
+use crate::steps::cross;
+use crate::steps::world::World;
+use crate::wait::Deadline;
+
+/// With fewer nodes and relationships, Bolt is done before Java has started for the import (measured: some 4 s).
+const IMPORT_FROM: u64 = 100_000;
+
+pub(super) async fn prove(
+    cx: &ReadCx<'_, World>,
+    source: &BackupParts,
+    dir: &Path,
+    phases: &mut BTreeMap<String, f64>,
+) -> Result<Scratch> {
+    let key = source.fingerprint_key();
+    let options = neo4j::RestoreOptions {
+        key: key.clone(),
+        events: cx.events.clone(),
+        cancel: cx.cancel.clone(),
+    };
+    let expected = expected(source, Store::Neo4j);
+    let rows: u64 = expected.values().map(|f| f.rows).sum();
+    let size = server::Options::default();
+    let staged = if rows < IMPORT_FROM {
+        None
+    } else {
+        phase(phases, "load", import(source, dir, &size, &options)).await?
+    };
+    let running = phase(phases, "start", server::start(dir, &size)).await?;
+    let target = running.target();
+    let restored = phase(phases, "load", async {
+        match staged {
+            Some(staged) => import::complete(&target, staged, &options).await,
+            None => neo4j::restore(&target, source, &options).await,
+        }
+    })
+    .await?;
+    let measuring = neo4j::fingerprints(&target, &key, Some(&restored.id_map), cx.world.jobs);
+    let measured = phase(phases, "compare", measuring).await?;
+    let answers = cross::ask(cx.world, cross::Restored::Neo4j(&target)).await?;
+    let soon = Deadline::after(Duration::from_secs(15));
+    let version = neo4j::ping(&target, soon).await?.version;
+    Ok(Scratch {
+        version,
+        expected,
+        measured,
+        named: Vec::new(),
+        notes: restored.notes,
+        answers,
+    })
+}
+
+/// Loads the backup into the database files of a server that does not run yet; `None` if they cannot be loaded so.
+async fn import(
+    source: &BackupParts,
+    dir: &Path,
+    size: &server::Options,
+    options: &neo4j::RestoreOptions,
+) -> Result<Option<import::Staged>> {
+    let offline = server::offline(dir, size).await?;
+    let folder = offline.folder("import")?;
+    let Some(staged) = import::stage(source, &folder, options).await? else {
+        return Ok(None);
+    };
+    options
+        .cancel
+        .guard(offline.admin(&staged.arguments()))
+        .await?;
+    staged.remove_files()?;
+    Ok(Some(staged))
+}
