@@ -11,6 +11,7 @@ use summitctl::wait::Deadline;
 mod cluster;
 mod data;
 mod keys;
+mod large;
 mod moments;
 mod restore;
 mod round_trip;

@@ -17,6 +17,7 @@ use super::rdb::{Row, function_row, functions};
 use super::record::{self, FORMAT, FUNCTIONS_FORMAT, Records, describe};
 use super::tally::{Tally, horizon};
 use super::target::Target;
+use super::whole::Assembly;
 use super::{INCOMPARABLE, MALFORMED};
 
 /// What every gathering needs to know.
@@ -240,9 +241,14 @@ async fn sum(info: &PartInfo, reader: &mut dyn PartReader, tally: &mut Tally) ->
         FORMAT => {
             let database = database_of(info)?;
             let mut records = Records::new(&info.name, reader);
+            let mut assembly = Assembly::default();
             while let Some(entry) = records.next().await? {
-                tally.add(&record::rows(database, &entry)?);
+                let value = record::value(database, &entry)?;
+                if let Some(rows) = assembly.rows(database, &entry, &value)? {
+                    tally.add(&rows);
+                }
             }
+            assembly.closed(&info.name)?;
         }
         FUNCTIONS_FORMAT => {
             for code in libraries(info, &reader.read_all().await?)? {

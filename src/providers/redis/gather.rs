@@ -20,11 +20,12 @@ use super::health::{Info, is_ours};
 use super::lost::{self, Class};
 use super::psync::{self, Asked, Snapshot};
 use super::queues::{self, Watch};
-use super::rdb::{self, Entry, Item};
+use super::rdb::{self, Entry, Item, Piece};
 use super::record::{self, FORMAT, FUNCTIONS_FORMAT, MAGIC};
 use super::scan;
 use super::tally::Tally;
 use super::target::Target;
+use super::whole::Assembly;
 use super::{NO_HEADROOM, ease};
 
 /// Bytes written to a part at once.
@@ -381,6 +382,8 @@ struct Part {
     writer: Option<Box<dyn PartWriter>>,
     buffer: Vec<u8>,
     tally: Tally,
+    assembly: Assembly,
+    records: u64,
     keys: u64,
     expiring: u64,
     modules: u64,
@@ -445,8 +448,9 @@ impl<'a> Collector<'a> {
             return Ok(());
         }
         let begun = u64::try_from(self.begun.millis()).unwrap_or(0);
+        let begins = matches!(entry.piece, Piece::Whole | Piece::First);
         if entry.expiry != 0 && entry.expiry <= begun {
-            self.expired += 1;
+            self.expired += u64::from(begins);
             return Ok(());
         }
         let database = match self.as_zero {
@@ -457,29 +461,30 @@ impl<'a> Collector<'a> {
             Origin::Snapshot => record::fresh_value(database, &entry)?,
             Origin::Dump => record::value(database, &entry)?,
         };
-        let rows = rdb::rows(database, &entry.key, entry.expiry, &value);
-        if let Some(watch) = &mut self.watch {
-            watch(database, &entry, &rows);
-        }
         if let Ok(payload) = rdb::Payload::unchecked(&entry.payload) {
             self.version(payload.version);
         }
         let part = self.part(database).await?;
-        part.tally.add(&rows);
+        let rows = part.assembly.rows(database, &entry, &value)?;
+        part.tally.add(rows.as_deref().unwrap_or_default());
         part.queues.look(&entry.key, &value);
-        part.keys += 1;
-        part.expiring += u64::from(entry.expiry != 0);
+        part.records += 1;
+        part.keys += u64::from(begins);
+        part.expiring += u64::from(begins && entry.expiry != 0);
         part.modules += u64::from(entry.payload.first() == Some(&rdb::kind::MODULE_2));
         let size = (entry.key.len() + entry.payload.len()) as u64;
         if part.writer.is_some() {
             record::write(&mut part.buffer, &entry)?;
-            let cut = rdb::crc64::update(0, &entry.key).is_multiple_of(CUT_EVERY);
+            let cut = rows.is_some() && rdb::crc64::update(0, &entry.key).is_multiple_of(CUT_EVERY);
             if cut || part.buffer.len() >= BATCH {
                 part.flush().await?;
             }
             if let Some(writer) = part.writer.as_mut().filter(|_| cut) {
                 writer.cut();
             }
+        }
+        if let (Some(watch), Some(rows)) = (&mut self.watch, &rows) {
+            watch(database, &entry, rows);
         }
         self.progress(database, size);
         Ok(())
@@ -498,6 +503,8 @@ impl<'a> Collector<'a> {
                     writer,
                     buffer: MAGIC.to_vec(),
                     tally: Tally::new(&self.options.key, self.begun),
+                    assembly: Assembly::default(),
+                    records: 0,
                     keys: 0,
                     expiring: 0,
                     modules: 0,
@@ -549,7 +556,7 @@ impl<'a> Collector<'a> {
         let library_sum = self.library_sum();
         let mut infos = Vec::new();
         for (database, mut part) in std::mem::take(&mut self.parts) {
-            record::write_end(&mut part.buffer, part.keys);
+            record::write_end(&mut part.buffer, part.records);
             part.flush().await?;
             let Some(writer) = part.writer.take() else {
                 return Err(Error::bug("a part of a capture has no writer"));
@@ -584,7 +591,7 @@ impl<'a> Collector<'a> {
         BTreeMap::from([
             ("rdb-version".to_owned(), json!(self.version)),
             ("server-version".to_owned(), json!(self.server_version)),
-            ("rows".to_owned(), json!("redis-rows-1")),
+            ("rows".to_owned(), json!("redis-rows-2")),
         ])
     }
 }

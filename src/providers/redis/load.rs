@@ -15,10 +15,11 @@ use super::fleet::{Fleet, Node};
 use super::gather::{keys_part, server_time};
 use super::health::{Info, RESTORE_KEY};
 use super::pieces;
-use super::rdb::{Entry, Row, Usage, function_dump, function_row, functions};
+use super::rdb::{Entry, Piece, Row, Usage, function_dump, function_row, functions};
 use super::record::{self, FUNCTIONS_FORMAT, Records};
 use super::restore::{Progress, Replace, RestoreOptions, Stage};
 use super::tally::Tally;
+use super::whole::Assembly;
 use super::{EVICTED, MALFORMED, NO_ROOM, NOT_EMPTY, WRITE_FAILED};
 
 /// Bytes and keys sent before their answers are read.
@@ -135,13 +136,24 @@ impl<'a> Load<'a> {
         let mut records = Records::new(&part.name, reader.as_mut());
         let mut batches: Vec<Batch> = Vec::new();
         batches.resize_with(self.fleet.nodes.len(), Batch::default);
+        let mut assembly = Assembly::default();
+        let mut keeps_its_own = false;
         while let Some(entry) = records.next().await? {
-            tally.add(&record::rows(database, &entry)?);
+            let value = record::value(database, &entry)?;
+            if let Some(rows) = assembly.rows(database, &entry, &value)? {
+                tally.add(&rows);
+            }
             if self.read_only {
                 continue;
             }
             let node = self.fleet.holder(&entry.key);
             let batch = &mut batches[node];
+            if entry.piece != Piece::Whole {
+                self.send(node, batch, database, part).await?;
+                self.piece(node, entry, &mut keeps_its_own, database, part)
+                    .await?;
+                continue;
+            }
             batch.weight += entry.key.len() + entry.payload.len();
             batch.entries.push(entry);
             if batch.weight >= BATCH_BYTES || batch.entries.len() >= BATCH_KEYS {
@@ -151,9 +163,38 @@ impl<'a> Load<'a> {
         for (node, batch) in batches.iter_mut().enumerate() {
             self.send(node, batch, database, part).await?;
         }
+        assembly.closed(&part.name)?;
         as_described(part, &tally)?;
         self.sums.insert(part.name.clone(), tally);
         Ok(())
+    }
+
+    /// The first piece of a value makes the key, the others add to it, unless the server keeps what it has.
+    async fn piece(
+        &mut self,
+        node: usize,
+        entry: Entry,
+        keeps_its_own: &mut bool,
+        database: u32,
+        part: &PartInfo,
+    ) -> Result<()> {
+        if entry.piece == Piece::First {
+            let before = self.kept;
+            let mut alone = Batch {
+                weight: entry.key.len() + entry.payload.len(),
+                entries: vec![entry],
+            };
+            self.send(node, &mut alone, database, part).await?;
+            *keeps_its_own = self.kept > before;
+            return Ok(());
+        }
+        if *keeps_its_own {
+            return Ok(());
+        }
+        self.bytes += entry.payload.len() as u64;
+        let conn = &mut self.fleet.nodes[node].conn;
+        let cancel = &self.options.common.cancel;
+        cancel.guard(pieces::append(conn, database, &entry)).await
     }
 
     async fn send(

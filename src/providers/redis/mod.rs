@@ -5,7 +5,8 @@
 //! of `DUMP` payloads (see [`record`]), fingerprints are taken of decoded values (see [`rdb`]), so that neither
 //! encodings nor server versions show in them.
 //!
-//! Deliberately absent: Sentinel discovery, and values larger than memory: one value at a time is held whole.
+//! Large values are cut between their elements as they come. Deliberately absent: Sentinel discovery, and single elements or
+//! streams larger than memory; where keys are read one by one, the server gives a value whole.
 
 mod capture;
 mod connect;
@@ -26,6 +27,7 @@ mod survey;
 mod swap;
 mod tally;
 mod target;
+mod whole;
 
 pub use capture::{
     CaptureOptions, Compared, Measured, capture, compare, decode, fingerprints, measure,

@@ -33,14 +33,48 @@ pub(super) async fn limit(conn: &mut Conn) -> usize {
 /// `redis.value-too-large` for what cannot be written in parts: strings, streams and modules' values.
 pub(super) async fn write(conn: &mut Conn, database: u32, entry: &Entry) -> Result<()> {
     let value = record::value(database, entry)?;
-    let mut pieces = Pieces {
-        conn,
-        key: &entry.key,
-        command: None,
-        weight: 0,
+    let what = match &value {
+        // It may not be longer than that at all; the others would lose something.
+        Value::String(_) => "string",
+        Value::Stream(_) => "stream",
+        Value::Module(_) => "module's value",
+        _ => {
+            let mut delete = Pieces::of(conn, &entry.key);
+            delete.run(cmd("DEL").arg(&entry.key)).await?;
+            add(conn, &entry.key, &value).await?;
+            if entry.expiry != 0 {
+                let mut expire = cmd("PEXPIREAT");
+                expire.arg(&entry.key).arg(entry.expiry);
+                Pieces::of(conn, &entry.key).run(&expire).await?;
+            }
+            return Ok(());
+        }
     };
-    pieces.run(cmd("DEL").arg(&entry.key)).await?;
-    match &value {
+    Err(Error::new(
+        &TOO_LARGE,
+        format!(
+            "key `{}` is a {what} of {} bytes, more than the server takes in one argument",
+            entry.key.escape_ascii(),
+            entry.payload.len()
+        ),
+    )
+    .hint("Raise it for the restore: `CONFIG SET proto-max-bulk-len`."))
+}
+
+/// Adds a further piece to the value that its key has.
+pub(super) async fn append(conn: &mut Conn, database: u32, entry: &Entry) -> Result<()> {
+    let value = record::value(database, entry)?;
+    add(conn, &entry.key, &value).await
+}
+
+async fn add(conn: &mut Conn, key: &[u8], value: &Value) -> Result<()> {
+    let mut pieces = Pieces::of(conn, key);
+    match value {
+        Value::String(bytes) => {
+            for piece in bytes.chunks(AT_ONCE) {
+                pieces.run(cmd("APPEND").arg(key).arg(piece)).await?;
+            }
+        }
         Value::List(items) => {
             for item in items {
                 pieces.add("RPUSH", &[item]).await?;
@@ -58,42 +92,22 @@ pub(super) async fn write(conn: &mut Conn, database: u32, entry: &Entry) -> Resu
             pieces.flush().await?;
             for field in fields.iter().filter(|f| f.expiry != 0) {
                 let mut expire = cmd("HPEXPIREAT");
-                expire.arg(&entry.key).arg(field.expiry).arg("FIELDS");
+                expire.arg(key).arg(field.expiry).arg("FIELDS");
                 pieces.run(expire.arg(1).arg(&field.name)).await?;
             }
         }
         Value::Zset(members) => {
             for (member, score) in members {
-                // Seventeen digits tell every double from every other.
+                // The shortest text that is this double and no other.
                 let score = format!("{score:e}");
                 pieces.add("ZADD", &[score.as_bytes(), member]).await?;
             }
         }
-        // A string may not be longer than that at all; the others would lose something.
-        Value::String(_) | Value::Stream(_) | Value::Module(_) => {
-            let what = match &value {
-                Value::String(_) => "string",
-                Value::Stream(_) => "stream",
-                _ => "module's value",
-            };
-            return Err(Error::new(
-                &TOO_LARGE,
-                format!(
-                    "key `{}` is a {what} of {} bytes, more than the server takes in one argument",
-                    entry.key.escape_ascii(),
-                    entry.payload.len()
-                ),
-            )
-            .hint("Raise it for the restore: `CONFIG SET proto-max-bulk-len`."));
+        Value::Stream(_) | Value::Module(_) => {
+            return Err(Error::bug("a stream or a module's value was cut"));
         }
     }
-    pieces.flush().await?;
-    if entry.expiry != 0 {
-        pieces
-            .run(cmd("PEXPIREAT").arg(&entry.key).arg(entry.expiry))
-            .await?;
-    }
-    Ok(())
+    pieces.flush().await
 }
 
 struct Pieces<'a> {
@@ -103,7 +117,16 @@ struct Pieces<'a> {
     weight: usize,
 }
 
-impl Pieces<'_> {
+impl<'a> Pieces<'a> {
+    fn of(conn: &'a mut Conn, key: &'a [u8]) -> Self {
+        Pieces {
+            conn,
+            key,
+            command: None,
+            weight: 0,
+        }
+    }
+
     /// Adds arguments to the command being put together; sends it when it is large enough.
     async fn add(&mut self, name: &'static str, arguments: &[&[u8]]) -> Result<()> {
         let (command, count) = self.command.get_or_insert_with(|| {

@@ -15,7 +15,7 @@ use crate::wait::{Cancel, Deadline};
 
 use super::connect::{Io, LOGIN, open as connect, refused};
 use super::ease::Eased;
-use super::rdb::{self, Item, Stop};
+use super::rdb::{self, Cutting, Item, Stop};
 use super::record::describe;
 use super::target::Target;
 use super::{CONNECTION_LOST, MALFORMED, PROTOCOL, UNSUPPORTED_VALUE};
@@ -32,6 +32,12 @@ const LULL: Duration = Duration::from_millis(100);
 const NO_PORT: &[u8] = b"65536";
 
 const CHUNK: usize = 256 * 1024;
+
+/// Values of which so much is here and more is to come are cut.
+const LARGE: usize = 2 * 1024 * 1024;
+
+/// Bytes of a piece.
+const PIECE: usize = 1024 * 1024;
 
 /// The length of the mark behind a snapshot of unknown length (`CONFIG_RUN_ID_SIZE`).
 const MARK: usize = 40;
@@ -55,6 +61,8 @@ pub(super) struct Snapshot {
     pub(super) bytes: u64,
     /// The RDB version.
     pub(super) version: u16,
+    /// A value too large to be held whole.
+    cutting: Option<Cutting>,
 }
 
 /// Asks for a snapshot, under these settings for as long as the server takes to fork.
@@ -115,6 +123,7 @@ pub(super) async fn ask(target: &Target, eased: &[Eased], cancel: &Cancel) -> Re
         crc: 0,
         bytes: 0,
         version: 0,
+        cutting: None,
     };
     snapshot.version = snapshot.header().await?;
     Ok(Asked::Coming(Box::new(snapshot)))
@@ -147,6 +156,9 @@ impl Snapshot {
 
     /// The next item; `None` once the end mark, the checksum and the frame were seen to be right.
     pub(super) async fn next(&mut self) -> Result<Option<Item>> {
+        if let Some(cutting) = self.cutting.take() {
+            return self.piece(cutting).await.map(Some);
+        }
         loop {
             match rdb::item(self.view(), self.version) {
                 Ok((Item::End, used)) => {
@@ -158,9 +170,41 @@ impl Snapshot {
                     self.consume(used);
                     return Ok(Some(item));
                 }
+                Err(Stop::Short) if self.view().len() >= LARGE => {
+                    match rdb::begin(self.view(), self.version) {
+                        Ok(Some((cutting, used))) => {
+                            self.consume(used);
+                            return self.piece(cutting).await.map(Some);
+                        }
+                        Ok(None) => self.stopped(Stop::Short).await?,
+                        Err(stop) => self.stopped(stop).await?,
+                    }
+                }
                 Err(stop) => self.stopped(stop).await?,
             }
         }
+    }
+
+    /// The next piece of a large value.
+    async fn piece(&mut self, mut cutting: Cutting) -> Result<Item> {
+        loop {
+            match cutting.take(self.view(), PIECE) {
+                Ok((used, true)) => {
+                    self.consume(used);
+                    break;
+                }
+                Ok((used, false)) => {
+                    self.consume(used);
+                    self.stopped(Stop::Short).await?;
+                }
+                Err(stop) => self.stopped(stop).await?,
+            }
+        }
+        let (entry, last) = cutting.piece();
+        if !last {
+            self.cutting = Some(cutting);
+        }
+        Ok(Item::Key(entry))
     }
 
     async fn finish(&mut self) -> Result<()> {

@@ -136,7 +136,8 @@ impl Watch {
             }
         }
         if self.lists.len() < LISTS {
-            self.lists.insert(name.to_owned(), jobs);
+            // A long one comes in pieces.
+            *self.lists.entry(name.to_owned()).or_default() += jobs;
         }
     }
 

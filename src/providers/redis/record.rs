@@ -5,7 +5,8 @@
 //! magic   := "redis-dump-stream 2\n"                      (20 bytes)
 //! record  := 0x01 expiry flags usage key payload
 //! expiry  := u64                                          milliseconds since the Unix epoch; 0 is never
-//! flags   := u8                                           bit 0: a module's value; bit 1: idle; bit 2: frequency; the others are 0
+//! flags   := u8                                           bit 0: a module's value; bit 1: idle; bit 2: frequency; bit 3: goes on
+//!                                                         with the record before; bit 4: more of the value follows; the others are 0
 //! usage   := u64 if bit 1, u8 if bit 2, else nothing      seconds since the last use, or the counter of uses
 //! key     := u32 length, then the bytes
 //! payload := u64 length, then the bytes                   as `DUMP` gives it and `RESTORE key expiry payload ABSTTL` takes it:
@@ -19,7 +20,7 @@ use crate::capture::PartReader;
 use crate::error::{Error, Result};
 
 use super::MALFORMED;
-use super::rdb::{self, Cursor, Entry, Payload, Stop, Usage};
+use super::rdb::{self, Cursor, Entry, Payload, Piece, Stop, Usage};
 
 /// The format's name in a part's description.
 pub const FORMAT: &str = "redis-dump-stream";
@@ -38,6 +39,8 @@ const END: u8 = 0;
 const MODULE_FLAG: u8 = 1;
 const IDLE_FLAG: u8 = 2;
 const FREQUENCY_FLAG: u8 = 4;
+const GOES_ON: u8 = 8;
+const MORE: u8 = 16;
 
 /// Appends one record.
 pub(super) fn write(out: &mut Vec<u8>, entry: &Entry) -> Result<()> {
@@ -47,13 +50,20 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry) -> Result<()> {
     out.push(RECORD);
     out.extend_from_slice(&entry.expiry.to_le_bytes());
     let module = if is_module { MODULE_FLAG } else { 0 };
+    let flags = module
+        | match entry.piece {
+            Piece::Whole => 0,
+            Piece::First => MORE,
+            Piece::Middle => GOES_ON | MORE,
+            Piece::Last => GOES_ON,
+        };
     match entry.usage {
-        Usage::Unknown => out.push(module),
+        Usage::Unknown => out.push(flags),
         Usage::Idle(seconds) => {
-            out.push(module | IDLE_FLAG);
+            out.push(flags | IDLE_FLAG);
             out.extend_from_slice(&seconds.to_le_bytes());
         }
-        Usage::Frequency(count) => out.extend([module | FREQUENCY_FLAG, count]),
+        Usage::Frequency(count) => out.extend([flags | FREQUENCY_FLAG, count]),
     }
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(&entry.key);
@@ -173,7 +183,14 @@ fn read(bytes: &[u8], begun: bool) -> rdb::Result<(Found, usize)> {
             END => Found::End(cursor.millis()?),
             RECORD => {
                 let expiry = cursor.millis()?;
-                let usage = match cursor.byte()? & !MODULE_FLAG {
+                let flags = cursor.byte()?;
+                let piece = match (flags & GOES_ON != 0, flags & MORE != 0) {
+                    (false, false) => Piece::Whole,
+                    (false, true) => Piece::First,
+                    (true, true) => Piece::Middle,
+                    (true, false) => Piece::Last,
+                };
+                let usage = match flags & !(MODULE_FLAG | GOES_ON | MORE) {
                     0 => Usage::Unknown,
                     IDLE_FLAG => Usage::Idle(cursor.millis()?),
                     FREQUENCY_FLAG => Usage::Frequency(cursor.byte()?),
@@ -188,6 +205,7 @@ fn read(bytes: &[u8], begun: bool) -> rdb::Result<(Found, usize)> {
                     key,
                     expiry,
                     usage,
+                    piece,
                     payload,
                 })
             }
@@ -195,12 +213,6 @@ fn read(bytes: &[u8], begun: bool) -> rdb::Result<(Found, usize)> {
         }
     };
     Ok((found, cursor.position()))
-}
-
-/// The rows of an entry: its payload checked and decoded.
-pub(super) fn rows(database: u32, entry: &Entry) -> Result<Vec<rdb::Row>> {
-    let value = value(database, entry)?;
-    Ok(rdb::rows(database, &entry.key, entry.expiry, &value))
 }
 
 /// The value of an entry: its payload checked and decoded.
@@ -279,6 +291,7 @@ mod tests {
             .map(|n| Entry {
                 key: vec![n; usize::from(n) * 7],
                 expiry: u64::from(n) << 40,
+                piece: [Piece::First, Piece::Middle, Piece::Last, Piece::Whole][usize::from(n) % 4],
                 usage: match n {
                     0..3 => Usage::Unknown,
                     3 => Usage::Idle(77),

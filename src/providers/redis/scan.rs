@@ -13,7 +13,7 @@ use super::PROTOCOL;
 use super::connect::Conn;
 use super::gather::{Collector, Origin};
 use super::health::{Info, MARKER_KEY};
-use super::rdb::{Entry, Usage, functions};
+use super::rdb::{Entry, Piece, Usage, functions};
 
 /// Keys asked of SCAN at a time (a hint to the server).
 const COUNT: u32 = 512;
@@ -207,6 +207,7 @@ async fn fetch(conn: &mut Conn, keys: &[Vec<u8>], asking: Asking) -> Result<Vec<
                     key: key.to_vec(),
                     expiry,
                     usage,
+                    piece: Piece::Whole,
                     payload: payload.clone(),
                 }),
                 None => again.push(*key),

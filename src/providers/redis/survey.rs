@@ -10,9 +10,10 @@ use crate::time::Instant;
 
 use super::capture::{CaptureOptions, database_of, unknown_format};
 use super::gather::{Collector, gather, server_time, zero};
-use super::rdb::{Entry, Row, Value};
+use super::rdb::{Entry, Piece, Row, Value};
 use super::record::{self, FORMAT, FUNCTIONS_FORMAT, Records};
 use super::target::Target;
+use super::whole::Assembly;
 
 /// Keys compared in one pass: about 64 MiB of hashes.
 const AT_ONCE: u64 = 1_000_000;
@@ -137,14 +138,17 @@ impl Found {
         if self.changed.len() >= NAMED {
             return;
         }
-        let what = match (
+        // Of what came in pieces, the last is at hand.
+        let whole = backup.piece == Piece::Whole && live.piece == Piece::Whole;
+        let values = (
             record::value(database, backup),
             record::value(database, live),
-        ) {
-            (Ok(there), Ok(here)) => {
+        );
+        let what = match values {
+            (Ok(there), Ok(here)) if whole => {
                 difference(&there, &here).or_else(|| expiry(backup.expiry, live.expiry))
             }
-            _ => None,
+            _ => expiry(backup.expiry, live.expiry),
         };
         let what = what.unwrap_or_else(|| "its value differs".to_owned());
         self.changed.push(format!(
@@ -213,9 +217,13 @@ async fn each(
                 let database = database_of(&info)?;
                 let mut reader = source.open(&info.name).await?;
                 let mut records = Records::new(&info.name, reader.as_mut());
+                let mut assembly = Assembly::default();
                 while let Some(entry) = records.next().await? {
                     options.cancel.check()?;
-                    see(database, &entry, &record::rows(database, &entry)?);
+                    let value = record::value(database, &entry)?;
+                    if let Some(rows) = assembly.rows(database, &entry, &value)? {
+                        see(database, &entry, &rows);
+                    }
                 }
             }
             FUNCTIONS_FORMAT => {}

@@ -20,8 +20,24 @@ pub struct Entry {
     pub expiry: u64,
     /// How it was used, where the server evicts by that.
     pub usage: Usage,
-    /// The value as `RESTORE` takes it.
+    /// Whether the payload is all of the value.
+    pub piece: Piece,
+    /// The value, or a piece of it, as `RESTORE` takes it.
     pub payload: Vec<u8>,
+}
+
+/// Which part of a value a payload is. Large ones come in pieces, each a value of the same type with some of the elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Piece {
+    /// All of it.
+    #[default]
+    Whole,
+    /// The first of several.
+    First,
+    /// Neither the first nor the last.
+    Middle,
+    /// The last of several.
+    Last,
 }
 
 /// How a key was used: what a server that evicts by age or frequency keeps of it.
@@ -131,6 +147,7 @@ fn next(cursor: &mut Cursor<'_>, version: u16) -> Result<Item> {
                     key,
                     expiry,
                     usage,
+                    piece: Piece::Whole,
                     payload: Payload::build(kind, cursor.since(begin), version),
                 }));
             }

@@ -6,7 +6,9 @@
 
 pub mod crc64;
 mod cursor;
+mod cut;
 mod file;
+mod large;
 mod lzf;
 mod packed;
 mod payload;
@@ -16,7 +18,9 @@ mod stream;
 mod value;
 
 pub use cursor::{Cursor, Result, Stop};
-pub use file::{Entry, Header, Item, Usage, header, item};
+pub use cut::{Cutting, begin};
+pub use file::{Entry, Header, Item, Piece, Usage, header, item};
+pub use large::Large;
 pub use payload::{FOOTER, Payload, function_dump, functions};
 pub use rows::{Row, function_row, rows};
 pub use stream::Stream;

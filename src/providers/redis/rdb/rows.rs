@@ -2,11 +2,15 @@
 //!
 //! A key is one row: tag, database (u32), key, expiry (u64 milliseconds, 0 none), then its content; all numbers
 //! little-endian, all strings behind their length (u64). A hash's field with an expiry of its own is a row of its own,
-//! so that its passing changes no other row. Scores are the bits of a double, with one zero and one NaN. Streams have
-//! everything but the groups' read counters, which servers estimate anew.
+//! so that its passing changes no other row. Scores are the bits of a double, with one zero and one NaN. Large
+//! values are rows of their digest (see `large.rs`). Streams have everything but the groups' read counters, which servers estimate anew.
 
+use super::large::{LARGE, Large};
 use super::stream::Stream;
-use super::value::Value;
+use super::value::{Field, Value};
+
+/// The tag of a hash.
+pub(super) const HASH: u8 = b'h';
 
 /// A row, and when the server will drop it by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +23,11 @@ pub struct Row {
 
 /// The rows of a key.
 pub fn rows(database: u32, key: &[u8], expiry: u64, value: &Value) -> Vec<Row> {
+    if content(value) >= LARGE {
+        let mut large = Large::new(database, key, expiry);
+        large.add(value);
+        return large.finish();
+    }
     let mut out = Out::new(tag(value), database, key, expiry);
     match value {
         Value::String(bytes) | Value::Module(bytes) => out.string(bytes),
@@ -35,32 +44,56 @@ pub fn rows(database: u32, key: &[u8], expiry: u64, value: &Value) -> Vec<Row> {
         }
         Value::Stream(stream) => out.stream(stream),
         Value::Hash(fields) => {
-            let (lasting, passing): (Vec<_>, Vec<_>) = fields.iter().partition(|f| f.expiry == 0);
+            let (lasting, expiring): (Vec<_>, Vec<_>) = fields.iter().partition(|f| f.expiry == 0);
             out.number(lasting.len() as u64);
             for field in &lasting {
                 out.string(&field.name);
                 out.string(&field.value);
             }
             let mut rows = Vec::new();
-            if !lasting.is_empty() || passing.is_empty() {
+            if !lasting.is_empty() || expiring.is_empty() {
                 rows.push(out.row(expiry));
             }
-            for field in passing {
-                let mut out = Out::new(b'f', database, key, expiry);
-                out.string(&field.name);
-                out.string(&field.value);
-                out.number(field.expiry);
-                let first = if expiry == 0 {
-                    field.expiry
-                } else {
-                    expiry.min(field.expiry)
-                };
-                rows.push(out.row(first));
+            for field in expiring {
+                rows.push(passing(database, key, expiry, field));
             }
             return rows;
         }
     }
     vec![out.row(expiry)]
+}
+
+/// The row of a hash's field with an expiry of its own.
+pub(super) fn passing(database: u32, key: &[u8], expiry: u64, field: &Field) -> Row {
+    let mut out = Out::new(b'f', database, key, expiry);
+    out.string(&field.name);
+    out.string(&field.value);
+    out.number(field.expiry);
+    let first = if expiry == 0 {
+        field.expiry
+    } else {
+        expiry.min(field.expiry)
+    };
+    out.row(first)
+}
+
+/// Bytes of a field's canonical content.
+pub(super) fn content_of(field: &Field) -> usize {
+    16 + field.name.len() + field.value.len()
+}
+
+/// Bytes of a value's canonical content; nothing for what has one form only.
+fn content(value: &Value) -> usize {
+    match value {
+        Value::String(bytes) => bytes.len(),
+        Value::List(items) | Value::Set(items) => items.iter().map(|item| 8 + item.len()).sum(),
+        Value::Hash(fields) => {
+            let lasting = fields.iter().filter(|field| field.expiry == 0);
+            lasting.map(content_of).sum()
+        }
+        Value::Zset(members) => members.iter().map(|(member, _)| 16 + member.len()).sum(),
+        Value::Stream(_) | Value::Module(_) => 0,
+    }
 }
 
 /// The row of a function library.
@@ -70,10 +103,10 @@ pub fn function_row(code: &[u8]) -> Vec<u8> {
     out.0
 }
 
-struct Out(Vec<u8>);
+pub(super) struct Out(pub(super) Vec<u8>);
 
 impl Out {
-    fn new(tag: u8, database: u32, key: &[u8], expiry: u64) -> Self {
+    pub(super) fn new(tag: u8, database: u32, key: &[u8], expiry: u64) -> Self {
         let mut out = Out(vec![tag]);
         out.0.extend_from_slice(&database.to_le_bytes());
         out.string(key);
@@ -125,7 +158,7 @@ impl Out {
         }
     }
 
-    fn row(self, expiry: u64) -> Row {
+    pub(super) fn row(self, expiry: u64) -> Row {
         Row {
             expiry,
             bytes: self.0,
@@ -133,12 +166,12 @@ impl Out {
     }
 }
 
-fn tag(value: &Value) -> u8 {
+pub(super) fn tag(value: &Value) -> u8 {
     match value {
         Value::String(_) => b's',
         Value::List(_) => b'l',
         Value::Set(_) => b'S',
-        Value::Hash(_) => b'h',
+        Value::Hash(_) => HASH,
         Value::Zset(_) => b'z',
         Value::Stream(_) => b'x',
         Value::Module(_) => b'm',
@@ -146,7 +179,7 @@ fn tag(value: &Value) -> u8 {
 }
 
 /// Small sorted sets store whole scores as integers, which have one zero; large ones keep the sign of zero.
-fn score_bits(score: f64) -> u64 {
+pub(super) fn score_bits(score: f64) -> u64 {
     if score == 0.0 {
         0
     } else if score.is_nan() {

@@ -15,23 +15,13 @@ pub(super) fn value(cursor: &mut Cursor<'_>, kind: u8, version: u16) -> Result<(
         | kind::HASH_LISTPACK
         | kind::ZSET_LISTPACK
         | kind::SET_LISTPACK => cursor.skip_string(),
-        kind::LIST | kind::SET | kind::LIST_QUICKLIST => times(cursor, |c| c.skip_string()),
-        kind::HASH => times(cursor, |c| {
-            c.skip_string()?;
-            c.skip_string()
-        }),
-        kind::ZSET => times(cursor, |c| {
-            c.skip_string()?;
-            text_score(c).map(|_| ())
-        }),
-        kind::ZSET_2 => times(cursor, |c| {
-            c.skip_string()?;
-            c.take(8).map(|_| ())
-        }),
-        kind::LIST_QUICKLIST_2 => times(cursor, |c| {
-            c.length()?;
-            c.skip_string()
-        }),
+        kind::LIST
+        | kind::SET
+        | kind::LIST_QUICKLIST
+        | kind::LIST_QUICKLIST_2
+        | kind::HASH
+        | kind::ZSET
+        | kind::ZSET_2 => times(cursor, |c| element(c, kind, version)),
         kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
             stream(cursor, kind)
         }
@@ -43,26 +33,54 @@ pub(super) fn value(cursor: &mut Cursor<'_>, kind: u8, version: u16) -> Result<(
             cursor.length()?;
             module(cursor)
         }
-        kind::HASH_METADATA_PRE_GA if version >= VALKEY => times(cursor, |c| {
-            c.skip_string()?;
-            c.skip_string()?;
-            c.take(8).map(|_| ())
-        }),
+        kind::HASH_METADATA_PRE_GA if version >= VALKEY => {
+            times(cursor, |c| element(c, kind, version))
+        }
         _ if version >= VALKEY => Err(Stop::Unknown(kind)),
         kind::HASH_METADATA | kind::HASH_METADATA_PRE_GA => {
             if kind == kind::HASH_METADATA {
                 cursor.take(8)?;
             }
-            times(cursor, |c| {
-                c.length()?;
-                c.skip_string()?;
-                c.skip_string()
-            })
+            times(cursor, |c| element(c, kind, version))
         }
         kind::HASH_LISTPACK_EX | kind::HASH_LISTPACK_EX_PRE_GA => {
             if kind == kind::HASH_LISTPACK_EX {
                 cursor.take(8)?;
             }
+            cursor.skip_string()
+        }
+        unknown => Err(Stop::Unknown(unknown)),
+    }
+}
+
+/// Passes over one element of a value that is a number of them.
+pub(super) fn element(cursor: &mut Cursor<'_>, kind: u8, version: u16) -> Result<()> {
+    match kind {
+        kind::LIST | kind::SET | kind::LIST_QUICKLIST => cursor.skip_string(),
+        kind::LIST_QUICKLIST_2 => {
+            cursor.length()?;
+            cursor.skip_string()
+        }
+        kind::HASH => {
+            cursor.skip_string()?;
+            cursor.skip_string()
+        }
+        kind::ZSET => {
+            cursor.skip_string()?;
+            text_score(cursor).map(|_| ())
+        }
+        kind::ZSET_2 => {
+            cursor.skip_string()?;
+            cursor.take(8).map(|_| ())
+        }
+        kind::HASH_METADATA_PRE_GA if version >= VALKEY => {
+            cursor.skip_string()?;
+            cursor.skip_string()?;
+            cursor.take(8).map(|_| ())
+        }
+        kind::HASH_METADATA | kind::HASH_METADATA_PRE_GA => {
+            cursor.length()?;
+            cursor.skip_string()?;
             cursor.skip_string()
         }
         unknown => Err(Stop::Unknown(unknown)),

@@ -370,6 +370,68 @@ proptest! {
     }
 }
 
+/// Cuts a key whose bytes come a few at a time; gives the pieces.
+fn cut(bytes: &[u8], most: usize, step: usize) -> Vec<Entry> {
+    let (mut cutting, mut at) = begin(bytes, 10).expect("reads").expect("can be cut");
+    let (mut window, mut out) = (step, Vec::new());
+    loop {
+        let view = &bytes[at..bytes.len().min(at + window)];
+        match cutting.take(view, most) {
+            Ok((used, true)) => {
+                at += used;
+                let (entry, last) = cutting.piece();
+                out.push(entry);
+                if last {
+                    assert_eq!(at, bytes.len());
+                    return out;
+                }
+            }
+            Ok((used, false)) => (at, window) = (at + used, window + step),
+            Err(stop) => {
+                assert_eq!(stop, Stop::Short);
+                window += step;
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn pieces_are_the_whole(
+        members in prop::collection::btree_set(prop::collection::vec(any::<u8>(), 0..40), 2..60),
+        kind in prop::sample::select(vec![kind::LIST, kind::SET, kind::HASH, kind::ZSET_2, kind::STRING]),
+        most in 1_usize..300,
+        step in 1_usize..50,
+    ) {
+        let elements = members.iter().map(|member| match kind {
+            kind::HASH => [string(member), string(b"value")].concat(),
+            kind::ZSET_2 => [string(member), 1.5_f64.to_le_bytes().to_vec()].concat(),
+            _ => string(member),
+        });
+        let value = match kind {
+            kind::STRING => string(&members.iter().flatten().copied().collect::<Vec<_>>()),
+            _ => [length(members.len()), elements.collect::<Vec<_>>().concat()].concat(),
+        };
+        let whole = decode(kind, &value, 10).expect("decodes");
+        let pieces = cut(&[vec![kind], string(b"k"), value].concat(), most, step);
+        let mut sums = [Large::new(3, b"k", 0), Large::new(3, b"k", 0)];
+        prop_assert!(sums[0].add(&whole));
+        for (at, piece) in pieces.iter().enumerate() {
+            let place = match (at == 0, at + 1 == pieces.len()) {
+                (true, true) => Piece::Whole,
+                (true, false) => Piece::First,
+                (false, true) => Piece::Last,
+                (false, false) => Piece::Middle,
+            };
+            prop_assert_eq!(piece.piece, place);
+            let payload = Payload::check(&piece.payload).expect("is sealed");
+            prop_assert!(sums[1].add(&payload.decode().expect("decodes")));
+        }
+        let [whole, pieces] = sums;
+        prop_assert_eq!(whole.finish(), pieces.finish());
+    }
+}
+
 /// A small stream: two entries, one group with one pending entry and its consumer.
 static STREAM: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
     let entry =

@@ -1,0 +1,140 @@
+//! The canonical form of large values: a digest of their content, so that they can be summed piece by piece. Lists and strings
+//! are hashed in order; of sets, hashes and sorted sets the hashes of the elements are added up, so that no order matters.
+
+use super::rows::{HASH, Out, Row, content_of, passing, score_bits, tag};
+use super::value::{Field, Value};
+
+/// Values whose canonical content has at least this many bytes have this form, however they are stored. What is cut is larger
+/// than that in any encoding.
+pub(super) const LARGE: usize = 1024 * 1024;
+
+/// A large value being summed.
+#[derive(Clone)]
+pub struct Large {
+    database: u32,
+    key: Vec<u8>,
+    expiry: u64,
+    tag: u8,
+    count: u64,
+    ordered: Box<blake3::Hasher>,
+    sum: u128,
+    passing: Vec<Row>,
+    /// Fields of a hash that stay, as long as they are few: those that go may make it large for a while, and must not decide
+    /// how the others look.
+    few: Option<(Vec<Field>, usize)>,
+    scratch: Vec<u8>,
+}
+
+impl Large {
+    /// Begins.
+    pub fn new(database: u32, key: &[u8], expiry: u64) -> Large {
+        Large {
+            database,
+            key: key.to_owned(),
+            expiry,
+            tag: 0,
+            count: 0,
+            ordered: Box::new(blake3::Hasher::new()),
+            sum: 0,
+            passing: Vec::new(),
+            few: Some((Vec::new(), 0)),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Whether a piece belongs to this key.
+    pub fn is_of(&self, database: u32, key: &[u8]) -> bool {
+        self.database == database && self.key == key
+    }
+
+    /// Adds a piece, or all of it; `false` if its type is not that of the pieces before.
+    pub fn add(&mut self, value: &Value) -> bool {
+        let tag = tag(value);
+        if self.tag != 0 && self.tag != tag {
+            return false;
+        }
+        self.tag = tag;
+        match value {
+            Value::String(bytes) | Value::Module(bytes) => {
+                self.ordered.update(bytes);
+                self.count += bytes.len() as u64;
+            }
+            Value::List(items) => {
+                for item in items {
+                    self.ordered.update(&(item.len() as u64).to_le_bytes());
+                    self.ordered.update(item);
+                }
+                self.count += items.len() as u64;
+            }
+            Value::Set(members) => members.iter().for_each(|m| self.element(&[m], 0)),
+            Value::Zset(members) => {
+                for (member, score) in members {
+                    self.element(&[member], score_bits(*score));
+                }
+            }
+            Value::Hash(fields) => {
+                for field in fields {
+                    if field.expiry == 0 {
+                        self.field(field);
+                    } else {
+                        let row = passing(self.database, &self.key, self.expiry, field);
+                        self.passing.push(row);
+                    }
+                }
+            }
+            Value::Stream(_) => return false,
+        }
+        true
+    }
+
+    fn field(&mut self, field: &Field) {
+        let Some((few, size)) = &mut self.few else {
+            self.element(&[&field.name, &field.value], 0);
+            return;
+        };
+        *size += content_of(field);
+        few.push(field.clone());
+        if *size >= LARGE {
+            let (many, _) = self.few.take().unwrap_or_default();
+            for field in &many {
+                self.element(&[&field.name, &field.value], 0);
+            }
+        }
+    }
+
+    fn element(&mut self, strings: &[&[u8]], number: u64) {
+        self.scratch.clear();
+        for string in strings {
+            self.scratch
+                .extend_from_slice(&(string.len() as u64).to_le_bytes());
+            self.scratch.extend_from_slice(string);
+        }
+        self.scratch.extend_from_slice(&number.to_le_bytes());
+        let mut low = [0; 16];
+        low.copy_from_slice(&blake3::hash(&self.scratch).as_bytes()[..16]);
+        self.sum = self.sum.wrapping_add(u128::from_le_bytes(low));
+        self.count += 1;
+    }
+
+    /// The rows of the value.
+    pub fn finish(self) -> Vec<Row> {
+        let mut rows = self.passing;
+        if let Some((mut few, _)) = self.few.filter(|_| self.tag == HASH) {
+            if !few.is_empty() || rows.is_empty() {
+                few.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+                let value = Value::Hash(few);
+                rows.extend(super::rows(self.database, &self.key, self.expiry, &value));
+            }
+            return rows;
+        }
+        if self.count > 0 || rows.is_empty() {
+            let mut out = Out::new(b'B', self.database, &self.key, self.expiry);
+            out.0.push(self.tag);
+            out.0.extend_from_slice(&self.count.to_le_bytes());
+            out.0.extend_from_slice(&self.sum.to_le_bytes());
+            out.0.extend_from_slice(self.ordered.finalize().as_bytes());
+            rows.push(out.row(self.expiry));
+        }
+        rows
+    }
+}

@@ -1,0 +1,140 @@
+//! Values of many megabytes: cut into pieces on the way, whole again on the server, and the same whatever way they were read.
+
+use redis::Value;
+use summitctl::capture::{MemoryParts, PartSource as _};
+use summitctl::providers::redis::{
+    Replace, RestoreOptions, capture, compare, fingerprints, restore, survey,
+};
+
+use super::data::{client, later, run, seen};
+use super::round_trip::options;
+use super::*;
+
+fn noise(length: u32) -> Vec<u8> {
+    (0..length)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect()
+}
+
+/// Values of four megabytes and more, and small ones between them.
+fn fill_large(server: &Server) {
+    let mut conn = client(server);
+    for n in 0..50 {
+        run(&mut conn, &["SET", &format!("small:{n}"), "x"]);
+    }
+    let noise = noise(4_000_000);
+    let set = |key: &str, conn: &mut redis::Connection| {
+        let mut set = redis::cmd("SET");
+        let _: () = set.arg(key).arg(&noise).query(conn).expect("sets");
+    };
+    set("text", &mut conn);
+    for (at, chunk) in noise.chunks(120_000).enumerate() {
+        let mut many = redis::pipe();
+        for (n, piece) in chunk.chunks(120).enumerate() {
+            let name = at * 1_000 + n;
+            many.cmd("RPUSH").arg("list").arg(piece).arg(n).ignore();
+            many.cmd("SADD").arg("set").arg(piece).ignore();
+            many.cmd("HSET").arg("hash").arg(name).arg(piece).ignore();
+            let score = name as f64 / 7.0;
+            many.cmd("ZADD").arg("zset").arg(score).arg(piece).ignore();
+        }
+        let _: () = many.query(&mut conn).expect("fills");
+    }
+    for key in ["list", "text"] {
+        run(&mut conn, &["PEXPIREAT", key, &later(5).to_string()]);
+    }
+}
+
+#[tokio::test]
+async fn large_values_come_in_pieces_and_arrive_whole() {
+    let (from, to) = (Server::scratch().await, Server::scratch().await);
+    fill_large(&from);
+    let mut conn = client(&from);
+    let parts = MemoryParts::default();
+    let captured = capture(&from.target(), &parts, &options())
+        .await
+        .expect("captures");
+    assert_eq!(captured.parts[0].meta["keys"], 55);
+    let bytes = parts
+        .open("redis/0/keys")
+        .await
+        .expect("opens")
+        .read_all()
+        .await
+        .expect("reads");
+    let (_, count) = bytes.split_at(bytes.len() - 8);
+    let records = u64::from_le_bytes(count.try_into().expect("eight bytes"));
+    assert!(records > 55, "{records} records: they were not cut");
+
+    // Read whole, one by one, they are the same.
+    run(
+        &mut conn,
+        &[
+            "ACL",
+            "SETUSER",
+            "reader",
+            "on",
+            ">canary-reader-3",
+            "~*",
+            "+@all",
+            "-psync",
+        ],
+    );
+    let reader = Target {
+        user: Some("reader".into()),
+        password: Some(Secret::new("canary-reader-3")),
+        ..from.target()
+    };
+    let by_scan = fingerprints(&reader, &options()).await.expect("measures");
+    assert_eq!(Some(by_scan["redis/0/keys"]), captured.parts[0].fingerprint);
+    let scanned = MemoryParts::default();
+    capture(&reader, &scanned, &options())
+        .await
+        .expect("captures");
+
+    for (source, token) in [(&parts, "t"), (&scanned, "u")] {
+        let way = |replace| RestoreOptions {
+            common: options(),
+            replace,
+            token: format!("{token}-{replace:?}"),
+        };
+        let restored = restore(&to.target(), source, &way(Replace::Flush))
+            .await
+            .expect("restores");
+        assert_eq!(restored.differences(), Vec::<String>::new());
+        assert_eq!(seen(&to), seen(&from));
+        if token == "u" {
+            continue;
+        }
+
+        // What is there is neither added to nor doubled.
+        let mut copy = client(&to);
+        run(&mut copy, &["DEL", "set"]);
+        run(&mut copy, &["LSET", "list", "7", "other"]);
+        let compared = compare(&to.target(), source, &options())
+            .await
+            .expect("compares");
+        assert_eq!(compared.differences().len(), 1);
+        let found = survey(&to.target(), source, &options())
+            .await
+            .expect("looks");
+        assert_eq!((found.missing, found.changed), (1, 1));
+        assert!(
+            found.lines[0].contains("key `list` in database 0"),
+            "{found:?}"
+        );
+        let merged = restore(&to.target(), source, &way(Replace::Keep))
+            .await
+            .expect("merges");
+        assert_eq!(merged.kept, 54);
+        assert_eq!(merged.differences(), Vec::<String>::new());
+        let length = run(&mut conn, &["LLEN", "list"]);
+        assert_eq!(run(&mut copy, &["LLEN", "list"]), length);
+        assert_ne!(length, Value::Int(0));
+        let over = restore(&to.target(), source, &way(Replace::Overwrite))
+            .await
+            .expect("overwrites");
+        assert_eq!(over.differences(), Vec::<String>::new());
+        assert_eq!(seen(&to), seen(&from));
+    }
+}
