@@ -222,8 +222,6 @@ fn quiesced(program: &Program, flags: &[&str], flag: &std::path::Path) {
     let text = said(&output);
     assert_ne!(output.status.code(), Some(0), "{text}");
     assert!(!flag.exists(), "{text}");
-    assert!(
-        text.contains("2 undone") && program.open_runs().is_empty(),
-        "{text}"
-    );
+    assert!(text.contains("2 undone"), "{text}");
+    assert_ne!(program.runs()[0]["state"], "resumable");
 }
