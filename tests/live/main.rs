@@ -21,3 +21,4 @@ mod sandbox;
 mod several;
 #[path = "../shared/documents.rs"]
 mod shared;
+mod table;
