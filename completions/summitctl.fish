@@ -433,7 +433,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l database
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l into -d 'Restore into the targets of this context, from the repository of `--context`' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l without-safety-backup -d 'Restore without saving the present state first; says why' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l as -d 'Restore Postgres into a new database of this name, and replace nothing' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l table -d 'With `--as`: load the rows of this table; others are there, and empty' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l table -d 'With `--as`: load the rows of this table; others are there, and empty. With `--in-place`: this table' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l schema -d 'With `--as`: load the rows of this schema\'s tables; others are there, and empty' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l map-role -d 'Give to the role NEW what the backup says of OLD: ownership, grants, default privileges, policies, settings; may be given more than once' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
@@ -448,8 +448,9 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l timeout 
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l in-place -d 'Put the table that `--table` names back into the live database, in one transaction; refused if it holds rows'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l flush -d 'Redis: drop all its keys first, and load in place'
-complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l replace -d 'Redis: overwrite the keys that the backup has, and keep the others'
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l replace -d 'Redis: overwrite the keys that the backup has, and keep the others. With `--in-place`: a table that holds rows moves into a schema of its own, and stays there'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l merge -d 'Redis: keep all keys that are there, and add those that are missing'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l can-i -d 'Check whether the restore could be done, touching nothing'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l undo -d 'Take the context\'s last restore back'

@@ -19,6 +19,7 @@ pub mod roles;
 pub mod smoke;
 pub mod stores;
 pub mod swap_back;
+pub mod table;
 pub mod variables;
 pub mod verify;
 pub mod world;
@@ -37,6 +38,8 @@ pub fn registry() -> Registry<World> {
         .with(load::Load)
         .with(restore::Swap)
         .with(swap_back::SwapBack)
+        .with(table::Table)
+        .with(table::TableAway)
         .with(drill::Drill)
         .with_look(gate::Gate)
         .with_look(evidence::VerifyEvidence)

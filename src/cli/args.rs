@@ -335,11 +335,14 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "REASON")]
     pub without_safety_backup: Option<String>,
     /// Restore Postgres into a new database of this name, and replace nothing
-    #[arg(long = "as", value_name = "NAME", conflicts_with = "without_safety_backup",
+    #[arg(long = "as", value_name = "NAME", group = "place", conflicts_with = "without_safety_backup",
           value_parser = |text: &str| with_hint(postgres::check_name(text)))]
     pub copy_as: Option<String>,
-    /// With `--as`: load the rows of this table; others are there, and empty
-    #[arg(long, value_name = "SCHEMA.TABLE", requires = "copy_as")]
+    /// Put the table that `--table` names back into the live database, in one transaction; refused if it holds rows
+    #[arg(long, group = "place", requires = "table", conflicts_with_all = ["without_safety_backup", "into", "schema", "can_i", "map_role"])]
+    pub in_place: bool,
+    /// With `--as`: load the rows of this table; others are there, and empty. With `--in-place`: this table
+    #[arg(long, value_name = "SCHEMA.TABLE", requires = "place")]
     pub table: Vec<String>,
     /// With `--as`: load the rows of this schema's tables; others are there, and empty
     #[arg(long, value_name = "NAME", requires = "copy_as")]
@@ -349,19 +352,20 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "OLD=NEW", value_parser = |text: &str| with_hint(postgres::role_pair(text)))]
     pub map_role: Vec<(String, String)>,
     /// Redis: drop all its keys first, and load in place
-    #[arg(long, group = "keys", conflicts_with = "copy_as")]
+    #[arg(long, group = "keys", conflicts_with = "place")]
     pub flush: bool,
-    /// Redis: overwrite the keys that the backup has, and keep the others
+    /// Redis: overwrite the keys that the backup has, and keep the others. With `--in-place`: a table that holds rows moves
+    /// into a schema of its own, and stays there
     #[arg(long, group = "keys", conflicts_with = "copy_as")]
     pub replace: bool,
     /// Redis: keep all keys that are there, and add those that are missing
-    #[arg(long, group = "keys", conflicts_with = "copy_as")]
+    #[arg(long, group = "keys", conflicts_with = "place")]
     pub merge: bool,
     /// Check whether the restore could be done, touching nothing
     #[arg(long)]
     pub can_i: bool,
     /// Take the context's last restore back
-    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup", "copy_as", "map_role", "can_i", "keys"])]
+    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup", "copy_as", "in_place", "map_role", "can_i", "keys"])]
     pub undo: bool,
 }
 

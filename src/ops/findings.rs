@@ -38,6 +38,7 @@ pub fn reasons() -> Vec<&'static [&'static Reason]> {
         crate::steps::manual::REASONS,
         crate::steps::restore::REASONS,
         crate::steps::roles::REASONS,
+        crate::providers::postgres::BACK_REASONS,
         crate::steps::smoke::REASONS,
         crate::steps::smoke::data_plane::REASONS,
         crate::steps::verify::REASONS,

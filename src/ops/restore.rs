@@ -40,6 +40,11 @@ pub const UNDO: &str = "restore undo";
 /// Into a new database, replacing nothing.
 pub const COPY: &str = "restore as";
 
+/// One table back into the live database.
+pub const TABLE: &str = "restore table";
+/// The step that does it.
+const PUT_BACK: &str = "put-back";
+
 /// What the ids of the steps that load and swap Postgres begin with; with several databases, the database's name follows.
 const LOAD: &str = "load-postgres";
 const SWAP: &str = "swap-postgres";
@@ -280,6 +285,28 @@ pub async fn copy(
     spec(world, COPY, title, &stores, steps).await
 }
 
+/// `restore --in-place`: one table of Postgres back into the live database. What is there moves aside, so nothing is saved first.
+pub async fn table(world: &World, wanted: &Wanted<'_>, table: &str, replace: bool) -> Result<Spec> {
+    let backup = wanted.backup;
+    world.postgres()?;
+    if !wanted.held.contains(&Store::Postgres) {
+        return Err(holds_no(Store::Postgres, world, wanted));
+    }
+    let captured = one_of(wanted.databases, backup.as_str(), wanted.database)?;
+    let stores = [Store::Postgres];
+    let mut args = json!({"backup": backup, "table": table, "replace": replace});
+    if wanted.databases.len() > 1 {
+        args["database"] = json!(captured);
+    }
+    let steps = vec![
+        StepSpec::new("pinned", "context.pin", json!({"stores": stores}), &[]),
+        check(backup, None),
+        StepSpec::new(PUT_BACK, "restore.table", args, &["check"]),
+    ];
+    let title = format!("put table {table} of backup {backup} back");
+    spec(world, TABLE, title, &stores, steps).await
+}
+
 fn holds_no(store: Store, world: &World, wanted: &Wanted<'_>) -> Error {
     let (backup, holder) = (wanted.backup, wanted.from.unwrap_or(&world.context));
     Error::input(format!("backup `{backup}` holds no {store}")).hint(format!(
@@ -310,6 +337,8 @@ struct Restored {
     run: String,
     /// The swaps of Postgres, in their order: what tells the step from others, and `live`, `aside` and `retired`.
     postgres: Vec<(String, Value)>,
+    /// The table that was put back, as its step recorded it.
+    table: Option<Value>,
     /// Stores whose contents were replaced.
     replaced: Vec<Store>,
     /// The safety backup.
@@ -319,6 +348,16 @@ struct Restored {
 /// `restore --undo`: takes the context's last restore back; of Postgres only this database, if one is named.
 pub async fn undo(world: &World, wanted: &[Store], database: Option<&str>) -> Result<Spec> {
     let mut done = last_restore(&world.state.runs(), &world.context)?;
+    if let Some(args) = &done.table {
+        let stores = [Store::Postgres];
+        let pinned = json!({"stores": stores});
+        let steps = vec![
+            StepSpec::new("pinned", "context.pin", pinned, &[]),
+            StepSpec::new("take-away", "restore.table-away", args.clone(), &["pinned"]),
+        ];
+        let title = format!("take restore {} of a table back", done.run);
+        return spec(world, UNDO, title, &stores, steps).await;
+    }
     if let Some(name) = database {
         done.postgres.retain(|(_, names)| names["live"] == name);
         done.replaced.clear();
@@ -404,7 +443,7 @@ fn last_restore(runs: &Runs, context: &str) -> Result<Restored> {
     let refused = |what: String, hint: String| Err(Error::new(&NO_WAY_BACK, what).hint(hint));
     for id in runs.ids()? {
         let (state, _) = runs.show(&id)?;
-        let ours = [RESTORE, UNDO].contains(&state.plan.operation.as_str());
+        let ours = [RESTORE, TABLE, UNDO].contains(&state.plan.operation.as_str());
         if !ours || state.plan.context != context || state.aborted {
             continue;
         }
@@ -451,6 +490,8 @@ fn restored(state: &RunState) -> Restored {
     Restored {
         run: state.run.clone(),
         postgres: swaps.collect(),
+        table: change(PUT_BACK)
+            .map(|change| json!({"live": change["live"], "what": change["what"]})),
         replaced: Store::ALL
             .into_iter()
             .filter(|s| *s != Store::Postgres && change(&format!("swap-{s}")).is_some())

@@ -24,3 +24,4 @@ mod sets;
 mod several;
 #[path = "../shared/documents.rs"]
 mod shared;
+mod table;

@@ -50,9 +50,10 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         None => None,
     };
     let target = into.as_ref().unwrap_or(&world);
-    let asked = match args.database {
-        Some(_) => vec![Store::Postgres],
-        None => args.stores.clone(),
+    let asked = if args.database.is_some() || args.in_place {
+        vec![Store::Postgres]
+    } else {
+        args.stores.clone()
     };
     let stores = match args.copy_as {
         Some(_) => target.stores(&[Store::Postgres])?,
@@ -106,6 +107,15 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         keys: keys(args),
     };
     let command = format!("restore {}{}", backup.id, flags(args));
+    if args.in_place {
+        let [table] = args.table.as_slice() else {
+            return Err(Error::input("`--in-place` puts one table back at a time")
+                .hint("Run it once for each table, those first to which the others' foreign keys lead."));
+        };
+        let spec = plans::table(target, &wanted, table, args.replace).await?;
+        let executed = run_as(session, target, &world.context, spec, &command).await?;
+        return Ok(answer(executed, put_back));
+    }
     if let Some(name) = &args.copy_as {
         let only = Selection {
             schemas: args.schema.clone(),
@@ -239,12 +249,45 @@ fn copied(report: &RunReport, target: &World, name: &str, backup: &Backup) -> St
     text
 }
 
+/// Which table is back, where the one before it is, and the way back.
+fn put_back(report: &RunReport) -> String {
+    let mut text = String::new();
+    for seen in of_kind(report, "restore.table") {
+        let word = |key: &str| seen[key].as_str().unwrap_or("?").to_owned();
+        text.push_str(&format!(
+            "restored  `{}` of `{}`: {} rows; {}\n",
+            word("table"),
+            word("database"),
+            seen["rows"],
+            word("compared")
+        ));
+        if seen["moved-to"].is_string() {
+            text.push_str(&format!(
+                "old data  the table before it is in schema `{}` and stays until you drop it\n",
+                word("moved-to")
+            ));
+        }
+    }
+    text.push_str(&format!(
+        "back      summitctl restore --undo --context {}\n",
+        report.context
+    ));
+    text
+}
+
 async fn undo(session: &Session, world: &World, args: &RestoreArgs) -> Result<Answer> {
     let spec = plans::undo(world, &args.stores, args.database.as_deref()).await?;
     let command = format!("restore --undo{}", flags(args));
     carry_out(session, world, spec, command, |report| {
         let mut text = format!("undone    the last restore of {}\n", report.context);
         text.push_str(&summary_of_backup(report, "safety-").replace("backup    ", "safety    "));
+        for seen in of_kind(report, "restore.table-away") {
+            text.push_str(&format!(
+                "set aside `{}` is in schema `{}`, with what was written since, and stays until you drop it\n",
+                seen["table"].as_str().unwrap_or("?"),
+                seen["put-away-in"].as_str().unwrap_or("?")
+            ));
+        }
         for seen in of_kind(report, "restore.swap-back") {
             text.push_str(&format!(
                 "set aside Postgres database `{}`, with what was written since the restore, stays until you drop it\n",
@@ -285,6 +328,9 @@ fn flags(args: &RestoreArgs) -> String {
     }
     if let Some(name) = &args.copy_as {
         text.push_str(&format!(" --as {name}"));
+    }
+    if args.in_place {
+        text.push_str(" --in-place");
     }
     for (flag, names) in [("--schema", &args.schema), ("--table", &args.table)] {
         for name in names {

@@ -30,6 +30,8 @@ pub(super) struct Entry {
     pub schema: Option<String>,
     /// The object's name; for what belongs to a table, the table's name before it.
     pub tag: String,
+    /// Whose it is; empty where nobody owns such a thing by itself.
+    pub owner: Option<String>,
     pub section: Section,
     /// The statements that make it.
     pub sql: String,
@@ -69,7 +71,7 @@ pub(super) struct Rewritten {
 /// An archive without data, with other owners and statements; `None` if this is none, or not understood to its end.
 pub(super) fn rewrite(
     archive: &[u8],
-    mut change: impl FnMut(&Entry, Option<&str>) -> Rewritten,
+    mut change: impl FnMut(&Entry) -> Rewritten,
 ) -> Option<Vec<u8>> {
     let mut reader = Reader {
         rest: archive,
@@ -86,7 +88,7 @@ pub(super) fn rewrite(
             // Behind the contents stand data at places that the contents name.
             return None;
         }
-        let new = change(&entry, places.owner_text.as_deref());
+        let new = change(&entry);
         for (place, text) in [
             (&places.sql, Some(new.sql.as_str())),
             (&places.owner, new.owner.as_deref()),
@@ -116,7 +118,6 @@ fn put_text(out: &mut Vec<u8>, text: Option<&str>) -> Option<()> {
 struct Places {
     sql: std::ops::Range<usize>,
     owner: std::ops::Range<usize>,
-    owner_text: Option<String>,
     has_data: bool,
 }
 
@@ -206,6 +207,7 @@ impl Reader<'_> {
             kind,
             schema,
             tag,
+            owner: owner_text,
             section: Section::PreData,
             sql,
             needs,
@@ -213,7 +215,6 @@ impl Reader<'_> {
         let places = Places {
             sql: sql_from..sql_to,
             owner: owner_from..owner_to,
-            owner_text,
             has_data: state == Some(DATA_AT),
         };
         Some((section, entry, places))
@@ -316,6 +317,7 @@ mod tests {
                 kind: "INDEX".into(),
                 schema: Some("public".into()),
                 tag: "orders_customer".into(),
+                owner: Some("postgres".into()),
                 section: Section::PostData,
                 sql: "CREATE …;\n".into(),
                 needs: vec![217],
@@ -336,13 +338,13 @@ mod tests {
         for minor in OLDEST_MINOR..=NEWEST_MINOR {
             let mut before = archive(minor);
             before.extend_from_slice(b"what follows");
-            let same = rewrite(&before, |entry, owner| Rewritten {
-                owner: owner.map(str::to_owned),
+            let same = rewrite(&before, |entry| Rewritten {
+                owner: entry.owner.clone(),
                 sql: entry.sql.clone(),
             });
             assert_eq!(same.as_ref(), Some(&before));
-            let other = rewrite(&before, |entry, owner| {
-                assert_eq!(owner, Some("postgres"));
+            let other = rewrite(&before, |entry| {
+                assert_eq!(entry.owner.as_deref(), Some("postgres"));
                 Rewritten {
                     owner: Some("somebody else".to_owned()),
                     sql: format!("{}GRANT …;\n", entry.sql),
@@ -353,8 +355,8 @@ mod tests {
             let found = entries(&other).expect("is understood");
             assert_eq!(found[1].sql, "CREATE …;\nGRANT …;\n");
             assert_eq!(found[1].needs, [3_021]);
-            rewrite(&other, |entry, owner| {
-                assert_eq!(owner, Some("somebody else"));
+            rewrite(&other, |entry| {
+                assert_eq!(entry.owner.as_deref(), Some("somebody else"));
                 Rewritten {
                     owner: None,
                     sql: entry.sql.clone(),
@@ -362,7 +364,7 @@ mod tests {
             })
             .expect("is understood");
         }
-        assert_eq!(rewrite(b"-- dump", |_, _| unreachable!()).map(|_| ()), None);
+        assert_eq!(rewrite(b"-- dump", |_| unreachable!()).map(|_| ()), None);
     }
 
     #[test]

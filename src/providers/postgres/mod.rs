@@ -39,9 +39,10 @@ pub use preview::{
     read_rows,
 };
 pub use restore::{
-    Chosen, Extension, LiveFacts, MissingRoles, Readiness, Renamed, RestoreOptions, Restored,
-    RoleMap, Selection, captured_databases, captured_roles, choose, create_database, exists,
-    incomparable, readiness, restore, role_pair,
+    BACK_REASONS, BackOptions, Chosen, Extension, LiveFacts, MissingRoles, Readiness, Renamed,
+    RestoreOptions, Restored, RoleMap, Selection, TableBack, TableSeen, captured_databases,
+    captured_roles, choose, create_database, exists, find_table, incomparable, is_back,
+    look_at_table, put_back, readiness, restore, role_pair, take_away,
 };
 pub use session::{Health, ping};
 pub use several::{capture_all, identify_all, marker_fact, marker_of, plant_markers};

@@ -1,5 +1,6 @@
 //! Postgres: throw-away servers, and the provider on them.
 
+mod back;
 mod complete;
 mod life;
 mod outskirts;

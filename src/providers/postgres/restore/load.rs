@@ -21,7 +21,7 @@ use crate::event::Unit;
 
 /// What `pg_restore` sets for the statements of an archive, and what makes a loader's session quick. The database is new, so that
 /// no pooler can hand these settings to anybody.
-const SETTINGS: &str = "SET search_path = ''; SET check_function_bodies = off; SET xmloption = content; SET client_min_messages = warning; \
+pub(super) const SETTINGS: &str = "SET search_path = ''; SET check_function_bodies = off; SET xmloption = content; SET client_min_messages = warning; \
     SET row_security = off; SET default_tablespace = ''; SET standard_conforming_strings = on; SET escape_string_warning = off";
 
 /// Memory for building indexes: half of the server's shared buffers among all of us, at most 1 GiB each, and never less than the
@@ -57,17 +57,17 @@ const QUICK_COMPRESSION: &str =
 /// What a table's part says beside its rows.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct TableMeta {
-    schema: String,
-    table: String,
-    columns: Vec<String>,
+pub(super) struct TableMeta {
+    pub(super) schema: String,
+    pub(super) table: String,
+    pub(super) columns: Vec<String>,
     #[expect(dead_code, reason = "for people who read the backup's description")]
     unlogged: bool,
-    settings: BTreeMap<String, String>,
+    pub(super) settings: BTreeMap<String, String>,
     #[expect(dead_code, reason = "for people who read the backup's description")]
     bytes_on_disk: i64,
     /// Present where an extension made the table, and rows of its own in it.
-    condition: Option<String>,
+    pub(super) condition: Option<String>,
 }
 
 enum Task {

@@ -2,6 +2,7 @@
 //! as it is full, sequences, then foreign keys and triggers. Everything that is loaded is fingerprinted on the way in and
 //! compared with what was captured.
 
+mod back;
 mod create;
 mod load;
 mod only;
@@ -36,6 +37,10 @@ use crate::error::{Context as _, Error, Result};
 use crate::event::Events;
 use crate::wait::Cancel;
 
+pub use back::{
+    BackOptions, REASONS as BACK_REASONS, TableBack, TableSeen, find_table, is_back, look_at_table,
+    put_back, take_away,
+};
 pub use create::create_database;
 use load::Loader;
 pub use only::{Chosen, Selection, choose};

@@ -280,7 +280,7 @@ fn unknown<'a>(what: &str, wanted: &str, known: impl Iterator<Item = &'a str> + 
 }
 
 /// The table behind `REFERENCES`, quoted as the server quotes.
-fn referenced(definition: &str) -> Option<&str> {
+pub(super) fn referenced(definition: &str) -> Option<&str> {
     let at = outside(definition, ") REFERENCES ")? + ") REFERENCES ".len();
     let rest = &definition[at..];
     Some(&rest[..outside(rest, "(")?])
@@ -299,7 +299,7 @@ fn outside(text: &str, wanted: &str) -> Option<usize> {
 }
 
 /// Schema and name of `public."Odd ""one"""`.
-fn unquoted(name: &str) -> Option<(String, String)> {
+pub(super) fn unquoted(name: &str) -> Option<(String, String)> {
     let dot = outside(name, ".")?;
     let plain = |word: &str| match word.strip_prefix('"').and_then(|w| w.strip_suffix('"')) {
         Some(inner) => inner.replace("\"\"", "\""),

@@ -181,6 +181,7 @@ mod tests {
             kind: kind.into(),
             schema: Some("public".into()),
             tag: tag.into(),
+            owner: Some("app".into()),
             section: if kind == "TABLE" {
                 Section::PreData
             } else {

@@ -244,7 +244,8 @@ fn describe(schema: &mut PartInfo, roles: &RoleMap) {
 
 fn archive(whole: &[u8], roles: &RoleMap) -> Result<Vec<u8>> {
     let mut odd = None;
-    let rewritten = archive::rewrite(whole, |entry, owner| {
+    let rewritten = archive::rewrite(whole, |entry| {
+        let owner = entry.owner.as_deref();
         let owner = owner.map(|name| roles.of(name).to_owned());
         let sql = with_roles(&entry.kind, &entry.sql, roles).unwrap_or_else(|| {
             odd.get_or_insert_with(|| format!("{} `{}`", entry.kind, entry.tag));

@@ -1,0 +1,239 @@
+//! What a backup says of one table: its rows' part, the statements that make it, its lines in the catalogue, the roles and foreign
+//! keys concerned.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use sqlx::postgres::PgConnection;
+
+use super::super::super::Target;
+use super::super::super::archive;
+use super::super::super::capture::prefix;
+use super::super::super::enumerate::SequenceState;
+use super::super::only::{referenced, unquoted};
+use super::super::{SchemaMeta, each_line, plan};
+use super::keys::Key;
+use super::pieces::{Pieces, pieces};
+use super::{TABLE_REFUSED, TableBack, present};
+use crate::capture::{PartInfo, PartSource};
+use crate::error::{Error, NOT_FOUND, Result};
+
+/// What a backup says of one table.
+pub(super) struct Captured {
+    pub part: PartInfo,
+    /// Its name as the server quotes it.
+    pub quoted: String,
+    pub pieces: Pieces,
+    pub objects: BTreeSet<String>,
+    pub ownership: BTreeSet<String>,
+    pub roles: BTreeSet<String>,
+    pub own_keys: Vec<Key>,
+    pub others_keys: Vec<Key>,
+    pub sequences: Vec<SequenceState>,
+    pub major: u32,
+}
+
+impl Captured {
+    pub(super) async fn read(
+        source: &dyn PartSource,
+        captured: &str,
+        what: &TableBack,
+    ) -> Result<Captured> {
+        let start = prefix(captured);
+        let parts = source.parts(&format!("{start}table/"));
+        let wanted = (what.schema.clone(), what.table.clone());
+        let part = parts
+            .into_iter()
+            .find(|p| plan::name(p).as_ref() == Some(&wanted));
+        let part = part.ok_or_else(|| {
+            Error::new(
+                &NOT_FOUND,
+                format!("the backup holds no table `{}.{}`", what.schema, what.table),
+            )
+        })?;
+        let no = |why: &str| {
+            Error::new(
+                &TABLE_REFUSED,
+                format!(
+                    "`{}.{}` cannot be put back in place: {why}",
+                    what.schema, what.table
+                ),
+            )
+            .hint("Restore it beside with `--as NAME --table SCHEMA.TABLE`.")
+        };
+        let archive = source
+            .open(&format!("{start}schema"))
+            .await?
+            .read_all()
+            .await?;
+        let entries = archive::entries(&archive)
+            .ok_or_else(|| no("its statements cannot be read from the schema's archive"))?;
+        let pieces = pieces(&entries, &what.schema, &what.table).ok_or_else(|| {
+            no("it is partitioned, a partition, inherits, or belongs to an extension")
+        })?;
+        let mut known = Captured {
+            part,
+            quoted: String::new(),
+            pieces,
+            objects: BTreeSet::new(),
+            ownership: BTreeSet::new(),
+            roles: BTreeSet::new(),
+            own_keys: Vec::new(),
+            others_keys: Vec::new(),
+            sequences: Vec::new(),
+            major: SchemaMeta::of(source, captured)?.database.major,
+        };
+        let mut lines: Vec<Value> = Vec::new();
+        let mut reader = source.open(&format!("{start}catalogue")).await?;
+        each_line(reader.as_mut(), |line| {
+            lines.push(line);
+            Ok(())
+        })
+        .await?;
+        let of = |line: &&Value| {
+            line["kind"] == "table"
+                && unquoted(line["name"].as_str().unwrap_or_default()) == Some(wanted.clone())
+        };
+        let table = lines
+            .iter()
+            .find(of)
+            .ok_or_else(|| no("the backup's catalogue does not have it"))?;
+        if !table["parents"].is_null() {
+            return Err(no("it is a partition, or inherits from others"));
+        }
+        known.quoted = table["name"].as_str().unwrap_or_default().to_owned();
+        if lines.iter().any(|l| {
+            l["parents"]
+                .as_array()
+                .is_some_and(|p| p.iter().any(|n| *n == known.quoted.as_str()))
+        }) {
+            return Err(no("others inherit from it"));
+        }
+        for line in &lines {
+            known.note_key(line);
+        }
+        known.objects = about(lines.iter(), &known.quoted);
+        let owned = owned_sequences(&known.objects);
+        let mut reader = source.open(&format!("{start}ownership")).await?;
+        let mut ownership: Vec<Value> = Vec::new();
+        each_line(reader.as_mut(), |line| {
+            ownership.push(line);
+            Ok(())
+        })
+        .await?;
+        known.ownership = rights_about(ownership.iter(), &known.quoted, &owned);
+        known.roles = known
+            .ownership
+            .iter()
+            .flat_map(|line| roles_in(line))
+            .collect();
+        let mut reader = source.open(&format!("{start}sequences")).await?;
+        each_line(reader.as_mut(), |state: SequenceState| {
+            let own =
+                |name: &String| unquoted(name) == Some((state.schema.clone(), state.name.clone()));
+            if owned.iter().any(own) {
+                known.sequences.push(state);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(known)
+    }
+
+    fn note_key(&mut self, line: &Value) {
+        let word = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        let definition = word("definition");
+        if line["kind"] != "constraint" || !definition.starts_with("FOREIGN KEY") {
+            return;
+        }
+        let to_us = referenced(&definition) == Some(self.quoted.as_str());
+        let key = Key {
+            on: word("on"),
+            name: word("name"),
+            comment: line["comment"].as_str().map(str::to_owned),
+            definition,
+        };
+        if key.on == self.quoted {
+            self.own_keys.push(key);
+        } else if to_us {
+            self.others_keys.push(key);
+        }
+    }
+
+    /// The captured keys of other tables that are there and lack them; and the tables that are not.
+    pub(super) async fn keys_that_fit(
+        &self,
+        live: &Target,
+        session: &mut PgConnection,
+    ) -> Result<(Vec<Key>, Vec<String>)> {
+        let (mut fit, mut absent) = (Vec::new(), Vec::new());
+        for key in &self.others_keys {
+            if present(live, session, &key.on).await?.is_some() {
+                fit.push(key.clone());
+            } else {
+                absent.push(key.on.clone());
+            }
+        }
+        Ok((fit, absent))
+    }
+}
+
+/// The lines of a catalogue about one table: the table, what is on it, and its sequences.
+pub(super) fn about<'l>(lines: impl Iterator<Item = &'l Value>, quoted: &str) -> BTreeSet<String> {
+    let column = format!("{quoted}.");
+    let ours = lines.filter(|line| {
+        let word = |key: &str| line[key].as_str().unwrap_or_default();
+        match word("kind") {
+            "table" => word("name") == quoted,
+            "published table" => false,
+            "sequence" => word("owned-by").starts_with(&column),
+            _ => word("on") == quoted,
+        }
+    });
+    ours.map(Value::to_string).collect()
+}
+
+pub(super) fn owned_sequences(objects: &BTreeSet<String>) -> Vec<String> {
+    let lines = objects
+        .iter()
+        .filter_map(|l| serde_json::from_str::<Value>(l).ok());
+    lines
+        .filter(|line| line["kind"] == "sequence")
+        .filter_map(|line| Some(line["name"].as_str()?.to_owned()))
+        .collect()
+}
+
+pub(super) fn rights_about<'l>(
+    lines: impl Iterator<Item = &'l Value>,
+    quoted: &str,
+    sequences: &[String],
+) -> BTreeSet<String> {
+    let ours = lines.filter(|line| {
+        let word = |key: &str| line[key].as_str().unwrap_or_default();
+        match word("kind") {
+            "relation" => word("name") == quoted || sequences.iter().any(|s| s == word("name")),
+            "column" | "policy" => word("on") == quoted,
+            _ => false,
+        }
+    });
+    ours.map(Value::to_string).collect()
+}
+
+/// The roles in a line of ownership.
+fn roles_in(line: &str) -> Vec<String> {
+    let line: Value = serde_json::from_str(line).unwrap_or_default();
+    let mut roles: Vec<String> = line["owner"]
+        .as_str()
+        .map(str::to_owned)
+        .into_iter()
+        .collect();
+    for grant in line["grants"].as_array().into_iter().flatten() {
+        // `GRANTEE PRIVILEGE GRANTABLE`
+        let name = grant.as_str().and_then(|g| g.rsplitn(3, ' ').nth(2));
+        roles.extend(name.map(str::to_owned));
+    }
+    let names = line["roles"].as_array().into_iter().flatten();
+    roles.extend(names.filter_map(Value::as_str).map(str::to_owned));
+    roles.retain(|name| name != "PUBLIC");
+    roles
+}
