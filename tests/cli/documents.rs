@@ -18,7 +18,7 @@ fn needed(words: &str) -> &'static [&'static str] {
         "runbook new" => &["mine"],
         "lease break" => &["nothing"],
         "sandbox break" => &["postgres"],
-        "restore" => &["newest"],
+        "restore" | "backup diff" => &["newest"],
         "sandbox up" => &["--sandbox-dir", "occupied"],
         "explain" => &["no-such-topic"],
         "completions" => &["bash"],

@@ -9,6 +9,7 @@ use serde_json::Value;
 /// The commands whose results need servers: the live tests hold them, the hermetic ones all others.
 pub const WITH_SERVERS: &[&str] = &[
     "backup create",
+    "backup diff",
     "backup verify",
     "context pin",
     "drill run",
