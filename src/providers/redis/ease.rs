@@ -4,9 +4,12 @@
 //! They are set, used and put back by one write on one connection, which the server runs in one turn of its loop: nobody
 //! else ever sees them, and wherever we are killed, they are as they were. What the server forks in between keeps them.
 
+use std::time::Duration;
+
 use ::redis::cmd;
 
 use crate::error::Result;
+use crate::wait::Deadline;
 
 use super::connect::Conn;
 
@@ -23,6 +26,23 @@ const WANTED: [(&str, &str); 3] = [
     ("repl-diskless-sync-delay", "0"),
     ("rdbcompression", "no"),
 ];
+
+/// How long a child that has ended may take to be noticed: the server looks ten times a second (`hz`).
+const NOTICED: Duration = Duration::from_secs(1);
+
+/// Waits for the child of a snapshot or rewrite that is just over. While it counts, the server forks no other: ours would begin
+/// later, under the server's own settings again. One that really runs is left to `PSYNC`, which waits for it.
+pub(super) async fn rest(conn: &mut Conn) -> Result<()> {
+    let deadline = Deadline::after(NOTICED);
+    loop {
+        let text: String = conn.query(cmd("INFO").arg("persistence")).await?;
+        let busy = ["rdb_bgsave_in_progress:1", "aof_rewrite_in_progress:1"];
+        if deadline.passed() || !busy.iter().any(|sign| text.contains(sign)) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 /// What differs from what we want; nothing where this user may not change it.
 pub(super) async fn wanted(conn: &mut Conn) -> Vec<Eased> {

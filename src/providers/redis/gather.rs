@@ -152,6 +152,7 @@ async fn snapshot(node: &mut Node, options: &CaptureOptions) -> Result<Asked> {
         return Ok(Asked::NotAllowed(short.one_line()));
     }
     let eased = ease::wanted(conn).await;
+    ease::rest(conn).await?;
     let asked = psync::ask(target, &eased, &options.cancel).await;
     for name in ease::settled(conn, &eased).await? {
         options

@@ -79,11 +79,14 @@ async fn a_snapshot_waits_for_nobody_and_leaves_every_setting_as_it_was() {
         run(&mut conn, &["SET", "key", &"value".repeat(1_000)]);
         let before = settings(&server);
         assert_eq!(before["repl-diskless-sync"], disk);
-        let began = std::time::Instant::now();
-        let captured = taken(&server.target()).await.expect("captures");
-        let took = began.elapsed();
-        assert!(took < Duration::from_secs(3), "{name}: {took:?}");
-        assert_eq!(captured.method, "PSYNC");
+        // The second one comes while the child of the first still counts.
+        for _ in 0..2 {
+            let began = std::time::Instant::now();
+            let captured = taken(&server.target()).await.expect("captures");
+            let took = began.elapsed();
+            assert!(took < Duration::from_secs(3), "{name}: {took:?}");
+            assert_eq!(captured.method, "PSYNC");
+        }
         assert_eq!(settings(&server), before, "{name}");
         // Nothing was written to the server's disk, and nobody listens any more.
         assert!(!server.running.dir.join("data/dump.rdb").exists(), "{name}");
