@@ -22,6 +22,12 @@ pub async fn diff(session: &Session, args: &BackupDiffArgs) -> Result<Answer> {
         found.push(one.backup);
     }
     let (from, to) = (&found[0], &found[1]);
+    if from.id == to.id {
+        let (id, context) = (&from.id, &world.context);
+        session.output.say(&format!(
+            "Both names mean backup `{id}`: see the others with `summitctl backup list --context {context}`."
+        ));
+    }
     let mut compared = Comparison::of(from, to).ok_or_else(|| unreadable(from, to))?;
     if compared.schema_differs() {
         let read = async {

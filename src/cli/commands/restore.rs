@@ -306,9 +306,18 @@ async fn undo(session: &Session, world: &World, args: &RestoreArgs) -> Result<An
 }
 
 fn afterwards(report: &RunReport) -> String {
+    // A table that is taken away leaves its database's sessions as they are.
+    let swapped = ["restore.swap", "restore.swap-back"];
+    let reconnect = if swapped
+        .iter()
+        .any(|kind| of_kind(report, kind).next().is_some())
+    {
+        "reconnect Pools, replicas and workers of what was replaced must reconnect; restart them if they do not.\n"
+    } else {
+        ""
+    };
     format!(
-        "reconnect Pools, replicas and workers of what was replaced must reconnect; restart them if they do not.\n\
-         next      summitctl smoke --context {}\n",
+        "{reconnect}next      summitctl smoke --context {}\n",
         report.context
     )
 }

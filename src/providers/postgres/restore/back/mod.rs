@@ -243,9 +243,10 @@ async fn refuse_involved(
             hanging.join(", ")
         ),
     )
-    .hint(
-        "Restore it beside with `--as NAME --table SCHEMA.TABLE`, and bring the rows over by hand.",
-    ))
+    .hint(format!(
+        "Restore it beside with `--as NAME --table {}.{}` instead of `--in-place`, and bring the rows over by hand.",
+        what.schema, what.table
+    )))
 }
 
 /// What is done with the rows' fingerprints, and the stop signal.
