@@ -1,7 +1,7 @@
 //! The program as its user runs it, on one sandbox: killed at journal boundaries and resumed, restored in place after real
 //! damage, with canary secrets looked for everywhere.
 
-use crate::program::{Program, files, secrets};
+use crate::program::{Program, Watched, files, secrets};
 
 /// Runs a command again and again, killed at one boundary of its journal after the other, resumes it each time, and says how
 /// many of the kills came before its end.
@@ -35,7 +35,8 @@ fn sweep(program: &Program, args: &[&str], crashes: impl Iterator<Item = String>
 
 #[tokio::test]
 async fn killed_anywhere_it_goes_on_and_damage_is_taken_back() {
-    let mut journey = Program::start("journey");
+    let journey = Program::start("journey");
+    let watch = journey.watch();
     let context = ["--context", "sandbox"];
     let with = |words: &[&'static str]| -> Vec<&'static str> { [words, &context].concat() };
 
@@ -149,7 +150,7 @@ async fn killed_anywhere_it_goes_on_and_damage_is_taken_back() {
     journey.ok(&["sandbox", "mend", "redis"]);
 
     edited_evidence_is_found(&journey);
-    no_secret_was_kept_or_shown(&mut journey);
+    no_secret_was_kept_or_shown(&journey, &watch.ended());
 }
 
 fn edited_evidence_is_found(journey: &Program) {
@@ -177,8 +178,7 @@ fn edited_evidence_is_found(journey: &Program) {
 }
 
 /// The passwords and keys of the sandbox are canaries: no output, journal, evidence, pin or process may show them.
-fn no_secret_was_kept_or_shown(journey: &mut Program) {
-    let watched = journey.watched();
+fn no_secret_was_kept_or_shown(journey: &Program, watched: &Watched) {
     assert!(watched.leaks.is_empty(), "{:?}", watched.leaks);
     for program in ["summitctl", "pg_dump", "pg_restore"] {
         let looked_at = watched.programs.iter().any(|p| p.starts_with(program));

@@ -14,7 +14,8 @@ const CONTEXT: [&str; 2] = ["--context", "sandbox"];
 async fn killed_on_the_golden_path_and_inside_effects_it_ends_as_if_undisturbed() {
     let began = std::time::Instant::now();
     let so_far = |what: &str| println!("{what} after {:.1?}", began.elapsed());
-    let mut program = Program::start("kills");
+    let program = Program::start("kills");
+    let watch = program.watch();
     so_far("up");
     let disturbed = golden_path_killed_again_and_again(&program);
     so_far("golden path, killed");
@@ -31,7 +32,7 @@ async fn killed_on_the_golden_path_and_inside_effects_it_ends_as_if_undisturbed(
     a_killed_drill_is_taken_back(&program);
     nothing_is_left(&program).await;
     program.ok(&["evidence", "verify", "--context", "sandbox"]);
-    let watched = program.watched();
+    let watched = watch.ended();
     assert!(watched.leaks.is_empty(), "{:?}", watched.leaks);
 }
 

@@ -1,5 +1,4 @@
-//! The program as its user runs it, on a sandbox in a folder of its own. While it runs, every process of the machine is
-//! looked at again and again for the sandbox's secrets.
+//! The program as its user runs it, on a sandbox in a folder of its own.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -23,7 +22,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub struct Program {
     pub dir: PathBuf,
     seen: RefCell<String>,
-    watch: Option<(Sender<()>, JoinHandle<Watched>)>,
+}
+
+/// Looks at every process of the machine again and again, for the sandbox's secrets.
+pub struct Watch {
+    stop: Sender<()>,
+    thread: JoinHandle<Watched>,
 }
 
 /// What was seen of other processes.
@@ -43,14 +47,18 @@ impl Program {
         let tag: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         let dir = std::env::temp_dir().join(format!("summitctl-{name}-{tag}"));
         std::fs::create_dir_all(&dir).unwrap();
-        let mut program = Program {
+        let program = Program {
             dir,
             seen: RefCell::default(),
-            watch: None,
         };
         program.ok(&["sandbox", "up"]);
+        program
+    }
+
+    /// Begins to look at the machine's processes. That takes a tenth of a processor, so not every test does.
+    pub fn watch(&self) -> Watch {
         let (stop, stopped) = channel();
-        let dir = program.dir.clone();
+        let dir = self.dir.clone();
         let thread = std::thread::spawn(move || {
             let mut watched = Watched::default();
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
@@ -58,15 +66,7 @@ impl Program {
             }
             watched
         });
-        program.watch = Some((stop, thread));
-        program
-    }
-
-    /// Ends the watch and says what it saw.
-    pub fn watched(&mut self) -> Watched {
-        let (stop, thread) = self.watch.take().unwrap();
-        stop.send(()).unwrap();
-        thread.join().unwrap()
+        Watch { stop, thread }
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
@@ -285,13 +285,17 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if let Some((stop, thread)) = self.watch.take() {
-            drop(stop);
-            let _ = thread.join();
-        }
         let down = ["sandbox", "down", "--purge", "--confirm", "sandbox"];
         let _ = self.call(&down, None);
         let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Watch {
+    /// Ends it, and says what was seen.
+    pub fn ended(self) -> Watched {
+        self.stop.send(()).unwrap();
+        self.thread.join().unwrap()
     }
 }
 
