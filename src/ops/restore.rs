@@ -350,6 +350,15 @@ pub async fn undo(world: &World, wanted: &[Store], database: Option<&str>) -> Re
     let mut done = last_restore(&world.state.runs(), &world.context)?;
     if let Some(args) = &done.table {
         let stores = [Store::Postgres];
+        let live = args["live"].as_str().unwrap_or_default();
+        if database.is_some_and(|name| name != live)
+            || !(wanted.is_empty() || wanted.contains(&Store::Postgres))
+        {
+            return Err(Error::input(format!(
+                "restore `{}` put a table of the Postgres database `{live}` back, and touched nothing else",
+                done.run
+            )));
+        }
         let pinned = json!({"stores": stores});
         let steps = vec![
             StepSpec::new("pinned", "context.pin", pinned, &[]),
@@ -438,9 +447,10 @@ pub async fn undo(world: &World, wanted: &[Store], database: Option<&str>) -> Re
     spec(world, UNDO, title, &stores, steps).await
 }
 
-/// The newest restore of a context, if it can be taken back.
+/// The newest restore of a context, with what of it was not taken back yet.
 fn last_restore(runs: &Runs, context: &str) -> Result<Restored> {
     let refused = |what: String, hint: String| Err(Error::new(&NO_WAY_BACK, what).hint(hint));
+    let mut undone: Vec<RunState> = Vec::new();
     for id in runs.ids()? {
         let (state, _) = runs.show(&id)?;
         let ours = [RESTORE, TABLE, UNDO].contains(&state.plan.operation.as_str());
@@ -456,12 +466,26 @@ fn last_restore(runs: &Runs, context: &str) -> Result<Restored> {
             );
         }
         if state.plan.operation == UNDO {
-            return refused(
-                format!("the last restore was taken back already, by run `{id}`"),
-                format!("Choose a backup instead: `summitctl backup list --context {context}`."),
-            );
+            undone.push(state);
+            continue;
         }
-        return Ok(restored(&state));
+        let mut done = restored(&state);
+        let Some(newest) = undone.first() else {
+            return Ok(done);
+        };
+        for by in &undone {
+            done.leave_out(by);
+        }
+        if done.table.is_some() || !done.postgres.is_empty() || !done.replaced.is_empty() {
+            return Ok(done);
+        }
+        return refused(
+            format!(
+                "the last restore, `{id}`, was taken back already, by run `{}`",
+                newest.run
+            ),
+            format!("Choose a backup instead: `summitctl backup list --context {context}`."),
+        );
     }
     Err(Error::new(
         &NOT_FOUND,
@@ -470,14 +494,54 @@ fn last_restore(runs: &Runs, context: &str) -> Result<Restored> {
     .hint("A restore is taken back where its journal lies; see `summitctl run list`."))
 }
 
-fn restored(state: &RunState) -> Restored {
-    let change = |step: &str| match state.steps.get(step) {
+impl Restored {
+    /// Leaves out what a run has taken back.
+    fn leave_out(&mut self, by: &RunState) {
+        let ended = |step: &&StepSpec| change_of(by, &step.id).is_some();
+        let steps: Vec<&StepSpec> = by
+            .plan
+            .steps
+            .iter()
+            .map(|step| &step.spec)
+            .filter(ended)
+            .collect();
+        let did = |kind: &str, is: &dyn Fn(&Value) -> bool| {
+            steps.iter().any(|step| step.kind == kind && is(&step.args))
+        };
+        self.postgres.retain(|(_, names)| {
+            !did("restore.swap-back", &|args| {
+                args["swapped-by"] == names["swapped-by"]
+            })
+        });
+        if let Some(table) = &self.table
+            && did("restore.table-away", &|args| {
+                args["what"]["id"] == table["what"]["id"]
+            })
+        {
+            self.table = None;
+        }
+        let safety = json!(self.safety);
+        self.replaced.retain(|store| {
+            !did("restore.swap", &|args| {
+                args["store"] == json!(store) && args["backup"] == safety
+            })
+        });
+    }
+}
+
+/// What a step did, if it ended.
+fn change_of<'s>(state: &'s RunState, step: &str) -> Option<&'s Value> {
+    match state.steps.get(step) {
         Some(StepState::Ended {
             change: Some(change),
             ..
         }) => Some(change),
         _ => None,
-    };
+    }
+}
+
+fn restored(state: &RunState) -> Restored {
+    let change = |step: &str| change_of(state, step);
     let swaps = state.plan.steps.iter().filter_map(|step| {
         let id = step.spec.id.as_str();
         let (word, change) = (id.strip_prefix(SWAP)?, change(id)?);

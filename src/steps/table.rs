@@ -16,7 +16,7 @@ use crate::engine::step::{
 };
 use crate::error::{Error, Result};
 use crate::identity::Store;
-use crate::providers::postgres::{self, BackOptions, TableBack, captured_databases};
+use crate::providers::postgres::{self, BackOptions, TableBack, TiesSeen, captured_databases};
 use crate::repository::{BackupId, BackupParts};
 use crate::time::human_bytes;
 
@@ -145,7 +145,7 @@ impl Step<World> for Table {
         _: Grant<'_>,
     ) -> Result<Undo> {
         let live = cx.world.postgres()?.with_database(&change.live);
-        let put_away = put_away(cx.run);
+        let put_away = put_away(cx.run, cx.step);
         if postgres::take_away(&live, &change.what, &put_away).await? {
             return Ok(Undo::Done(Observed::of(
                 json!({"table": name(&change.what), "put-away-in": put_away}),
@@ -159,9 +159,27 @@ fn name(what: &TableBack) -> String {
     format!("{}.{}", what.schema, what.table)
 }
 
+/// The schema that keeps a table which was moved aside.
+fn was(run: &str, step: &str) -> String {
+    schema("was", run, step)
+}
+
 /// The schema that keeps a table which was taken away again.
-fn put_away(run: &str) -> String {
-    format!("summitctl_undone_{}", moment(run).compact().to_lowercase())
+fn put_away(run: &str, step: &str) -> String {
+    schema("undone", run, step)
+}
+
+/// A schema of this step's own: a run may put back several tables of one name.
+fn schema(word: &str, run: &str, step: &str) -> String {
+    let moment = moment(run).compact().to_lowercase();
+    let mut name = format!("summitctl_{word}_{moment}_");
+    name.extend(step.chars().map(|c| match c {
+        'a'..='z' | '0'..='9' => c,
+        _ => '_',
+    }));
+    // What Postgres takes as a name.
+    name.truncate(63);
+    name
 }
 
 /// Rows and bytes of the captured table.
@@ -193,7 +211,7 @@ async fn look(cx: &ReadCx<'_, World>, args: &TableArgs) -> Result<Looked> {
             table,
             replace: args.replace,
             id: format!("{}-{}", cx.run, cx.step),
-            aside: format!("summitctl_was_{}", moment(cx.run).compact().to_lowercase()),
+            aside: was(cx.run, cx.step),
         },
         live: live.database.clone(),
         captured,
@@ -207,7 +225,7 @@ async fn look(cx: &ReadCx<'_, World>, args: &TableArgs) -> Result<Looked> {
             live.database
         ),
         Some(n) => format!(
-            "`{table}` of `{}` holds {n} rows: it moves to a schema of its own, `summitctl_was_…`, and stays there",
+            "`{table}` of `{}` holds {n} rows: it moves to a schema of its own, `summitctl_was_…`, without its foreign keys, and stays there",
             live.database
         ),
     }];
@@ -215,14 +233,7 @@ async fn look(cx: &ReadCx<'_, World>, args: &TableArgs) -> Result<Looked> {
         "{rows} rows, {}, are loaded, compared and tied to other tables in one transaction",
         human_bytes(bytes)
     ));
-    lines.extend(
-        seen.keys
-            .iter()
-            .map(|key| format!("foreign key that will lead to it: {key}")),
-    );
-    lines.extend(seen.absent.iter().map(|on| {
-        format!("`{on}` had a foreign key to it and is missing too: that key is left out")
-    }));
+    lines.extend(ties(&seen.ties));
     let mut decisive = facts(cx.world, Store::Postgres, &args.backup).await?;
     decisive.insert("table".to_owned(), json!(table));
     decisive.insert("there".to_owned(), json!(seen.rows.is_some()));
@@ -234,6 +245,34 @@ async fn look(cx: &ReadCx<'_, World>, args: &TableArgs) -> Result<Looked> {
         change,
         foresight: Foresight { decisive, shown },
     })
+}
+
+/// What is touched beside the table.
+fn ties(seen: &TiesSeen) -> Vec<String> {
+    let quoted = |names: &[String]| {
+        let names: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+        names.join(", ")
+    };
+    let mut lines = Vec::new();
+    if !seen.blocked.is_empty() {
+        lines.push(format!(
+            "until it is done nobody can read or write {}",
+            quoted(&seen.blocked)
+        ));
+    }
+    if !seen.read_only.is_empty() {
+        lines.push(format!(
+            "at its end, while foreign keys are proved, nobody can write to {}",
+            quoted(&seen.read_only)
+        ));
+    }
+    let keys = seen.keys.iter();
+    lines.extend(keys.map(|key| format!("foreign key that will lead to it: {key}")));
+    let names = seen.publications.iter();
+    lines.extend(names.map(|name| format!("publication that will name it: `{name}`")));
+    let left_out = seen.left_out.iter();
+    lines.extend(left_out.map(|what| format!("left out: {what}")));
+    lines
 }
 
 /// Arguments of `restore.table-away`: what the restore's own step recorded.
@@ -271,7 +310,7 @@ impl Step<World> for TableAway {
 
     async fn plan(&self, cx: &ReadCx<'_, World>, args: &AwayArgs) -> Result<Decision<AwayArgs>> {
         let live = cx.world.postgres()?.with_database(&args.live);
-        if postgres::is_back(&live, &args.what).await?.is_none() {
+        if postgres::look_at_away(&live, &args.what).await?.is_none() {
             return Ok(Decision::Blocked(Blocked {
                 reason: format!(
                     "the table that the restore put back is no longer in {}",
@@ -289,11 +328,14 @@ impl Step<World> for TableAway {
         })
     }
 
-    async fn foresee(&self, _: &ReadCx<'_, World>, args: &AwayArgs) -> Result<Foresight> {
-        let stays = "it moves to a schema of its own, `summitctl_undone_…`, with what was written to it since, and stays there";
+    async fn foresee(&self, cx: &ReadCx<'_, World>, args: &AwayArgs) -> Result<Foresight> {
+        let live = cx.world.postgres()?.with_database(&args.live);
+        let seen = postgres::look_at_away(&live, &args.what).await?;
+        let mut lines = vec!["it moves to a schema of its own, `summitctl_undone_…`, with what was written to it since, without its foreign keys, and stays there".to_owned()];
+        lines.extend(ties(&seen.unwrap_or_default()));
         Ok(Foresight {
             decisive: Facts::from_iter([("table".to_owned(), json!(name(&args.what)))]),
-            shown: Facts::from_iter([("what-happens".to_owned(), json!([stays]))]),
+            shown: Facts::from_iter([("what-happens".to_owned(), json!(lines))]),
         })
     }
 
@@ -306,7 +348,7 @@ impl Step<World> for TableAway {
         cx.world.require_pinned_database(&change.live).await?;
         let live = cx.world.postgres()?.with_database(&change.live);
         grant.still_held().await?;
-        postgres::take_away(&live, &change.what, &put_away(cx.run))
+        postgres::take_away(&live, &change.what, &put_away(cx.run, cx.step))
             .await
             .map(drop)
     }
@@ -320,7 +362,7 @@ impl Step<World> for TableAway {
             ));
         }
         Ok(Observed::of(
-            json!({"table": name(&change.what), "put-away-in": put_away(cx.run)}),
+            json!({"table": name(&change.what), "put-away-in": put_away(cx.run, cx.step)}),
         ))
     }
 

@@ -227,6 +227,23 @@ async fn two_databases_are_backed_up_proved_restored_and_taken_back() {
     program.ok(&back);
     assert_eq!(held(&program).await, damaged);
 
+    // Both replaced, and taken back one after the other, each once.
+    program.ok(&restore);
+    program.ok(&back);
+    let app_back = with(&["restore", "--undo", "--database", "app", "--confirm", "two"]);
+    let now = held(&program).await;
+    assert_eq!(now[1], damaged[1]);
+    assert_ne!(now[0], damaged[0]);
+    program.ok(&app_back);
+    assert_eq!(held(&program).await, damaged);
+    let again = program.call(&app_back, None);
+    assert_eq!(again.status.code(), Some(3), "{}", said(&again));
+    assert!(
+        said(&again).contains("was taken back already"),
+        "{}",
+        said(&again)
+    );
+
     refusals(&program, oldest);
 
     // Two databases that changed places are not the pinned ones.

@@ -40,9 +40,9 @@ pub use preview::{
 };
 pub use restore::{
     BACK_REASONS, BackOptions, Chosen, Extension, LiveFacts, MissingRoles, Readiness, Renamed,
-    RestoreOptions, Restored, RoleMap, Selection, TableBack, TableSeen, captured_databases,
-    captured_roles, choose, create_database, exists, find_table, incomparable, is_back,
-    look_at_table, put_back, readiness, restore, role_pair, take_away,
+    RestoreOptions, Restored, RoleMap, Selection, TableBack, TableSeen, TiesSeen,
+    captured_databases, captured_roles, choose, create_database, exists, find_table, incomparable,
+    is_back, look_at_away, look_at_table, put_back, readiness, restore, role_pair, take_away,
 };
 pub use session::{Health, ping};
 pub use several::{capture_all, identify_all, marker_fact, marker_of, plant_markers};

@@ -3,8 +3,8 @@
 use summitctl::capture::{FingerprintKey, MemoryParts};
 use summitctl::error::Error;
 use summitctl::providers::postgres::{
-    BackOptions, TableBack, Target, capture, find_table, fingerprints, is_back, look_at_table,
-    plant_marker, put_back, take_away,
+    BackOptions, TableBack, Target, capture, find_table, fingerprints, is_back, look_at_away,
+    look_at_table, plant_marker, put_back, take_away,
 };
 use summitctl::wait::Cancel;
 
@@ -41,8 +41,18 @@ INSERT INTO lines SELECT n, n, 'l' FROM generate_series(1, 400) n;
 INSERT INTO notes SELECT n, n FROM generate_series(1, 20) n;
 CREATE TABLE parted (n int) PARTITION BY RANGE (n); CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (10);
 INSERT INTO part VALUES (1);
+CREATE TABLE events (n int, "order" bigint CONSTRAINT of_order REFERENCES orders) PARTITION BY RANGE (n);
+CREATE TABLE events_low PARTITION OF events FOR VALUES FROM (0) TO (10); INSERT INTO events VALUES (1, 1);
+CREATE TABLE archive () INHERITS (lines); INSERT INTO archive VALUES (1, 123456, 'long gone');
+CREATE PUBLICATION all_of_it FOR TABLE orders, customers;
+CREATE PUBLICATION some_of_it FOR TABLE orders (id, total) WHERE (total > 3) WITH (publish = 'insert');
 CREATE TABLE seen (n int); CREATE VIEW of_seen AS SELECT * FROM seen; INSERT INTO seen VALUES (1);
 "#;
+
+/// Foreign keys of others to the table in its place.
+const KEYS: &str = "SELECT count(*)::text FROM pg_constraint WHERE contype = 'f' AND confrelid = 'public.orders'::regclass AND conrelid <> confrelid AND conparentid = 0";
+const PUBLISHED: &str =
+    "SELECT count(*)::text FROM pg_publication_rel WHERE prrelid = 'public.orders'::regclass";
 
 struct Shop {
     target: Target,
@@ -126,7 +136,9 @@ async fn lost_and_back(major: u32) {
     let seen = look_at_table(&shop.target, &shop.parts, "rich", &there)
         .await
         .expect("looks");
-    assert_eq!((seen.rows, seen.keys.len()), (None, 2), "{seen:?}");
+    assert_eq!((seen.rows, seen.ties.keys.len()), (None, 3), "{seen:?}");
+    assert_eq!(seen.ties.publications, ["all_of_it", "some_of_it"]);
+    assert!(seen.ties.blocked.is_empty(), "{seen:?}");
 
     // Rows of others that fit no longer are counted, in both directions.
     sql(&shop.target, "INSERT INTO lines VALUES (1000, 9999, 'x'), (1001, 9998, 'x'); DELETE FROM customers WHERE id = 7").await;
@@ -185,7 +197,13 @@ async fn lost_and_back(major: u32) {
     let seen = look_at_table(&shop.target, &shop.parts, "rich", &replace)
         .await
         .expect("looks");
-    assert_eq!((seen.rows, seen.keys.len()), (Some(100), 3), "{seen:?}");
+    assert_eq!(
+        (seen.rows, seen.ties.keys.len()),
+        (Some(100), 4),
+        "{seen:?}"
+    );
+    let blocked = ["orders", "customers", "events", "later", "lines", "notes"];
+    assert_eq!(seen.ties.blocked, blocked.map(|t| format!("public.{t}")));
     shop.put_back(&replace).await.expect("is replaced");
     let rows = |table: &str| format!("SELECT count(*)::text FROM {table}");
     assert_eq!(
@@ -198,15 +216,57 @@ async fn lost_and_back(major: u32) {
             .as_deref(),
         Some("100")
     );
-    let keys = "SELECT count(*)::text FROM pg_constraint WHERE contype = 'f' AND confrelid = 'public.orders'::regclass AND conrelid <> confrelid";
-    assert_eq!(value(&shop.target, keys).await.as_deref(), Some("3"));
+    assert_eq!(value(&shop.target, KEYS).await.as_deref(), Some("4"));
+    assert_eq!(value(&shop.target, PUBLISHED).await.as_deref(), Some("2"));
+    // Nothing ties the table that moved to those that are in use.
+    let tied = "SELECT (SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid = t.oid AND conrelid <> confrelid)
+        + (SELECT count(*) FROM pg_publication_rel WHERE prrelid = t.oid) || '' FROM pg_class t WHERE t.oid = 'summitctl_was_three.orders'::regclass";
+    assert_eq!(value(&shop.target, tied).await.as_deref(), Some("0"));
+
+    // What was made on it since is not dragged along, and a new key is tied to what comes back.
+    sql(&shop.target, "CREATE VIEW since AS SELECT id FROM orders").await;
+    let refused = take_away(&shop.target, &replace, "summitctl_undone_three")
+        .await
+        .expect_err("a view hangs on it");
+    assert!(
+        refused.one_line().contains("view public.since"),
+        "{refused:?}"
+    );
+    sql(
+        &shop.target,
+        "DROP VIEW since; CREATE TABLE newer (id bigint REFERENCES orders)",
+    )
+    .await;
+    let seen = look_at_away(&shop.target, &replace)
+        .await
+        .expect("looks")
+        .expect("is there");
+    assert_eq!(seen.keys.len(), 5, "{seen:?}");
     assert!(
         take_away(&shop.target, &replace, "summitctl_undone_three")
             .await
             .expect("goes")
     );
-    sql(&shop.target, "DROP SCHEMA summitctl_undone_three CASCADE").await;
+    assert_eq!(value(&shop.target, KEYS).await.as_deref(), Some("5"));
+    sql(
+        &shop.target,
+        "DROP SCHEMA summitctl_undone_three CASCADE; DROP TABLE newer",
+    )
+    .await;
     assert_eq!(shop.state().await, wrong);
+
+    // Lost, and made again by somebody else, empty: what led to it then leads to it again.
+    sql(
+        &shop.target,
+        "DROP TABLE orders CASCADE; DROP TABLE later; CREATE TABLE orders (id bigint PRIMARY KEY)",
+    )
+    .await;
+    let empty = what("orders", false, "five");
+    shop.put_back(&empty).await.expect("comes back");
+    assert_eq!(value(&shop.target, KEYS).await.as_deref(), Some("3"));
+    assert_eq!(value(&shop.target, PUBLISHED).await.as_deref(), Some("2"));
+    sql(&shop.target, "DROP SCHEMA summitctl_was_five CASCADE").await;
+    let wrong = shop.state().await;
 
     for (table, part) in [("part", "partition"), ("seen", "view public.of_seen")] {
         let text = shop

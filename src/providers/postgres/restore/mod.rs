@@ -38,8 +38,8 @@ use crate::event::Events;
 use crate::wait::Cancel;
 
 pub use back::{
-    BackOptions, REASONS as BACK_REASONS, TableBack, TableSeen, find_table, is_back, look_at_table,
-    put_back, take_away,
+    BackOptions, REASONS as BACK_REASONS, TableBack, TableSeen, TiesSeen, find_table, is_back,
+    look_at_away, look_at_table, put_back, take_away,
 };
 pub use create::create_database;
 use load::Loader;

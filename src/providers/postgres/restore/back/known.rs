@@ -13,8 +13,9 @@ use super::super::super::enumerate::SequenceState;
 use super::super::only::{referenced, unquoted};
 use super::super::{SchemaMeta, each_line, plan};
 use super::keys::Key;
-use super::pieces::{Pieces, pieces};
-use super::{TABLE_REFUSED, TableBack, present};
+use super::pieces::{Pieces, pieces, published};
+use super::ties::{Published, Ties};
+use super::{TABLE_REFUSED, TableBack};
 use crate::capture::{PartInfo, PartSource};
 use crate::error::{Error, NOT_FOUND, Result};
 
@@ -29,6 +30,7 @@ pub(super) struct Captured {
     pub roles: BTreeSet<String>,
     pub own_keys: Vec<Key>,
     pub others_keys: Vec<Key>,
+    pub published: Vec<Published>,
     pub sequences: Vec<SequenceState>,
     pub major: u32,
 }
@@ -80,6 +82,7 @@ impl Captured {
             roles: BTreeSet::new(),
             own_keys: Vec::new(),
             others_keys: Vec::new(),
+            published: published(&entries, &what.schema, &what.table),
             sequences: Vec::new(),
             major: SchemaMeta::of(source, captured)?.database.major,
         };
@@ -160,21 +163,21 @@ impl Captured {
         }
     }
 
-    /// The captured keys of other tables that are there and lack them; and the tables that are not.
-    pub(super) async fn keys_that_fit(
+    /// What will tie the table: its own foreign keys, and those of others and publications as they were captured or are there now.
+    pub(super) async fn ties(
         &self,
         live: &Target,
         session: &mut PgConnection,
-    ) -> Result<(Vec<Key>, Vec<String>)> {
-        let (mut fit, mut absent) = (Vec::new(), Vec::new());
-        for key in &self.others_keys {
-            if present(live, session, &key.on).await?.is_some() {
-                fit.push(key.clone());
-            } else {
-                absent.push(key.on.clone());
-            }
-        }
-        Ok((fit, absent))
+        now: Option<&Ties>,
+    ) -> Result<(Ties, Vec<String>)> {
+        let captured = Ties {
+            others: self.others_keys.clone(),
+            own: Vec::new(),
+            published: self.published.clone(),
+        };
+        let mut ties = now.cloned().unwrap_or_default().and(captured);
+        ties.own.clone_from(&self.own_keys);
+        ties.that_fit(live, session, &self.quoted).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::super::archive::{Entry, Section};
 use super::super::super::sql::{ident, qualified};
+use super::ties::Published;
 
 /// The statements, in their order. Foreign keys are not among them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -88,6 +89,23 @@ pub(super) fn pieces(entries: &[Entry], schema: &str, table: &str) -> Option<Pie
         }
     }
     Some(pieces)
+}
+
+/// The publications that name the table.
+pub(super) fn published(entries: &[Entry], schema: &str, table: &str) -> Vec<Published> {
+    let ours = entries
+        .iter()
+        .filter(|e| e.kind == "PUBLICATION TABLE" && e.schema.as_deref() == Some(schema));
+    ours.filter_map(|e| {
+        let by = e.tag.strip_suffix(table)?.strip_suffix(' ')?;
+        let names = |e: &&Entry| e.kind == "PUBLICATION" && e.tag == by;
+        entries.iter().find(names)?;
+        Some(Published {
+            by: by.to_owned(),
+            add: e.sql.clone(),
+        })
+    })
+    .collect()
 }
 
 #[cfg(test)]
