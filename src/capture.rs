@@ -176,6 +176,8 @@ pub struct PartInfo {
 pub enum Consistency {
     /// All parts show one moment: a snapshot, or a source that was seen not to change.
     PointInTime,
+    /// Each of the source's databases or shards shows one moment of its own; the window says how far they are apart.
+    Apart,
     /// Parts were read while the source could change; the window is stated.
     Fuzzy,
 }

@@ -8,9 +8,10 @@ use crate::config::pins::PinState;
 use crate::error::Result;
 use crate::event::{Events, Outcome};
 use crate::identity::Store;
-use crate::providers::postgres::{self, FreeSpace, Readiness, Renamed, RoleMap};
+use crate::providers::postgres::{self, FreeSpace, Readiness, RoleMap};
 use crate::repository::{Backup, BackupParts};
 use crate::steps::databases::{of_backup, one_of};
+use crate::steps::roles::{View, refuse_unknown_roles};
 use crate::steps::smoke::store_check;
 use crate::steps::world::World;
 use crate::time::human_bytes;
@@ -220,15 +221,18 @@ async fn postgres_checks<'a>(
         "The captured extensions can be made",
         each(&extensions),
     ));
-    checks.push(
-        Check::known(
-            "restore.roles",
-            Category::Datastores,
-            "Owners and grants can be restored",
-            each(&roles),
-        )
-        .advisory(),
+    let owners = Check::known(
+        "restore.roles",
+        Category::Datastores,
+        "Owners and grants can be restored",
+        each(&|ready| roles(ready, !asked.roles.is_empty())),
     );
+    // With other names all of them are restored, or nothing is.
+    checks.push(if asked.roles.is_empty() {
+        owners.advisory()
+    } else {
+        owners
+    });
     checks.push(Check::known(
         "restore.creates",
         Category::Datastores,
@@ -268,7 +272,9 @@ async fn look(
     asked: &Question<'_>,
     source: &BackupParts,
 ) -> Result<(Vec<String>, Vec<(String, Readiness)>)> {
-    let all = postgres::captured_databases(&source.parts("postgres/"));
+    let parts = source.parts("postgres/");
+    refuse_unknown_roles(asked.roles, &postgres::captured_roles(&parts))?;
+    let all = postgres::captured_databases(&parts);
     let chosen = match (asked.name, asked.database) {
         (Some(_), name) => vec![of_backup(source, name)?],
         (None, Some(_)) => vec![one_of(&all, asked.backup.id.as_str(), asked.database)?],
@@ -281,8 +287,8 @@ async fn look(
             Some(_) => asked.target.postgres()?.clone(),
             None => asked.target.live_of(captured, &all)?,
         };
-        let renamed = Renamed::new(source, captured, asked.roles.clone()).await?;
-        let ready = postgres::readiness(&live, &renamed, captured, &names).await?;
+        let seen = View::of(source, captured, asked.roles).await?;
+        let ready = postgres::readiness(&live, seen.parts(), captured, &names).await?;
         looked.push((live.database, ready));
     }
     Ok((chosen, looked))
@@ -368,24 +374,22 @@ fn extensions(ready: &Readiness) -> Finding {
     })
 }
 
-fn roles(ready: &Readiness) -> Finding {
+fn roles(ready: &Readiness, mapped: bool) -> Finding {
+    let lacking = |what: String| match mapped {
+        true => Finding::failed(format!("{what}: with `--map-role` the restore is refused")),
+        false => Finding::degraded(format!("{what}: owners and grants are left out")),
+    };
     let named = |names: &[String]| {
         let names: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
         names.join(", ")
     };
     if !ready.missing_roles.is_empty() {
         let missing = named(&ready.missing_roles);
-        Finding::degraded(format!(
-            "the server lacks {missing}: owners and grants are left out"
-        ))
-        .hint("Create the roles first: `CREATE ROLE name;` for each.")
+        lacking(format!("the server lacks {missing}"))
+            .hint("Create the roles first: `CREATE ROLE name;` for each.")
     } else if !ready.foreign_roles.is_empty() {
         let foreign = named(&ready.foreign_roles);
-        Finding::degraded(format!(
-            "`{}` is no member of {foreign}: owners and grants are left out",
-            ready.role
-        ))
-        .hint(format!(
+        lacking(format!("`{}` is no member of {foreign}", ready.role)).hint(format!(
             "As an administrator: `GRANT role TO {};` for each.",
             ready.role
         ))

@@ -53,8 +53,8 @@ pub struct StoreComparison {
     pub to_version: Option<String>,
     /// Whether both are of the same server and database.
     pub same_identity: bool,
-    /// Plain bytes of the second that the first does not hold.
-    pub new_bytes: u64,
+    /// Plain bytes of the second that the first does not hold; absent between epochs, whose segments have other names.
+    pub new_bytes: Option<u64>,
     /// How many parts have equal contents.
     pub same: usize,
     /// The parts that differ, in name order.
@@ -96,9 +96,12 @@ pub struct PartComparison {
 impl Comparison {
     /// Whether no difference was found.
     pub fn is_same(&self) -> bool {
-        self.stores
-            .iter()
-            .all(|s| s.from_version.is_some() && s.to_version.is_some() && s.parts.is_empty())
+        self.stores.iter().all(|s| {
+            s.from_version.is_some()
+                && s.to_version.is_some()
+                && s.parts.is_empty()
+                && s.schema.is_empty()
+        })
     }
 
     /// Compares what two manifests say. Both must be readable by a holder of the secret.
@@ -112,6 +115,13 @@ impl Comparison {
                 "contents of parts of equal size: the backups are of different epochs, whose fingerprints differ"
                     .to_owned(),
             );
+        }
+        let named = |contents: &Contents| {
+            let parts = contents.stores.iter().flat_map(|s| &s.captured.parts);
+            roles(parts.map(|p| p.name.clone()))
+        };
+        if named(one).intersection(&named(other)).next().is_some() {
+            not_compared.push(ROLES.to_owned());
         }
         let stores = Store::ALL.into_iter().filter_map(|store| {
             let find = |c: &'_ Contents| -> Option<StoreContents> {
@@ -145,14 +155,26 @@ impl Comparison {
                 let lines = differences.iter().map(|line| word(line));
                 store.schema.extend(outermost(lines));
             }
+            // Roles have no fingerprint: what they are is not a database's own.
+            for name in role_parts(from).intersection(&role_parts(to)) {
+                if name.starts_with(&format!("{}/", store.store)) {
+                    let (old, new) = (lines(from, name).await?, lines(to, name).await?);
+                    let differences = postgres::catalogue_differences(&old, &new);
+                    store
+                        .schema
+                        .extend(differences.iter().map(|line| word(line)));
+                }
+            }
         }
+        self.not_compared.retain(|line| line != ROLES);
         Ok(())
     }
 
-    /// Whether some schema differs that [`Comparison::read_schema`] could describe.
-    pub fn schema_differs(&self) -> bool {
+    /// Whether there is something that only [`Comparison::read_schema`] can tell.
+    pub fn schema_may_differ(&self) -> bool {
         let mut parts = self.stores.iter().flat_map(|s| &s.parts);
-        parts.any(|p| p.change == Change::Changed && p.name.ends_with("/catalogue"))
+        self.not_compared.iter().any(|line| line == ROLES)
+            || parts.any(|p| p.change == Change::Changed && p.name.ends_with("/catalogue"))
     }
 }
 
@@ -185,6 +207,18 @@ async fn lines(source: &BackupParts, name: &str) -> Result<Vec<String>> {
     let text = source.open(name).await?.read_all().await?;
     let text = String::from_utf8_lossy(&text);
     Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// What only an operator's identity can tell.
+const ROLES: &str = "what roles may do, which has no fingerprint";
+
+/// The parts that describe roles.
+fn roles(parts: impl Iterator<Item = String>) -> BTreeSet<String> {
+    parts.filter(|name| name.ends_with("/roles")).collect()
+}
+
+fn role_parts(source: &BackupParts) -> BTreeSet<String> {
+    roles(source.parts("postgres/").into_iter().map(|p| p.name))
 }
 
 fn side(backup: &Backup, contents: &Contents) -> Side {
@@ -242,7 +276,7 @@ fn compare(
             (Some(a), Some(b)) => a.captured.identity.short() == b.captured.identity.short(),
             _ => false,
         },
-        new_bytes: new_bytes(from, to),
+        new_bytes: by_fingerprint.then(|| new_bytes(from, to)),
         same,
         parts: differing,
         schema: Vec::new(),

@@ -17,7 +17,7 @@ use crate::reasons;
 use crate::repository::BackupId;
 use crate::steps::choose::SAFETY;
 use crate::steps::databases::one_of;
-use crate::steps::roles::unknown_role;
+use crate::steps::roles::refuse_unknown_roles;
 use crate::steps::world::World;
 
 reasons! {
@@ -171,7 +171,7 @@ fn postgres_steps(
     mut last: String,
 ) -> Result<String> {
     let backup = wanted.backup;
-    refuse_unknown_roles(wanted)?;
+    refuse_unknown_roles(wanted.roles, wanted.known_roles)?;
     let chosen: Vec<String> = match wanted.database {
         Some(name) => vec![one_of(wanted.databases, backup.as_str(), Some(name))?],
         None => wanted.databases.to_vec(),
@@ -206,19 +206,6 @@ fn postgres_steps(
         last = id;
     }
     Ok(last)
-}
-
-/// A role that no database names would silently stay what it is called.
-fn refuse_unknown_roles(wanted: &Wanted<'_>) -> Result<()> {
-    let known = wanted.known_roles.iter().map(String::as_str);
-    match wanted
-        .roles
-        .pairs()
-        .find(|(old, _)| !wanted.known_roles.contains(*old))
-    {
-        Some((old, _)) => Err(unknown_role(old, known)),
-        None => Ok(()),
-    }
 }
 
 /// What tells the steps of several databases apart: nothing if there is one.
@@ -264,7 +251,7 @@ pub async fn copy(
     if wanted.databases.len() > 1 {
         load["database"] = json!(captured);
     }
-    refuse_unknown_roles(wanted)?;
+    refuse_unknown_roles(wanted.roles, wanted.known_roles)?;
     if !wanted.roles.is_empty() {
         load["roles"] = json!(wanted.roles);
     }

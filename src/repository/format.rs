@@ -223,7 +223,9 @@ impl Contents {
         let first = self.stores.iter().map(|s| s.captured.from).min();
         let last = self.stores.iter().map(|s| match s.captured.consistency {
             PointInTime => s.captured.from,
-            crate::capture::Consistency::Fuzzy => s.captured.to,
+            crate::capture::Consistency::Apart | crate::capture::Consistency::Fuzzy => {
+                s.captured.to
+            }
         });
         match (first, last.max()) {
             (Some(first), Some(last)) => last.since(first),

@@ -1,5 +1,7 @@
 //! Roles that have other names on the target: a backup seen that way, and what must be so before it is restored.
 
+use std::collections::BTreeSet;
+
 use crate::capture::PartSource;
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::expr::nearest;
@@ -15,18 +17,16 @@ reasons! {
 }
 
 /// A backup as it is, or with other names of roles.
-pub(super) enum View<'a> {
+pub enum View<'a> {
+    /// As it is.
     Plain(&'a BackupParts),
+    /// With other names.
     Renamed(Box<Renamed<'a>>),
 }
 
 impl<'a> View<'a> {
     /// How a captured database is seen with these names.
-    pub(super) async fn of(
-        source: &'a BackupParts,
-        captured: &str,
-        roles: &RoleMap,
-    ) -> Result<View<'a>> {
+    pub async fn of(source: &'a BackupParts, captured: &str, roles: &RoleMap) -> Result<View<'a>> {
         if roles.is_empty() {
             return Ok(View::Plain(source));
         }
@@ -35,7 +35,7 @@ impl<'a> View<'a> {
     }
 
     /// The parts.
-    pub(super) fn parts(&self) -> &dyn PartSource {
+    pub fn parts(&self) -> &dyn PartSource {
         match self {
             View::Plain(source) => *source,
             View::Renamed(renamed) => renamed.as_ref(),
@@ -85,8 +85,16 @@ impl<'a> View<'a> {
     }
 }
 
+/// A mapping of a role that no database of the backup names would silently do nothing.
+pub fn refuse_unknown_roles(roles: &RoleMap, known: &BTreeSet<String>) -> Result<()> {
+    match roles.pairs().find(|(old, _)| !known.contains(*old)) {
+        Some((old, _)) => Err(unknown_role(old, known.iter().map(String::as_str))),
+        None => Ok(()),
+    }
+}
+
 /// The error of a mapping that would do nothing.
-pub fn unknown_role<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {
+fn unknown_role<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {
     let error = Error::new(&NOT_FOUND, format!("the backup names no role `{name}`"));
     match nearest(name, known.clone()) {
         Some(near) => error.hint(format!("Did you mean `{near}`?")),

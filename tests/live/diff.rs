@@ -28,6 +28,7 @@ async fn from_one_backup_to_another() {
          CREATE TABLE fresh (id int PRIMARY KEY);
          INSERT INTO fresh VALUES (1), (2);
          ALTER TABLE accounts ADD COLUMN nickname text;
+         RESET ROLE; GRANT pg_monitor TO operator; SET ROLE operator;
          DROP TABLE attachments";
     session.execute(changes).await.unwrap();
     let _: () = program.redis(&["SET", "fresh:key", "1"]).await;
@@ -42,6 +43,7 @@ async fn from_one_backup_to_another() {
         "added table public.fresh",
         "removed table public.attachments",
         "added column public.accounts.nickname",
+        "added membership of operator in pg_monitor",
         "equal: ",
     ] {
         assert!(text.contains(part), "{part}: {text}");

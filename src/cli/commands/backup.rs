@@ -373,6 +373,10 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
             let captured = &store.captured;
             let moment = match captured.consistency {
                 Consistency::PointInTime => "one moment".to_owned(),
+                Consistency::Apart => format!(
+                    "each of its databases at a moment of its own, over {}",
+                    Span(captured.to.since(captured.from))
+                ),
                 Consistency::Fuzzy => format!(
                     "FUZZY: it changed while it was read, over {}",
                     Span(captured.to.since(captured.from))

@@ -29,7 +29,7 @@ pub async fn diff(session: &Session, args: &BackupDiffArgs) -> Result<Answer> {
         ));
     }
     let mut compared = Comparison::of(from, to).ok_or_else(|| unreadable(from, to))?;
-    if compared.schema_differs() {
+    if compared.schema_may_differ() {
         let read = async {
             let repository = world.readable_repository().await?;
             let (old, new) = (
@@ -39,7 +39,7 @@ pub async fn diff(session: &Session, args: &BackupDiffArgs) -> Result<Answer> {
             compared.read_schema(&old, &new).await
         };
         if let Err(e) = read.await {
-            let why = format!("what changed in the schema: {}", e.one_line());
+            let why = format!("what changed in the schema and in roles: {}", e.one_line());
             compared.not_compared.push(why);
         }
     }
@@ -92,11 +92,13 @@ fn text(compared: &Comparison) -> String {
         for line in &store.schema {
             text.push_str(&format!("  {line}\n"));
         }
-        text.push_str(&format!(
-            "  equal: {}; bytes of the second that the first lacks: {}\n",
-            store.same,
-            human_bytes(store.new_bytes)
-        ));
+        let new = store.new_bytes.map_or(String::new(), |bytes| {
+            format!(
+                "; bytes of the second that the first lacks: {}",
+                human_bytes(bytes)
+            )
+        });
+        text.push_str(&format!("  equal: {}{new}\n", store.same));
     }
     for line in &compared.not_compared {
         text.push_str(&format!("\nnot compared: {line}\n"));

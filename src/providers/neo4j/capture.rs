@@ -139,7 +139,7 @@ impl Pass {
             (n, Consistency::Fuzzy) => not_carried.push(format!(
                 "{n} relationships whose nodes appeared or went while they were read"
             )),
-            (n, Consistency::PointInTime) => {
+            (n, Consistency::PointInTime | Consistency::Apart) => {
                 return Err(Error::new(
                     &INCONSISTENT,
                     format!("{n} relationships begin or end at nodes that a scan does not find"),

@@ -65,7 +65,7 @@ pub async fn capture_all(
     all.identity = identity;
     let several = !others.is_empty();
     if several {
-        all.consistency = Consistency::Fuzzy;
+        all.consistency = Consistency::Apart;
         all.method = format!(
             "each database as of its own moment: {}",
             of(first, &all.method)

@@ -67,10 +67,20 @@ pub fn catalogue_differences(expected: &[String], seen: &[String]) -> Vec<String
         .collect()
 }
 
-/// `table public.users` in a line of the listing.
+/// `table public.users` in a line of the listing; `role app` in one of the roles.
 fn label(line: &str) -> String {
     let value: Value = serde_json::from_str(line).unwrap_or_default();
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+    match text("line") {
+        "role" => return format!("role {}", text("name")),
+        "member" => return format!("membership of {} in {}", text("member"), text("role")),
+        "setting" => {
+            // The value may be a secret of an extension's.
+            let name = text("setting").split('=').next().unwrap_or_default();
+            return format!("setting {name} of role {}", text("role"));
+        }
+        _ => {}
+    }
     let place = match (text("on"), text("name")) {
         ("", name) => name.to_owned(),
         (on, name) => format!("{on}.{name}"),
