@@ -6,6 +6,7 @@
 
 use crate::reasons;
 
+mod bucket;
 mod build;
 pub mod check;
 pub mod compose;
@@ -26,6 +27,7 @@ mod source;
 mod values;
 pub mod variables;
 
+pub use bucket::{Bucket, Lock as ObjectLock, Place};
 pub use connection::{ConnectionUrl, Endpoint, Resolved, split_password};
 pub use context::{
     Context, CrossCheck, DataPlane, ENV_CONTEXT, Evidence, Gateway, Keys, Lease, Neo4j, Payload,

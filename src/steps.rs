@@ -9,10 +9,12 @@ pub mod databases;
 pub mod drill;
 pub mod evidence;
 pub mod exec;
+pub mod found;
 pub mod gate;
 pub mod load;
 pub mod manual;
 pub mod pin;
+pub mod place;
 pub mod preview;
 pub mod restore;
 pub mod roles;
@@ -32,6 +34,7 @@ pub fn registry() -> Registry<World> {
         .with(pin::Pin)
         .with_look(smoke::Smoke)
         .with(smoke::data_plane::DataPlaneProbe)
+        .with(found::Init)
         .with(capture::Capture)
         .with(capture::Commit)
         .with(verify::Verify)

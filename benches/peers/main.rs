@@ -13,6 +13,7 @@ mod neo4j;
 mod ours;
 mod postgres;
 mod redis;
+mod s3;
 mod server;
 
 fn main() {
@@ -33,6 +34,9 @@ fn main() {
     }
     if all || wanted.iter().any(|w| w.starts_with("neo4j")) {
         results.extend(neo4j::all(&wanted));
+    }
+    if all || wanted.iter().any(|w| w.starts_with("s3")) {
+        results.extend(s3::all(&wanted));
     }
     measure::report(&results);
 }

@@ -17,7 +17,7 @@ pub const JOBS: usize = 2;
 
 /// `make FOLDER`, `dump FOLDER URL BACKUP`, or `restore FOLDER URL BACKUP DATABASE` (`prove` for a database that is only compared); for
 /// Redis `redis-dump FOLDER URL BACKUP` and `redis-restore FOLDER URL BACKUP`; for Neo4j `neo4j-export FOLDER URI BACKUP` and
-/// `neo4j-restore FOLDER DIR BACKUP`.
+/// `neo4j-restore FOLDER DIR BACKUP`; for S3 `s3-upload FOLDER PREFIX`.
 pub fn run(args: &[String]) {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -42,6 +42,9 @@ pub fn run(args: &[String]) {
             }
             ["neo4j-restore", folder, dir, backup] => {
                 super::neo4j::restore(Path::new(folder), Path::new(dir), backup).await;
+            }
+            ["s3-upload", folder, prefix] => {
+                super::s3::upload(Path::new(folder), prefix).await;
             }
             _ => panic!("{words:?}"),
         }

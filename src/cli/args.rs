@@ -257,6 +257,8 @@ pub struct SmokeArgs {
 /// `backup …`
 #[derive(Debug, Subcommand)]
 pub enum BackupCommand {
+    /// Make the context's repository, in a new or empty folder or below a bucket's prefix
+    Init(BackupInitArgs),
     /// Capture the stores into the repository
     Create(BackupCreateArgs),
     /// Backups, newest first, with what was verified
@@ -267,6 +269,14 @@ pub enum BackupCommand {
     Diff(BackupDiffArgs),
     /// Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared
     Verify(BackupVerifyArgs),
+}
+
+/// Arguments of `backup init`.
+#[derive(Debug, Args)]
+pub struct BackupInitArgs {
+    /// Make the file that `repository.secret` names, with a new secret, if it is not there
+    #[arg(long)]
+    pub new_secret: bool,
 }
 
 /// Arguments of `backup create`.
@@ -609,6 +619,7 @@ impl Command {
             Command::Context(ContextCommand::Use { .. }) => "context use",
             Command::Context(ContextCommand::Pin { .. }) => "context pin",
             Command::Smoke(_) => "smoke",
+            Command::Backup(BackupCommand::Init(_)) => "backup init",
             Command::Backup(BackupCommand::Create(_)) => "backup create",
             Command::Backup(BackupCommand::List) => "backup list",
             Command::Backup(BackupCommand::Show(_)) => "backup show",

@@ -11,6 +11,7 @@ mod config;
 mod diff;
 mod evidence;
 mod explain;
+mod found;
 mod generate;
 mod golden;
 mod restore;

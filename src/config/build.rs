@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::connection::{ConnectionUrl, Endpoint};
 use super::context::{
     Context, CrossCheck, DataPlane, ENV_CONTEXT, Evidence, Gateway, Keys, Lease, Neo4j, Payload,
-    Policy, Postgres, Quiesce, Redis, Repository, Request,
+    Policy, Postgres, Quiesce, Redis, Request,
 };
 use super::document::{self as written, At};
 use super::excerpt::Text;
@@ -81,28 +81,28 @@ fn check_name(file: &File<'_>, name: &At<String>) -> Result<()> {
         ))
 }
 
-struct File<'a> {
+pub(super) struct File<'a> {
     text: Text<'a>,
-    base: &'a Path,
+    pub base: &'a Path,
 }
 
 /// What building one context needs to know all along.
-struct Scope<'f, 'a> {
-    file: &'f File<'a>,
+pub(super) struct Scope<'f, 'a> {
+    pub file: &'f File<'a>,
     name: &'f str,
     tier: Tier,
     literals: Vec<Sourced<String>>,
 }
 
 impl File<'_> {
-    fn at<T>(&self, at: &At<T>) -> Provenance {
+    pub fn at<T>(&self, at: &At<T>) -> Provenance {
         Provenance::File {
             path: self.text.path.to_owned(),
             line: self.text.position(at.span.start).line,
         }
     }
 
-    fn sourced<T: Clone>(&self, at: &At<T>) -> Sourced<T> {
+    pub fn sourced<T: Clone>(&self, at: &At<T>) -> Sourced<T> {
         Sourced::new(at.value.clone(), self.at(at))
     }
 
@@ -110,16 +110,16 @@ impl File<'_> {
         at.map_or_else(|| Sourced::default_of(default), |at| self.sourced(at))
     }
 
-    fn path(&self, at: &At<String>) -> Sourced<PathBuf> {
+    pub fn path(&self, at: &At<String>) -> Sourced<PathBuf> {
         self.sourced(at).map(|p| self.base.join(p))
     }
 
-    fn bad<T>(&self, at: &At<T>, message: impl AsRef<str>) -> Error {
+    pub fn bad<T>(&self, at: &At<T>, message: impl AsRef<str>) -> Error {
         self.text.error(&BAD_VALUE, at.span.clone(), message)
     }
 
     /// An error from deeper down, at this place, with its reason and hints.
-    fn wrap<T>(&self, at: &At<T>, error: &Error) -> Error {
+    pub fn wrap<T>(&self, at: &At<T>, error: &Error) -> Error {
         let mut out = self
             .text
             .error(error.reason(), at.span.clone(), error.to_string());
@@ -178,7 +178,7 @@ impl File<'_> {
         })
     }
 
-    fn http_url(&self, at: &At<String>) -> Result<Sourced<String>> {
+    pub fn http_url(&self, at: &At<String>) -> Result<Sourced<String>> {
         let parsed = url::Url::parse(&at.value)
             .map_err(|e| self.bad(at, format!("this is not a URL ({e})")))?;
         if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
@@ -439,7 +439,7 @@ impl Scope<'_, '_> {
         Ok(Sourced::new(reference, self.file.at(at)))
     }
 
-    fn optional_secret(
+    pub fn optional_secret(
         &mut self,
         key: &str,
         at: Option<&At<Written>>,
@@ -636,35 +636,6 @@ impl Scope<'_, '_> {
             queues,
             token: self.optional_secret("gateway.token", g.token.as_ref())?,
             tls_ca: g.tls_ca.as_ref().map(|p| file.path(p)),
-        })
-    }
-
-    fn repository(&mut self, at: &At<written::Repository>) -> Result<Repository> {
-        let (r, file) = (&at.value, self.file);
-        for recipient in &r.recipients {
-            if recipient
-                .value
-                .to_ascii_uppercase()
-                .starts_with("AGE-SECRET-KEY-")
-            {
-                crate::secret::Secret::new(&recipient.value);
-                return Err(file
-                    .bad(recipient, "this is a private age key, not a recipient")
-                    .hint("Treat it as disclosed. Recipients begin with `age1`; `age-keygen -y` prints them."));
-            }
-            if !recipient.value.starts_with("age1") {
-                return Err(file
-                    .bad(recipient, "this is not an age recipient")
-                    .hint("Recipients begin with `age1`; `age-keygen -y` prints them."));
-            }
-        }
-        Ok(Repository {
-            path: file.path(&r.path),
-            secret: self.optional_secret("repository.secret", r.secret.as_ref())?,
-            recipients: r.recipients.iter().map(|a| file.sourced(a)).collect(),
-            identity: self.optional_secret("repository.identity", r.identity.as_ref())?,
-            signing_key: self.optional_secret("repository.signing-key", r.signing_key.as_ref())?,
-            trusted_keys: r.trusted_keys.iter().map(|a| file.path(a)).collect(),
         })
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bucket::Place;
 use super::connection::ConnectionUrl;
 use super::context::{Context, ENV_CONTEXT};
 use super::environment::Environment;
@@ -511,6 +512,10 @@ fn references(context: &Context) -> Vec<Sourced<SecretRef>> {
         found.extend(repository.secret.clone());
         found.extend(repository.identity.clone());
         found.extend(repository.signing_key.clone());
+        if let Place::Bucket(bucket) = &repository.place.value {
+            found.extend(bucket.secret_access_key.clone());
+            found.extend(bucket.session_token.clone());
+        }
     }
     found
 }

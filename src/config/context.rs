@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+use super::bucket::Place;
 use super::connection::{ConnectionUrl, Endpoint};
 use super::reference::SecretRef;
 use super::source::{Provenance, Sourced};
@@ -206,8 +207,8 @@ pub enum Payload {
 /// Where backups go, and with which keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
-    /// The folder.
-    pub path: Sourced<PathBuf>,
+    /// The folder or bucket.
+    pub place: Sourced<Place>,
     /// The repository secret, which keys segment ids and fingerprints.
     pub secret: Option<Sourced<SecretRef>>,
     /// The age recipients of the operators.

@@ -223,7 +223,9 @@ pub(super) struct Prometheus {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Repository {
-    pub path: At<String>,
+    pub path: Option<At<String>>,
+    pub url: Option<At<String>>,
+    pub s3: Option<At<S3>>,
     pub secret: Option<At<Written>>,
     #[serde(default)]
     pub recipients: Vec<At<String>>,
@@ -231,6 +233,29 @@ pub(super) struct Repository {
     pub signing_key: Option<At<Written>>,
     #[serde(default)]
     pub trusted_keys: Vec<At<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct S3 {
+    pub region: Option<At<String>>,
+    pub endpoint: Option<At<String>>,
+    pub path_style: Option<At<bool>>,
+    pub storage_class: Option<At<String>>,
+    pub kms_key: Option<At<String>>,
+    pub object_lock: Option<At<LockMode>>,
+    pub retain_for: Option<At<Span>>,
+    pub access_key_id: Option<At<Written>>,
+    pub secret_access_key: Option<At<Written>>,
+    pub session_token: Option<At<Written>>,
+    pub tls_ca: Option<At<String>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum LockMode {
+    Governance,
+    Compliance,
 }
 
 #[derive(Deserialize)]

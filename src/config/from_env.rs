@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::BAD_VALUE;
+use super::bucket::from_variable;
 use super::build::redis_url;
 use super::connection::{ConnectionUrl, Endpoint, split_password};
 use super::context::{
@@ -45,7 +46,10 @@ pub const ENV_VARIABLES: &[(&str, &str)] = &[
     ("SUMMITCTL_UI_URL", "the UI"),
     ("SUMMITCTL_QUEUES_PATH", "the path of the queues' health"),
     ("SUMMITCTL_PROMETHEUS_URL", "Prometheus"),
-    ("SUMMITCTL_REPOSITORY", "the folder backups go to"),
+    (
+        "SUMMITCTL_REPOSITORY",
+        "the folder backups go to, or s3://BUCKET/PREFIX",
+    ),
     (
         "SUMMITCTL_REPOSITORY_SECRET",
         "the repository secret (secret)",
@@ -119,7 +123,7 @@ pub fn from_environment(environment: &Environment) -> Result<Context> {
         quiesce: None,
         prometheus: read.http_url("SUMMITCTL_PROMETHEUS_URL")?,
         variables: None,
-        repository: read.repository(),
+        repository: read.repository()?,
         evidence: Evidence {
             dir: read.path("SUMMITCTL_EVIDENCE_DIR"),
             signing_key: read.secret(&["SUMMITCTL_SIGNING_KEY"]),
@@ -325,9 +329,12 @@ impl Reader<'_> {
         }))
     }
 
-    fn repository(&self) -> Option<Repository> {
-        Some(Repository {
-            path: self.path("SUMMITCTL_REPOSITORY")?,
+    fn repository(&self) -> Result<Option<Repository>> {
+        let Some(path) = self.path("SUMMITCTL_REPOSITORY") else {
+            return Ok(None);
+        };
+        Ok(Some(Repository {
+            place: from_variable(path, self.0)?,
             secret: self.secret(&["SUMMITCTL_REPOSITORY_SECRET"]),
             recipients: self.list("SUMMITCTL_RECIPIENTS"),
             identity: self.secret(&["SUMMITCTL_IDENTITY"]),
@@ -337,7 +344,7 @@ impl Reader<'_> {
                 .into_iter()
                 .map(|key| key.map(PathBuf::from))
                 .collect(),
-        })
+        }))
     }
 
     fn policy(&self) -> Result<Policy> {

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::bucket::Place;
 use super::connection::{ConnectionUrl, Endpoint};
 use super::context::Context;
 use super::environment::Environment;
@@ -194,7 +195,11 @@ impl Writer<'_> {
             return;
         };
         self.table("repository");
-        self.text("path", &repository.path.value.display().to_string());
+        let key = match repository.place.value {
+            Place::Folder(_) => "path",
+            Place::Bucket(_) => "url",
+        };
+        self.text(key, &repository.place.value.to_string());
         self.secret("secret", repository.secret.as_ref());
         let recipients: Vec<String> = repository
             .recipients

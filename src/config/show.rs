@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bucket::{Bucket, Lock as ObjectLock, Place};
 use super::connection::{ConnectionUrl, Endpoint};
 use super::context::{Context, Gateway, Lease, Repository, Request};
 use super::environment::Environment;
@@ -229,9 +230,49 @@ impl List<'_> {
         }
     }
 
+    fn bucket(&mut self, bucket: &Bucket) {
+        for (key, value) in [
+            ("region", &bucket.region),
+            ("endpoint", &bucket.endpoint),
+            ("storage-class", &bucket.storage_class),
+            ("kms-key", &bucket.kms_key),
+        ] {
+            self.optional(&format!("repository.s3.{key}"), value.as_ref());
+        }
+        if let Some(style) = &bucket.path_style {
+            self.plain("repository.s3.path-style", style.value, &style.source);
+        }
+        if let Some((lock, span)) = &bucket.lock {
+            let mode = match lock.value {
+                ObjectLock::Governance => "governance",
+                ObjectLock::Compliance => "compliance",
+            };
+            self.plain("repository.s3.object-lock", mode, &lock.source);
+            self.plain("repository.s3.retain-for", span.value, &span.source);
+        }
+        for (key, value) in [
+            ("access-key-id", &bucket.access_key_id),
+            ("secret-access-key", &bucket.secret_access_key),
+            ("session-token", &bucket.session_token),
+        ] {
+            self.secret(&format!("repository.s3.{key}"), value.as_ref());
+        }
+        if let Some(ca) = &bucket.tls_ca {
+            self.plain("repository.s3.tls-ca", ca.value.display(), &ca.source);
+        }
+    }
+
     fn repository(&mut self, repository: &Repository) {
-        let path = &repository.path;
-        self.plain("repository.path", path.value.display(), &path.source);
+        let place = &repository.place;
+        match &place.value {
+            Place::Folder(path) => {
+                self.plain("repository.path", path.display(), &place.source);
+            }
+            Place::Bucket(bucket) => {
+                self.plain("repository.url", &place.value, &place.source);
+                self.bucket(bucket);
+            }
+        }
         self.secret("repository.secret", repository.secret.as_ref());
         for recipient in &repository.recipients {
             self.text("repository.recipients", recipient);

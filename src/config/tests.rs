@@ -178,7 +178,10 @@ fn a_full_file_is_read_with_the_line_of_each_value() {
     assert_eq!(gateway.queues.unwrap().value, "/queues/health");
     assert_eq!(gateway.tls_ca.unwrap().value, PathBuf::from("conf/ca.pem"));
     let repository = staging.repository.unwrap();
-    assert_eq!(repository.path.value, PathBuf::from("conf/backups"));
+    assert_eq!(
+        repository.place.value,
+        Place::Folder(PathBuf::from("conf/backups"))
+    );
     assert_eq!(
         repository.identity.unwrap().value,
         SecretRef::File("/keys/identity".into())
@@ -647,8 +650,17 @@ fn the_documentations_examples_are_right() {
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    assert_eq!(blocks.len(), 5);
+    assert_eq!(blocks.len(), 6);
     let staging = context(&blocks.join("\n"), "staging");
+    let offsite = context(&blocks.join("\n"), "offsite").repository.unwrap();
+    let Place::Bucket(bucket) = &offsite.place.value else {
+        panic!("{}", offsite.place.value);
+    };
+    assert_eq!(
+        offsite.place.value.to_string(),
+        "s3://example-backups/summit"
+    );
+    assert!(bucket.lock.is_some() && bucket.session_token.is_some() && bucket.tls_ca.is_some());
     assert!(staging.data_plane.is_some() && staging.repository.is_some());
     assert!(staging.variables.is_some());
     assert!(staging.cross_checks.len() == 1 && staging.quiesce.is_some());

@@ -67,6 +67,14 @@ pub(super) fn capture_steps(
     steps
 }
 
+/// `backup init`: the place, made.
+pub async fn init(world: &World) -> Result<Spec> {
+    let place = &world.repository_settings()?.place;
+    let title = format!("make a backup repository in {place}");
+    let steps = vec![StepSpec::new("init", "repository.init", json!({}), &[])];
+    spec(world, "backup init", title, &[], steps).await
+}
+
 /// `backup create`: pin, capture, publish, and prove that every object is whole.
 pub async fn create(
     world: &World,

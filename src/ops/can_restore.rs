@@ -149,7 +149,7 @@ fn safety<'a>(target: &World) -> Check<'a> {
         (None, _) => Finding::failed(format!("context `{}` has no repository", target.context))
             .hint("Give it one, or restore with `--without-safety-backup REASON`."),
         (Some(_), Err(e)) => Finding::from_error(&e),
-        (Some(settings), Ok(_)) => Finding::passed(settings.path.display().to_string()),
+        (Some(settings), Ok(_)) => Finding::passed(settings.place.to_string()),
     };
     let title = "The present state can be saved first";
     Check::known("restore.safety", Category::Backups, title, finding)

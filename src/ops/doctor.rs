@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::findings::sentence;
+use super::posture::{self, Asked};
 use crate::check::{Category, Check, Finding, Options, Report, run};
 use crate::config;
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use crate::identity::Store;
 use crate::providers::postgres;
 use crate::sandbox::servers::program;
 use crate::steps::evidence::trusted_keys;
+use crate::steps::place::RepositoryPlace;
 use crate::steps::smoke::{impact, store_check};
 use crate::steps::world::World;
 use crate::time::{Instant, Span, human_bytes};
@@ -31,6 +33,7 @@ pub async fn doctor(
     events: &Events,
     cancel: &Cancel,
 ) -> Result<Report> {
+    let asked = world.ok().map(Asked::of);
     let mut checks: Vec<Check<'_>> = vec![state_folder(state)];
     match world {
         Ok(world) => {
@@ -49,6 +52,9 @@ pub async fn doctor(
             datastores(world, &mut checks);
             pins(world, &mut checks);
             keys(world, &mut checks);
+            if let Some(asked) = &asked {
+                posture::checks(asked, &mut checks);
+            }
         }
         Err(error) => checks.push(Check::known(
             "context.resolves",
@@ -120,11 +126,11 @@ fn space(world: &World, state: &Path, checks: &mut Vec<Check<'_>>) {
         "The state folder has room for a drill",
         state.to_owned(),
     )];
-    if let Some(repository) = &world.repository {
+    if let Some(RepositoryPlace::Folder(path)) = world.repository.as_ref().map(|r| &r.place) {
         places.push((
             "machine.space-repository",
             "The repository has room for a backup",
-            repository.path.clone(),
+            path.clone(),
         ));
     }
     for (id, title, path) in places {

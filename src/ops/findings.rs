@@ -27,6 +27,7 @@ pub fn reasons() -> Vec<&'static [&'static Reason]> {
         crate::providers::postgres::REASONS,
         crate::providers::redis::REASONS,
         crate::repository::REASONS,
+        crate::repository::s3::REASONS,
         crate::runbook::REASONS,
         crate::sandbox::faults::REASONS,
         crate::sandbox::folder::REASONS,
@@ -281,6 +282,54 @@ const DOCTOR: &[Known] = &[
         "An identity on this machine opens the repository's keys",
         Category::Secrets,
         Some("No backup can be restored from this machine."),
+        None,
+    ),
+    (
+        "bucket.versioning",
+        "The repository's bucket keeps older versions of objects",
+        Category::Backups,
+        Some("A deleted or overwritten object is gone."),
+        Some("Turn on the bucket's versioning."),
+    ),
+    (
+        "bucket.lifecycle",
+        "No lifecycle rule of the repository's bucket deletes or freezes what is in use",
+        Category::Backups,
+        Some(
+            "Backups share objects of any age: a rule that expires old ones damages every backup.",
+        ),
+        Some("Keep such rules away from the repository's prefix."),
+    ),
+    (
+        "bucket.public-access",
+        "The repository's bucket cannot be reached by everybody",
+        Category::Backups,
+        Some(
+            "Backups are encrypted, but their sizes, times and number can be read, or more than that be changed.",
+        ),
+        Some("Block public access of the bucket."),
+    ),
+    (
+        "bucket.object-lock",
+        "Objects of the repository cannot be deleted before their time",
+        Category::Backups,
+        Some("Whoever takes over this host can delete its backups."),
+        Some(
+            "Use a bucket with Object Lock, and set `object-lock` and `retain-for` in the context's `repository.s3` section.",
+        ),
+    ),
+    (
+        "bucket.encryption",
+        "The repository's bucket encrypts by default",
+        Category::Backups,
+        None,
+        None,
+    ),
+    (
+        "bucket.replication",
+        "The repository's bucket is copied elsewhere",
+        Category::Backups,
+        None,
         None,
     ),
     (

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::names::{Digest, hex, random};
-use super::store::{Created, Entry, Object, Store, sha256};
+use super::store::{Created, Entry, Object, Store, plain_name, sha256};
 use super::{DAMAGED, READ_ONLY};
 use crate::error::{Error, Result};
 
@@ -50,20 +50,8 @@ impl LocalStore {
     }
 
     fn path(&self, name: &str) -> Result<PathBuf> {
-        let plain = |part: &str| {
-            !part.is_empty()
-                && part != "."
-                && part != ".."
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        };
-        let folder = name.strip_suffix('/').unwrap_or(name);
-        if folder.is_empty() || folder.split('/').all(plain) {
-            Ok(self.root.join(folder))
-        } else {
-            Err(Error::bug(format!("`{name}` is not an object's name")))
-        }
+        plain_name(name)?;
+        Ok(self.root.join(name.strip_suffix('/').unwrap_or(name)))
     }
 }
 

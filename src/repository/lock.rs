@@ -112,6 +112,7 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock, or says who holds it.
     pub async fn acquire(store: &Arc<dyn Store>, mode: Mode, purpose: &str) -> Result<Lock> {
+        store.prove().await?;
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -216,8 +217,8 @@ fn locked(store: &dyn Store, holder: &Holder) -> Error {
         error.hint("Wait until it has ended; a dead holder's lock is removed by the next command.")
     } else {
         error.hint(format!(
-            "If that process is surely no more, remove its lock with `rm {place}/{}`.",
-            holder.name()
+            "If that process is surely no more, remove its lock with `{}`.",
+            store.remove_command(&holder.name())
         ))
     }
 }

@@ -19,6 +19,7 @@ mod local;
 mod lock;
 mod names;
 mod reader;
+pub mod s3;
 mod segment;
 mod staging;
 mod store;
@@ -39,8 +40,9 @@ pub use local::LocalStore;
 pub use lock::{Holder, Lock, Mode};
 pub use names::{BackupId, Digest};
 pub use reader::BackupParts;
+pub use s3::{S3Place, S3Store};
 pub use staging::{Meta, State};
-pub use store::{Created, Entry, Object, Store};
+pub use store::{Created, Entry, Object, Seen, Store};
 pub use verify::{DecodePart, Finding, Verification, VerifyOptions};
 pub use writer::{BackupWriter, Written};
 
@@ -147,6 +149,7 @@ impl Repository {
             });
         }
         refuse_foreign(store.as_ref()).await?;
+        store.prove().await?;
         let id = names::hex(&names::random::<16>()?);
         let (epoch, keys, file) = keys::new_epoch(&id, 1, &parsed, operators)?;
         let mut doc = RepositoryDoc {
@@ -383,9 +386,10 @@ async fn read_doc(store: &dyn Store) -> Result<RepositoryDoc> {
             format!("`{}` holds no backup repository", store.place()),
         )
         .hint(format!(
-            "Check the path in `summitctl context show`, and with `findmnt -T {}` whether its file system is mounted.",
-            store.place()
+            "Check the place in `summitctl context show`, and with `{}` whether it is there.",
+            store.look_command()
         ))
+        .hint("If it is to be made there: `summitctl backup init`.")
     })?;
     let doc: RepositoryDoc = format::from_bytes(&bytes, names::REPOSITORY)
         .context(|| format!("cannot open the repository `{}`", store.place()))?;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::names::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Bytes to be stored, with the digest that the store hands on to whoever can check it.
 #[derive(Clone)]
@@ -55,11 +55,38 @@ pub struct Entry {
     pub size: u64,
 }
 
+/// What a store knows of an object without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Its size in bytes.
+    pub size: u64,
+    /// The SHA-256 that the store checked when it took the object in, if it keeps one.
+    pub sha256: Option<Digest>,
+    /// Whether it may be deleted sooner than what is written now.
+    pub runs_out: bool,
+}
+
 /// A space of named objects. Names are relative, `/`-separated, of `[A-Za-z0-9._-]`.
 #[async_trait]
 pub trait Store: Send + Sync + fmt::Debug {
     /// The place, for messages: a path or a URL without credentials.
     fn place(&self) -> String;
+
+    /// The command that shows whether the place is there.
+    fn look_command(&self) -> String {
+        format!("findmnt -T {}", self.place())
+    }
+
+    /// The command that removes an object by hand.
+    fn remove_command(&self, name: &str) -> String {
+        format!("rm {}/{name}", self.place())
+    }
+
+    /// Finds out, before anything is written, whether the store keeps the promises of [`Store::create`] and
+    /// [`Store::replace`]; fails if it does not.
+    async fn prove(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Creates an object unless the name is taken. When it returns, the object is durable under its name, or nothing is:
     /// a reader never sees half of one.
@@ -74,6 +101,21 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// An object's size in bytes; `None` if there is none.
     async fn head(&self, name: &str) -> Result<Option<u64>>;
 
+    /// What the store knows of an object; `None` if there is none.
+    async fn look(&self, name: &str) -> Result<Option<Seen>> {
+        let size = self.head(name).await?;
+        Ok(size.map(|size| Seen {
+            size,
+            sha256: None,
+            runs_out: false,
+        }))
+    }
+
+    /// Keeps an object from being deleted for as long as one that is written now.
+    async fn extend(&self, _name: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// Every object whose name begins with `prefix` (which ends in `/` or is empty), in name order.
     async fn list(&self, prefix: &str) -> Result<Vec<Entry>>;
 
@@ -82,6 +124,23 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Deletes an object; whether there was one.
     async fn delete(&self, name: &str) -> Result<bool>;
+}
+
+/// Refuses what cannot be a name or the beginning of names: no document may lead outside the repository.
+pub(super) fn plain_name(name: &str) -> Result<()> {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && part != "."
+            && part != ".."
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    let folder = name.strip_suffix('/').unwrap_or(name);
+    if folder.is_empty() || folder.split('/').all(plain) {
+        return Ok(());
+    }
+    Err(Error::bug(format!("`{name}` is not an object's name")))
 }
 
 /// SHA-256 of some bytes. By ring: where a processor has no instructions for it, its assembly is three times as fast as

@@ -18,7 +18,7 @@ use super::keys::EpochKeys;
 use super::lock::{Lock, Mode};
 use super::names::{self, BackupId, Digest};
 use super::segment::{self, OVERHEAD};
-use super::store::{Created, sha256};
+use super::store::{Created, Seen, sha256};
 use super::{COMPLETE, DAMAGED, Repository, State};
 use crate::capture::{Fingerprint, PartInfo, PartSink, PartWriter};
 use crate::error::{Context as _, Error, Result};
@@ -412,7 +412,7 @@ impl Shared {
         }
         let store = &self.repository.store;
         let name = names::segment(&piece.id);
-        let Some(size) = store.head(&name).await? else {
+        let Some(seen) = store.look(&name).await? else {
             if known.is_some() {
                 self.events.note(format!(
                     "segment `{name}` of an earlier backup is missing and is stored anew: run `summitctl backup verify` on the earlier ones"
@@ -420,20 +420,21 @@ impl Shared {
             }
             return Ok(false);
         };
+        let size = seen.size;
         let wrong = match known {
             Some(known) if known.doc.size != size => {
                 format!("has {size} bytes instead of {}", known.doc.size)
             }
             // Its size alone would not show a flipped bit, and a backup made to replace a damaged one must not share the damage.
-            Some(known) if self.holds(&known.doc).await? => {
-                self.remember(known.doc);
+            Some(known) if self.holds(&known.doc, seen).await? => {
+                self.reuse(known.doc, seen).await?;
                 return Ok(true);
             }
             Some(_) => "does not have the bytes that were written".to_owned(),
             // Left by a killed writer, or part of an older or unfinished backup.
             None => match self.adopt(piece, size).await? {
                 Some(doc) => {
-                    self.remember(doc);
+                    self.reuse(doc, seen).await?;
                     return Ok(true);
                 }
                 None => "is not a segment".to_owned(),
@@ -447,8 +448,22 @@ impl Shared {
         Ok(false)
     }
 
-    /// Whether the stored object is the one that a signed manifest lists.
-    async fn holds(&self, doc: &SegmentDoc) -> Result<bool> {
+    /// Takes note of a stored segment, which from now on is needed for as long as a new one.
+    async fn reuse(&self, doc: SegmentDoc, seen: Seen) -> Result<()> {
+        if seen.runs_out {
+            let store = &self.repository.store;
+            store.extend(&names::segment(&doc.id)).await?;
+        }
+        self.remember(doc);
+        Ok(())
+    }
+
+    /// Whether the stored object is the one that a signed manifest lists. A store that measured it says so; to fetch it
+    /// from far away would make a backup that changes nothing as dear as the first one.
+    async fn holds(&self, doc: &SegmentDoc, seen: Seen) -> Result<bool> {
+        if let Some(measured) = seen.sha256 {
+            return Ok(measured == doc.sha256);
+        }
         let name = names::segment(&doc.id);
         let Some(bytes) = self.repository.store.get(&name, doc.size).await? else {
             return Ok(false);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::place::{self, Opened, RepositoryPlace};
 use crate::config::pins::{PinState, PinStore};
 use crate::config::{self, Environment};
 use crate::consent::Tier;
@@ -17,7 +18,7 @@ use crate::exit::Exit;
 use crate::identity::{Identity, MARKER, Store};
 use crate::providers::{neo4j, postgres, redis};
 use crate::reasons;
-use crate::repository::{LocalStore, Repository};
+use crate::repository::Repository;
 use crate::secret::Secret;
 use crate::sign::{PublicKey, SigningKey};
 use crate::wait::Deadline;
@@ -100,8 +101,10 @@ impl Gateway {
 /// The repository and its keys.
 #[derive(Clone)]
 pub struct RepositorySettings {
-    /// Its folder.
-    pub path: PathBuf,
+    /// Where it lies.
+    pub place: RepositoryPlace,
+    /// The way there, once it was taken.
+    pub opened: Opened,
     /// The repository secret: needed to write and to show names.
     pub secret: Option<Secret>,
     /// An operator's age identity: needed to read.
@@ -482,21 +485,15 @@ impl World {
 
     /// Opens the repository for writing and showing; for reading, see [`World::readable_repository`].
     pub async fn repository(&self) -> Result<Repository> {
-        let settings = self
-            .repository
-            .as_ref()
-            .ok_or_else(|| self.lacks("repository"))?;
-        let store = Arc::new(LocalStore::new(&settings.path));
+        let settings = self.repository_settings()?;
+        let store = settings.store().await?;
         let repository = Repository::open(store, settings.secret.as_ref()).await?;
         Ok(repository.trusting(&settings.trusted))
     }
 
     /// Opens the repository with an operator's identity.
     pub async fn readable_repository(&self) -> Result<Repository> {
-        let settings = self
-            .repository
-            .as_ref()
-            .ok_or_else(|| self.lacks("repository"))?;
+        let settings = self.repository_settings()?;
         let identity = settings.identity.as_ref().ok_or_else(|| {
             Error::new(&NOT_CONFIGURED, format!("context `{}` has no `repository.identity`", self.context))
                 .hint("Reading a backup needs an operator's age identity: set `identity = \"file:…\"` in the repository section.")
@@ -506,10 +503,7 @@ impl World {
 
     /// This host's key for manifests and verification records.
     pub fn signing_key(&self) -> Result<&SigningKey> {
-        let settings = self
-            .repository
-            .as_ref()
-            .ok_or_else(|| self.lacks("repository"))?;
+        let settings = self.repository_settings()?;
         settings.signing_key.as_ref().ok_or_else(|| {
             Error::new(&NOT_CONFIGURED, format!("context `{}` has no `repository.signing-key`", self.context))
                 .hint("Make one with `summitctl evidence keygen KEYFILE` and set `signing-key = \"file:KEYFILE\"` in the repository section.")
@@ -565,7 +559,8 @@ async fn repository(
         return Ok(None);
     };
     let mut resolved = RepositorySettings {
-        path: settings.path.value.clone(),
+        place: place::resolve(&settings.place.value, environment).await?,
+        opened: Opened::default(),
         secret: None,
         identity: None,
         signing_key: None,
@@ -625,6 +620,6 @@ async fn evidence(
     }))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io("read", path, e))
 }

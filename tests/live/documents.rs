@@ -14,6 +14,7 @@ const STORY: &[(&str, &str, i32)] = &[
     ("doctor", "", 0),
     ("context pin", "--yes", 0),
     ("status", "", 0),
+    ("backup init", "--yes", 0),
     ("backup create", "--plan-only", 0),
     ("backup create", "", 3),
     ("backup create", "--yes", 0),

@@ -19,6 +19,7 @@ mod postgres;
 mod program;
 mod redis;
 mod restore;
+mod s3;
 mod sandbox;
 mod sets;
 mod several;

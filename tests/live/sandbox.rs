@@ -255,7 +255,10 @@ async fn the_context_says_where_everything_is(stack: &Stack) {
     graph.run(neo4rs::query("RETURN 1")).await.unwrap();
 
     let repository = context.repository.as_ref().unwrap();
-    assert_eq!(repository.path.value, stack.root.join("repository"));
+    assert_eq!(
+        repository.place.value.to_string(),
+        stack.root.join("repository").display().to_string()
+    );
     SigningKey::load(&stack.root.join("keys/signing.pem")).unwrap();
     for secret in [
         &repository.secret,

@@ -31,6 +31,7 @@ use crate::time::{Instant, Span, human_bytes};
 /// `backup …`
 pub async fn backup(session: &Session, command: BackupCommand) -> Result<Answer> {
     match command {
+        BackupCommand::Init(args) => super::found::init(session, &args).await,
         BackupCommand::Create(args) => create(session, &args).await,
         BackupCommand::List => list(session).await,
         BackupCommand::Show(args) => show_backup(session, &args).await,

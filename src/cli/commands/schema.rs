@@ -23,6 +23,7 @@ const COMMANDS: &[Published] = &[
     ("context use", of::<config::Chosen>),
     ("context pin", of::<Executed>),
     ("smoke", of::<checks::Smoked>),
+    ("backup init", of::<Executed>),
     ("backup create", of::<Executed>),
     ("backup list", of::<backup::Backups>),
     ("backup show", of::<backup::Shown>),

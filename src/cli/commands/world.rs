@@ -67,6 +67,16 @@ pub async fn world(session: &Session) -> Result<World> {
     world_of(session, &config, context, &environment).await
 }
 
+/// Something of the chosen context as it is configured; no secret is fetched.
+pub fn setting<T>(
+    session: &Session,
+    pick: impl FnOnce(&Context) -> Option<T>,
+) -> Result<Option<T>> {
+    let environment = environment();
+    let config = config(session, &environment)?;
+    Ok(pick(config.choose(named(session).as_ref())?))
+}
+
 /// The world of a context by name.
 pub async fn world_named(session: &Session, name: &str) -> Result<World> {
     let environment = environment();

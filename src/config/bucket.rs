@@ -1,0 +1,343 @@
+//! Where a repository lies: a folder, or an S3 bucket with what the store has to be told.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::build::Scope;
+use super::context::Repository;
+use super::document::{self as written, At, LockMode};
+use super::environment::Environment;
+use super::reference::SecretRef;
+use super::source::Sourced;
+use crate::error::{Error, Result};
+use crate::time::Span;
+
+/// What the URL of a bucket begins with.
+pub(super) const S3: &str = "s3://";
+
+/// Where a repository lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A folder.
+    Folder(PathBuf),
+    /// A bucket.
+    Bucket(Box<Bucket>),
+}
+
+/// An S3 bucket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// What every name in it begins with; may be empty.
+    pub prefix: String,
+    /// Its region.
+    pub region: Option<Sourced<String>>,
+    /// The store's URL; AWS's own if nobody said.
+    pub endpoint: Option<Sourced<String>>,
+    /// Whether the bucket is named in the path of requests.
+    pub path_style: Option<Sourced<bool>>,
+    /// The class that objects are stored in.
+    pub storage_class: Option<Sourced<String>>,
+    /// The KMS key that the store encrypts with.
+    pub kms_key: Option<Sourced<String>>,
+    /// Object Lock for what is written: its mode, and for how long.
+    pub lock: Option<(Sourced<Lock>, Sourced<Span>)>,
+    /// The access key's id.
+    pub access_key_id: Option<Sourced<SecretRef>>,
+    /// Its secret.
+    pub secret_access_key: Option<Sourced<SecretRef>>,
+    /// The token of a temporary key.
+    pub session_token: Option<Sourced<SecretRef>>,
+    /// PEM file of the authority to trust besides the system's.
+    pub tls_ca: Option<Sourced<PathBuf>>,
+}
+
+/// Who may shorten a retention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Whoever has the right to bypass it.
+    Governance,
+    /// Nobody.
+    Compliance,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Folder(path) => path.display().fmt(f),
+            Place::Bucket(bucket) if bucket.prefix.is_empty() => {
+                write!(f, "{S3}{}", bucket.name)
+            }
+            Place::Bucket(bucket) => write!(f, "{S3}{}/{}", bucket.name, bucket.prefix),
+        }
+    }
+}
+
+impl Place {
+    /// A path, or the URL of a bucket, as a variable holds it.
+    pub(super) fn parse(text: &str, environment: &Environment) -> Result<Place, String> {
+        if !text.starts_with(S3) {
+            return Ok(Place::Folder(PathBuf::from(text)));
+        }
+        let mut bucket = Bucket::parse(text)?;
+        bucket.from_environment(environment);
+        Ok(Place::Bucket(Box::new(bucket)))
+    }
+}
+
+impl Bucket {
+    /// `s3://BUCKET` or `s3://BUCKET/PREFIX`.
+    fn parse(text: &str) -> Result<Bucket, String> {
+        let rest = text.strip_prefix(S3).unwrap_or_default();
+        let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let prefix = prefix.trim_end_matches('/');
+        // docs.aws.amazon.com, "General purpose bucket naming rules".
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
+        if !(3..=63).contains(&name.len()) || !name.chars().all(good) {
+            return Err(format!("`{name}` cannot be a bucket's name"));
+        }
+        let plain = |part: &str| {
+            !["", ".", ".."].contains(&part)
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        };
+        if !prefix.is_empty() && !prefix.split('/').all(plain) {
+            return Err(format!(
+                "`{prefix}` cannot be a prefix: use letters, digits, `.`, `_`, `-` and `/`"
+            ));
+        }
+        Ok(Bucket {
+            name: name.to_owned(),
+            prefix: prefix.to_owned(),
+            ..Bucket::default()
+        })
+    }
+
+    /// Takes from the environment what AWS's own tools take from there and nobody said here.
+    pub fn from_environment(&mut self, environment: &Environment) {
+        let names = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+        if let (None, Some((name, url))) = (&self.endpoint, environment.first(&names)) {
+            let source = super::source::Provenance::environment(name);
+            self.endpoint = Some(Sourced::new(url.trim_end_matches('/').to_owned(), source));
+        }
+    }
+}
+
+impl Scope<'_, '_> {
+    pub(super) fn repository(&mut self, at: &At<written::Repository>) -> Result<Repository> {
+        let r = &at.value;
+        for recipient in &r.recipients {
+            if recipient
+                .value
+                .to_ascii_uppercase()
+                .starts_with("AGE-SECRET-KEY-")
+            {
+                crate::secret::Secret::new(&recipient.value);
+                return Err(self
+                    .file
+                    .bad(recipient, "this is a private age key, not a recipient")
+                    .hint("Treat it as disclosed. Recipients begin with `age1`; `age-keygen -y` prints them."));
+            }
+            if !recipient.value.starts_with("age1") {
+                return Err(self
+                    .file
+                    .bad(recipient, "this is not an age recipient")
+                    .hint("Recipients begin with `age1`; `age-keygen -y` prints them."));
+            }
+        }
+        Ok(Repository {
+            place: self.place(at)?,
+            secret: self.optional_secret("repository.secret", r.secret.as_ref())?,
+            recipients: r.recipients.iter().map(|a| self.file.sourced(a)).collect(),
+            identity: self.optional_secret("repository.identity", r.identity.as_ref())?,
+            signing_key: self.optional_secret("repository.signing-key", r.signing_key.as_ref())?,
+            trusted_keys: r.trusted_keys.iter().map(|a| self.file.path(a)).collect(),
+        })
+    }
+
+    fn place(&mut self, at: &At<written::Repository>) -> Result<Sourced<Place>> {
+        let (r, file) = (&at.value, self.file);
+        let url = match (&r.path, &r.url) {
+            (Some(_), Some(url)) => {
+                return Err(file.bad(url, "`path` and `url` exclude each other"));
+            }
+            (None, None) => {
+                return Err(file
+                    .bad(at, "`repository` has neither `path` nor `url`")
+                    .hint("Set `path = \"FOLDER\"`, or `url = \"s3://BUCKET/PREFIX\"`."));
+            }
+            (Some(path), None) if path.value.contains("://") => {
+                return Err(file
+                    .bad(path, "this is a URL, not a path")
+                    .hint("Write it as `url = \"s3://BUCKET/PREFIX\"`."));
+            }
+            (Some(path), None) => {
+                if let Some(s3) = &r.s3 {
+                    return Err(file.bad(s3, "`s3` belongs to `url`, and here is a `path`"));
+                }
+                return Ok(file.path(path).map(Place::Folder));
+            }
+            (None, Some(url)) => url,
+        };
+        if !url.value.starts_with(S3) {
+            return Err(file.bad(url, "this URL does not begin with `s3://`").hint(
+                "Write `s3://BUCKET/PREFIX`; the store's own address goes into `s3.endpoint`.",
+            ));
+        }
+        let mut bucket = Bucket::parse(&url.value).map_err(|why| file.bad(url, why))?;
+        if let Some(options) = &r.s3 {
+            self.options(&mut bucket, options)?;
+        }
+        Ok(Sourced::new(Place::Bucket(Box::new(bucket)), file.at(url)))
+    }
+
+    fn options(&mut self, bucket: &mut Bucket, at: &At<written::S3>) -> Result<()> {
+        let (s3, file) = (&at.value, self.file);
+        let text = |at: &Option<At<String>>| at.as_ref().map(|at| file.sourced(at));
+        bucket.region = text(&s3.region);
+        bucket.endpoint = s3
+            .endpoint
+            .as_ref()
+            .map(|at| file.http_url(at))
+            .transpose()?;
+        bucket.path_style = s3.path_style.as_ref().map(|at| file.sourced(at));
+        bucket.storage_class = text(&s3.storage_class);
+        bucket.kms_key = text(&s3.kms_key);
+        bucket.tls_ca = s3.tls_ca.as_ref().map(|at| file.path(at));
+        bucket.lock = match (&s3.object_lock, &s3.retain_for) {
+            (None, None) => None,
+            (Some(mode), Some(span)) if span.value >= Span::secs(24 * 3_600) => {
+                let lock = match mode.value {
+                    LockMode::Governance => Lock::Governance,
+                    LockMode::Compliance => Lock::Compliance,
+                };
+                Some((file.sourced(mode).map(|_| lock), file.sourced(span)))
+            }
+            (Some(_), Some(span)) => {
+                return Err(file.bad(span, "a retention below a day keeps nothing"));
+            }
+            (Some(lone), None) => {
+                return Err(file
+                    .bad(lone, "`object-lock` says not for how long")
+                    .hint("Set `retain-for` as well, such as `retain-for = \"30d\"`."));
+            }
+            (None, Some(lone)) => {
+                return Err(file
+                    .bad(lone, "`retain-for` says not how")
+                    .hint("Set `object-lock` as well: `governance`, or `compliance`, which nobody can take back."));
+            }
+        };
+        // An id names a key and opens nothing: it may stand in the file.
+        bucket.access_key_id = match &s3.access_key_id {
+            Some(at) => {
+                let id = at.value.read(file.base).map_err(|e| file.wrap(at, &e))?;
+                Some(Sourced::new(id, file.at(at)))
+            }
+            None => None,
+        };
+        let secret = s3.secret_access_key.as_ref();
+        bucket.secret_access_key =
+            self.optional_secret("repository.s3.secret-access-key", secret)?;
+        let token = s3.session_token.as_ref();
+        bucket.session_token = self.optional_secret("repository.s3.session-token", token)?;
+        if s3.access_key_id.is_some() != s3.secret_access_key.is_some() {
+            return Err(file.bad(at, "`access-key-id` and `secret-access-key` go together"));
+        }
+        Ok(())
+    }
+}
+
+/// The place that a variable names.
+pub(super) fn from_variable(
+    path: Sourced<PathBuf>,
+    environment: &Environment,
+) -> Result<Sourced<Place>> {
+    let text = path.value.to_string_lossy();
+    let place = Place::parse(&text, environment)
+        .map_err(|why| Error::new(&super::BAD_VALUE, format!("`SUMMITCTL_REPOSITORY`: {why}")))?;
+    Ok(Sourced::new(place, path.source))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::build::build;
+    use super::*;
+
+    fn read(repository: &str) -> Result<Sourced<Place>> {
+        let text = format!("version = 1\n[contexts.a]\nrepository = {repository}\n");
+        let mut built = build(Path::new("summitctl.toml"), &text)?;
+        let context = built.contexts.remove("a");
+        Ok(context.and_then(|c| c.repository).unwrap().place)
+    }
+
+    #[test]
+    fn wrong_places_are_refused_with_what_is_wrong() {
+        for (repository, told) in [
+            ("{}", "neither `path` nor `url`"),
+            (
+                r#"{ path = "p", url = "s3://bucket" }"#,
+                "exclude each other",
+            ),
+            (r#"{ path = "s3://bucket" }"#, "a URL, not a path"),
+            (r#"{ url = "gs://bucket" }"#, "does not begin with `s3://`"),
+            (
+                r#"{ url = "s3://Bad_Name/x" }"#,
+                "cannot be a bucket's name",
+            ),
+            (r#"{ url = "s3://bucket/../x" }"#, "cannot be a prefix"),
+            (
+                r#"{ path = "p", s3 = { region = "r" } }"#,
+                "`s3` belongs to `url`",
+            ),
+            (
+                r#"{ url = "s3://bucket", s3 = { object-lock = "governance" } }"#,
+                "not for how long",
+            ),
+            (
+                r#"{ url = "s3://bucket", s3 = { retain-for = "30d" } }"#,
+                "says not how",
+            ),
+            (
+                r#"{ url = "s3://bucket", s3 = { object-lock = "compliance", retain-for = "1h" } }"#,
+                "below a day",
+            ),
+            (
+                r#"{ url = "s3://bucket", s3 = { access-key-id = "K" } }"#,
+                "go together",
+            ),
+            (
+                r#"{ url = "s3://bucket", s3 = { access-key-id = "K", secret-access-key = "canary-written-out" } }"#,
+                "holds a secret itself",
+            ),
+        ] {
+            let error = read(repository).map(|p| p.value).unwrap_err();
+            assert!(error.one_line().contains(told), "{repository}: {error:?}");
+            assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_environment_gives_what_the_file_does_not() {
+        let environment: Environment = [
+            ("AWS_ENDPOINT_URL", "http://all"),
+            ("AWS_ENDPOINT_URL_S3", "http://s3/"),
+        ]
+        .into_iter()
+        .collect();
+        let Ok(Place::Bucket(bucket)) = Place::parse("s3://bucket/a/b/", &environment) else {
+            panic!("no bucket");
+        };
+        assert_eq!(bucket.prefix, "a/b");
+        assert_eq!(bucket.endpoint.unwrap().value, "http://s3");
+        let said = read(r#"{ url = "s3://bucket", s3 = { endpoint = "http://said" } }"#);
+        let Place::Bucket(mut bucket) = said.unwrap().value else {
+            panic!("no bucket");
+        };
+        bucket.from_environment(&environment);
+        assert_eq!(bucket.endpoint.unwrap().value, "http://said");
+    }
+}

@@ -1,0 +1,228 @@
+//! How the repository's bucket is set up, as findings of `doctor`: what would let a mistake or an intruder take the backups
+//! away. Nothing is changed; each finding has the command that mends it.
+
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+
+use crate::check::{Category, Check, Finding};
+use crate::repository::s3::posture::{Does, Measured, Posture, Rule};
+use crate::repository::{S3Place, S3Store};
+use crate::steps::place::RepositoryPlace;
+use crate::steps::world::World;
+
+/// The questions take so long at most, all together.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The bucket, asked once for all checks.
+pub struct Asked {
+    place: Option<S3Place>,
+    posture: OnceCell<Result<Posture, String>>,
+}
+
+impl Asked {
+    /// The bucket of a world, if its repository lies in one.
+    pub fn of(world: &World) -> Asked {
+        let place = world.repository.as_ref().map(|r| &r.place);
+        Asked {
+            place: match place {
+                Some(RepositoryPlace::Bucket(place)) => Some((**place).clone()),
+                _ => None,
+            },
+            posture: OnceCell::new(),
+        }
+    }
+
+    async fn posture(&self, place: &S3Place) -> &Result<Posture, String> {
+        let ask = async || {
+            let store = S3Store::open(place.clone()).await;
+            let store = store.map_err(|e| e.to_string())?;
+            let asked = tokio::time::timeout(DEADLINE, store.posture()).await;
+            asked.map_err(|_| "the store did not answer in time".to_owned())
+        };
+        self.posture.get_or_init(ask).await
+    }
+}
+
+/// A question: its id, what it means, and how an answer is judged.
+type Question = (
+    &'static str,
+    &'static str,
+    fn(&S3Place, &Posture) -> Finding,
+);
+
+const QUESTIONS: &[Question] = &[
+    (
+        "bucket.versioning",
+        "The bucket keeps what is overwritten or deleted",
+        versioning,
+    ),
+    (
+        "bucket.lifecycle",
+        "No lifecycle rule takes backups away",
+        lifecycle,
+    ),
+    (
+        "bucket.public-access",
+        "Nobody but its owner's users reaches the bucket",
+        public,
+    ),
+    (
+        "bucket.object-lock",
+        "Backups cannot be deleted before their time",
+        lock,
+    ),
+    (
+        "bucket.encryption",
+        "The bucket encrypts by default",
+        encryption,
+    ),
+    (
+        "bucket.replication",
+        "The bucket is copied elsewhere",
+        replication,
+    ),
+];
+
+/// The checks; none unless the repository lies in a bucket.
+pub fn checks<'a>(asked: &'a Asked, checks: &mut Vec<Check<'a>>) {
+    let Some(place) = &asked.place else {
+        return;
+    };
+    for (id, title, judge) in QUESTIONS {
+        checks.push(
+            Check::new(*id, Category::Backups, *title, move |_| async move {
+                match asked.posture(place).await {
+                    Ok(posture) => judge(place, posture),
+                    Err(why) => Finding::not_evaluated(why.clone()),
+                }
+            })
+            .advisory()
+            .within(DEADLINE),
+        );
+    }
+}
+
+/// Judges what was measured; what was not is said to be so.
+fn judged<T>(measured: &Measured<T>, judge: impl FnOnce(&T) -> Finding) -> Finding {
+    match measured {
+        Measured::Is(fact) => judge(fact),
+        Measured::Not(why) => Finding::not_evaluated(format!("not measured: {why}")),
+    }
+}
+
+fn command(place: &S3Place, what: &str) -> String {
+    let endpoint = place.endpoint.as_ref();
+    let endpoint = endpoint.map_or(String::new(), |url| format!(" --endpoint-url {url}"));
+    format!("aws s3api {what} --bucket {}{endpoint}", place.bucket)
+}
+
+fn versioning(place: &S3Place, posture: &Posture) -> Finding {
+    judged(&posture.versioning, |on| {
+        if *on {
+            return Finding::passed("versioning is on");
+        }
+        Finding::degraded("versioning is off: a deleted or overwritten object is gone").hint(
+            format!(
+                "Turn it on: `{} --versioning-configuration Status=Enabled`.",
+                command(place, "put-bucket-versioning")
+            ),
+        )
+    })
+}
+
+fn encryption(place: &S3Place, posture: &Posture) -> Finding {
+    judged(&posture.encryption, |by| match (by, &place.kms_key) {
+        (_, Some(key)) => Finding::passed(format!("each object is encrypted with `{key}`")),
+        (Some(by), None) => Finding::passed(format!(
+            "by {by}; backups are encrypted before they leave this host as well"
+        )),
+        (None, None) => {
+            Finding::passed("not by default; backups are encrypted before they leave this host")
+        }
+    })
+}
+
+fn public(place: &S3Place, posture: &Posture) -> Finding {
+    if posture.public_policy == Measured::Is(true) {
+        return Finding::failed("a bucket policy lets everybody in").hint(format!(
+            "Look at it with `{}`, and remove it with `{}`.",
+            command(place, "get-bucket-policy"),
+            command(place, "delete-bucket-policy")
+        ));
+    }
+    judged(&posture.public_blocked, |blocked| {
+        if *blocked {
+            return Finding::passed("every public access is blocked");
+        }
+        Finding::degraded("public access is not blocked: one wrong policy or ACL would open the bucket").hint(format!(
+            "Block it: `{} --public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true`.",
+            command(place, "put-public-access-block")
+        ))
+    })
+}
+
+fn lifecycle(place: &S3Place, posture: &Posture) -> Finding {
+    judged(&posture.rules, |rules| {
+        let named = |rule: &Rule, what: &str| format!("rule `{}` {what}", rule.id);
+        let mut worst = Vec::new();
+        let mut slow = Vec::new();
+        for rule in rules {
+            match &rule.does {
+                Does::Expires(when) => worst.push(named(rule, &format!("deletes objects {when}"))),
+                Does::Freezes(how) => slow.push(named(rule, &format!("moves objects {how}"))),
+                Does::EndsUploads => {}
+            }
+        }
+        let look = format!(
+            "See the rules with `{}`.",
+            command(place, "get-bucket-lifecycle-configuration")
+        );
+        if !worst.is_empty() {
+            return Finding::failed(format!(
+                "{}: backups share objects of any age, so that every backup would be damaged",
+                worst.join("; ")
+            ))
+            .hint(look)
+            .hint("Keep the rule away from the repository's prefix.");
+        }
+        if !slow.is_empty() {
+            return Finding::degraded(format!(
+                "{}: what is moved must be thawed, for hours, before it can be restored",
+                slow.join("; ")
+            ))
+            .hint(look);
+        }
+        if rules.iter().any(|r| r.does == Does::EndsUploads) {
+            return Finding::passed("no rule deletes backups; unfinished uploads are ended");
+        }
+        Finding::passed("no rule deletes backups")
+            .hint("A rule `AbortIncompleteMultipartUpload` of a few days saves paying for uploads that were cut off.")
+    })
+}
+
+fn replication(_: &S3Place, posture: &Posture) -> Finding {
+    judged(&posture.replicated, |on| {
+        if *on {
+            Finding::passed("replication is on")
+        } else {
+            Finding::passed("replication is off: the bucket is the only copy of the backups")
+        }
+    })
+}
+
+fn lock(place: &S3Place, posture: &Posture) -> Finding {
+    judged(&posture.lock, |on| {
+        match (on, &place.lock) {
+        (Some(default), Some(_)) => Finding::passed(format!("on ({default}), and each backup is written with a retention of its own")),
+        (Some(default), None) if default == "no default retention" => {
+            Finding::degraded("Object Lock is on, and nothing uses it: neither the bucket nor `repository.s3` sets a retention")
+                .hint("Set `object-lock` and `retain-for` in the context's `repository.s3` section.")
+        }
+        (Some(default), None) => Finding::passed(format!("on ({default})")),
+        (None, Some(_)) => Finding::failed("`repository.s3.object-lock` is set, and the bucket has no Object Lock: nothing can be written")
+            .hint("Make a bucket with Object Lock, or remove `object-lock` and `retain-for`."),
+        (None, None) => Finding::passed("off: whoever holds the access key can delete the backups"),
+    }
+    })
+}

@@ -1,0 +1,476 @@
+//! A repository in an S3 bucket, below a prefix.
+//!
+//! A name is created by a conditional write (`If-None-Match: *`), so that of two writers one wins; a store that ignores the
+//! condition is found out by a probe before anything is written, and refused. Every body goes with its SHA-256, which
+//! the store checks, and which is kept with the object as `summitctl-sha256`, so that what is read can be held
+//! against it. Every write carries a word of its own: a condition that fails because the first attempt's answer was lost is
+//! told from one that fails because of somebody else.
+
+mod client;
+mod error;
+pub mod posture;
+mod promises;
+mod upload;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{
+    ChecksumMode, ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode,
+};
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Semaphore;
+
+use super::DAMAGED;
+use super::names::{Digest, from_hex, random};
+use super::store::{Created, Entry, Object, Seen, Store, plain_name, sha256};
+use super::writer::blocking;
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+use crate::time::Instant;
+use client::{ATTEMPTS, patient, unmet};
+pub use error::REASONS;
+pub use error::{
+    BUSY, CLOCK, DENIED, GARBLED, LOGIN_REFUSED, NO_BUCKET, NO_CREDENTIALS, REFUSED, UNREACHABLE,
+    UNSAFE, WRONG_REGION,
+};
+use upload::Condition;
+
+/// The object's SHA-256 in hex, as its metadata keeps it.
+const SHA256: &str = "summitctl-sha256";
+/// The word that tells one write from every other.
+const WRITE: &str = "summitctl-write";
+/// How many uploads are under way at once, over all objects.
+const UPLOADS: usize = 8;
+
+/// Where an S3 repository lies, and how its objects are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Place {
+    /// The bucket.
+    pub bucket: String,
+    /// What every name begins with, without slashes at its ends; may be empty.
+    pub prefix: String,
+    /// The bucket's region; the SDK's usual chain if nobody said.
+    pub region: Option<String>,
+    /// The store's URL; AWS's own if nobody said.
+    pub endpoint: Option<String>,
+    /// Whether the bucket is named in the path and not in the host; yes wherever an endpoint is given.
+    pub path_style: Option<bool>,
+    /// The class that objects are stored in; the bucket's own if nobody said.
+    pub storage_class: Option<String>,
+    /// The KMS key that the store encrypts with, besides our own encryption.
+    pub kms_key: Option<String>,
+    /// For how long nobody may delete or overwrite what is stored.
+    pub lock: Option<RetainFor>,
+    /// The access key; the SDK's usual chain if nobody said.
+    pub keys: Option<AccessKeys>,
+    /// PEM certificates to trust besides the system's.
+    pub tls_ca: Option<Vec<u8>>,
+}
+
+/// An access key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessKeys {
+    /// Its id.
+    pub id: Secret,
+    /// Its secret.
+    pub secret: Secret,
+    /// The token of a temporary one.
+    pub session_token: Option<Secret>,
+}
+
+/// Object Lock as new objects get it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetainFor {
+    /// Who may shorten it.
+    pub mode: LockMode,
+    /// For how long from now.
+    pub span: Duration,
+}
+
+/// The mode of an Object Lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockMode {
+    /// Whoever has `s3:BypassGovernanceRetention` may shorten it.
+    Governance,
+    /// Nobody may.
+    Compliance,
+}
+
+impl fmt::Display for S3Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}", self.bucket)?;
+        if self.prefix.is_empty() {
+            return Ok(());
+        }
+        write!(f, "/{}", self.prefix)
+    }
+}
+
+impl RetainFor {
+    /// Until when what is written now is kept, in seconds since 1970.
+    fn until(self) -> DateTime {
+        let seconds = Instant::now().millis() / 1000;
+        let span = i64::try_from(self.span.as_secs()).unwrap_or(i64::MAX);
+        DateTime::from_secs(seconds.saturating_add(span))
+    }
+}
+
+/// The bucket.
+#[derive(Clone)]
+pub struct S3Store {
+    place: Arc<S3Place>,
+    client: Client,
+    uploads: Arc<Semaphore>,
+}
+
+impl fmt::Debug for S3Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("S3Store").field(&self.place()).finish()
+    }
+}
+
+/// An object as one read saw it.
+struct Fetched {
+    bytes: Bytes,
+    etag: Option<String>,
+}
+
+impl S3Store {
+    /// The store there. Nothing is sent yet.
+    pub async fn open(place: S3Place) -> Result<S3Store> {
+        Ok(S3Store {
+            client: place.client().await?,
+            place: Arc::new(place),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+        })
+    }
+
+    fn key(&self, name: &str) -> Result<String> {
+        plain_name(name)?;
+        Ok(if self.place.prefix.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}/{name}", self.place.prefix)
+        })
+    }
+
+    /// The name that a key has here.
+    fn name<'k>(&self, key: &'k str) -> Option<&'k str> {
+        if self.place.prefix.is_empty() {
+            return Some(key);
+        }
+        key.strip_prefix(&self.place.prefix)?.strip_prefix('/')
+    }
+
+    /// Object Lock is for what backups are made of. Locks, probes and what is not a backup yet are removed again.
+    fn retain(&self, name: &str) -> Option<RetainFor> {
+        let passing =
+            name.starts_with("locks/") || name.starts_with("tmp/") || name.contains("/staged/");
+        self.place.lock.filter(|_| !passing)
+    }
+
+    async fn head_of(&self, name: &str) -> Result<Option<HeadObjectOutput>> {
+        let key = self.key(name)?;
+        let head = self
+            .client
+            .head_object()
+            .bucket(&self.place.bucket)
+            .key(key);
+        match head.checksum_mode(ChecksumMode::Enabled).send().await {
+            Ok(head) if head.delete_marker() == Some(true) => Ok(None),
+            Ok(head) => Ok(Some(head)),
+            Err(e) if error::is_status(&e, 404) => Ok(None),
+            Err(e) => Err(self.place.failed("look at", name, e)),
+        }
+    }
+
+    /// Reads an object; a connection that breaks is taken up where it broke.
+    async fn fetch(&self, name: &str, limit: u64) -> Result<Option<Fetched>> {
+        let key = self.key(name)?;
+        let mut bytes = BytesMut::new();
+        let mut seen: Option<(Option<String>, u64, Option<Digest>)> = None;
+        for attempt in 1.. {
+            let mut get = self
+                .client
+                .get_object()
+                .bucket(&self.place.bucket)
+                .key(&key);
+            if let Some((Some(etag), ..)) = &seen
+                && !bytes.is_empty()
+            {
+                get = get.if_match(etag).range(format!("bytes={}-", bytes.len()));
+            } else {
+                bytes.clear();
+            }
+            let answer = match get.customize().config_override(patient(limit)).send().await {
+                Ok(answer) => answer,
+                Err(SdkError::ServiceError(e)) if e.err().is_no_such_key() => return Ok(None),
+                // Replaced since it was begun: read the new one.
+                Err(e) if unmet(&e) && attempt < ATTEMPTS => {
+                    seen = None;
+                    continue;
+                }
+                Err(e) => return Err(self.place.failed("read", name, e)),
+            };
+            let rest = u64::try_from(answer.content_length().unwrap_or_default()).unwrap_or(0);
+            let (_, size, _) = seen.get_or_insert_with(|| {
+                (
+                    answer.e_tag().map(str::to_owned),
+                    rest,
+                    kept(answer.metadata()),
+                )
+            });
+            let size = *size;
+            if size > limit {
+                return Err(Error::new(
+                    &DAMAGED,
+                    format!(
+                        "`{}/{name}` holds {size} bytes, and at most {limit} were expected",
+                        self.place
+                    ),
+                ));
+            }
+            let mut body = answer.body;
+            let broken = loop {
+                match body.next().await {
+                    // A server that sends more than it announced must not grow our memory.
+                    Some(Ok(part)) if (bytes.len() + part.len()) as u64 <= limit => {
+                        bytes.extend_from_slice(&part)
+                    }
+                    Some(Ok(_)) => break Some("it sends more than it announced".to_owned()),
+                    Some(Err(e)) => break Some(e.to_string()),
+                    None if bytes.len() as u64 == size => break None,
+                    None => break Some(format!("it ended after {} of {size} bytes", bytes.len())),
+                }
+            };
+            match broken {
+                None => break,
+                Some(_) if attempt < ATTEMPTS => pause(attempt).await?,
+                Some(why) => {
+                    return Err(Error::new(
+                        &UNREACHABLE,
+                        format!(
+                            "cannot read `{}/{name}`: the answer broke off {attempt} times",
+                            self.place
+                        ),
+                    )
+                    .caused_by(why)
+                    .hint("Run the command again, or go on with `summitctl run resume`."));
+                }
+            }
+        }
+        let (etag, _, digest) = seen.unwrap_or_default();
+        let bytes = bytes.freeze();
+        if let Some(digest) = digest {
+            let read = bytes.clone();
+            if blocking(move || Ok(sha256(&read))).await? != digest {
+                return Err(Error::new(
+                    &DAMAGED,
+                    format!("`{}/{name}` does not have the bytes that were written: its SHA-256 is another one", self.place),
+                )
+                .hint("Run `summitctl backup verify` on the backups: it names what each has lost."));
+            }
+        }
+        Ok(Some(Fetched { bytes, etag }))
+    }
+
+    async fn pages(&self, prefix: &str, folders: bool) -> Result<Vec<Entry>> {
+        let start = if prefix.is_empty() && self.place.prefix.is_empty() {
+            String::new()
+        } else {
+            self.key(prefix)?
+        };
+        let mut list = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.place.bucket)
+            .prefix(start);
+        if folders {
+            list = list.delimiter("/");
+        }
+        let mut pages = list.into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| self.place.failed("list", prefix, e))?;
+            for folder in page.common_prefixes() {
+                if let Some(name) = folder.prefix().and_then(|p| self.name(p)) {
+                    found.push(Entry {
+                        name: name.to_owned(),
+                        size: 0,
+                    });
+                }
+            }
+            for object in page.contents() {
+                let name = object.key().and_then(|key| self.name(key));
+                // Consoles make empty objects that stand for folders; they are nobody's.
+                if let Some(name) = name.filter(|name| !name.is_empty() && !name.ends_with('/')) {
+                    let size = u64::try_from(object.size().unwrap_or_default()).unwrap_or(0);
+                    found.push(Entry {
+                        name: name.to_owned(),
+                        size,
+                    });
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl Store for S3Store {
+    fn place(&self) -> String {
+        self.place.to_string()
+    }
+
+    fn look_command(&self) -> String {
+        format!("aws s3 ls {}/{}", self.place, self.place.endpoint_option())
+    }
+
+    fn remove_command(&self, name: &str) -> String {
+        format!(
+            "aws s3 rm {}/{name}{}",
+            self.place,
+            self.place.endpoint_option()
+        )
+    }
+
+    async fn prove(&self) -> Result<()> {
+        self.prove_once().await
+    }
+
+    async fn create(&self, name: &str, object: &Object) -> Result<Created> {
+        Ok(if self.upload(name, object, Condition::Absent).await? {
+            Created::New
+        } else {
+            Created::Exists
+        })
+    }
+
+    async fn replace(&self, name: &str, old: Digest, object: &Object) -> Result<bool> {
+        let Some(there) = self.fetch(name, u64::MAX).await? else {
+            return Ok(false);
+        };
+        if sha256(&there.bytes) != old {
+            return Ok(false);
+        }
+        let etag = there.etag.ok_or_else(|| {
+            Error::new(
+                &UNSAFE,
+                format!(
+                    "`{}` gives no ETag, so nothing can be replaced safely there",
+                    self.place
+                ),
+            )
+        })?;
+        self.upload(name, object, Condition::Still(&etag)).await
+    }
+
+    async fn get(&self, name: &str, limit: u64) -> Result<Option<Bytes>> {
+        Ok(self.fetch(name, limit).await?.map(|f| f.bytes))
+    }
+
+    async fn head(&self, name: &str) -> Result<Option<u64>> {
+        Ok(self.head_of(name).await?.map(|head| size(&head)))
+    }
+
+    async fn look(&self, name: &str) -> Result<Option<Seen>> {
+        let Some(head) = self.head_of(name).await? else {
+            return Ok(None);
+        };
+        let runs_out = self.retain(name).is_some_and(|retain| {
+            let until = head.object_lock_retain_until_date();
+            until.is_none_or(|until| until.secs() < retain.until().secs())
+        });
+        Ok(Some(Seen {
+            size: size(&head),
+            sha256: kept(head.metadata()),
+            runs_out,
+        }))
+    }
+
+    async fn extend(&self, name: &str) -> Result<()> {
+        let Some(retain) = self.retain(name) else {
+            return Ok(());
+        };
+        let mode = match retain.mode {
+            LockMode::Governance => ObjectLockRetentionMode::Governance,
+            LockMode::Compliance => ObjectLockRetentionMode::Compliance,
+        };
+        let retention = ObjectLockRetention::builder()
+            .mode(mode)
+            .retain_until_date(retain.until())
+            .build();
+        self.client
+            .put_object_retention()
+            .bucket(&self.place.bucket)
+            .key(self.key(name)?)
+            .retention(retention)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|e| self.place.failed("extend the retention of", name, e))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+        self.pages(prefix, false).await
+    }
+
+    async fn children(&self, prefix: &str) -> Result<Vec<String>> {
+        let found = self.pages(prefix, true).await?;
+        Ok(found.into_iter().map(|entry| entry.name).collect())
+    }
+
+    async fn delete(&self, name: &str) -> Result<bool> {
+        if self.head_of(name).await?.is_none() {
+            return Ok(false);
+        }
+        let key = self.key(name)?;
+        let delete = self
+            .client
+            .delete_object()
+            .bucket(&self.place.bucket)
+            .key(key);
+        match delete.send().await {
+            Ok(_) => Ok(true),
+            Err(e) if error::is_status(&e, 404) => Ok(false),
+            Err(e) => Err(self.place.failed("delete", name, e)),
+        }
+    }
+}
+
+impl From<LockMode> for ObjectLockMode {
+    fn from(mode: LockMode) -> Self {
+        match mode {
+            LockMode::Governance => ObjectLockMode::Governance,
+            LockMode::Compliance => ObjectLockMode::Compliance,
+        }
+    }
+}
+
+fn size(head: &HeadObjectOutput) -> u64 {
+    u64::try_from(head.content_length().unwrap_or_default()).unwrap_or(0)
+}
+
+/// The SHA-256 that the writer kept with the object.
+fn kept(metadata: Option<&std::collections::HashMap<String, String>>) -> Option<Digest> {
+    metadata?
+        .get(SHA256)
+        .and_then(|hex| from_hex(hex))
+        .map(Digest)
+}
+
+/// Waits for a random time that grows with the attempts.
+async fn pause(attempt: u32) -> Result<()> {
+    let [byte] = random::<1>()?;
+    let most = 300_u64 << attempt.min(5);
+    tokio::time::sleep(Duration::from_millis(50 + most * u64::from(byte) / 255)).await;
+    Ok(())
+}

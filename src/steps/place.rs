@@ -1,0 +1,100 @@
+//! Where a context's repository lies, and the one store that everything in a process reaches it by.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::world::{RepositorySettings, World, read};
+use crate::config::{self, Bucket, Environment, ObjectLock};
+use crate::error::{Context as _, Result};
+use crate::repository::s3::{AccessKeys, LockMode, RetainFor};
+use crate::repository::{LocalStore, S3Place, S3Store, Store};
+
+/// A folder or a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RepositoryPlace {
+    /// A folder.
+    Folder(PathBuf),
+    /// A bucket.
+    Bucket(Box<S3Place>),
+}
+
+/// The open store: its connections serve every step.
+#[derive(Clone, Default)]
+pub struct Opened(Arc<OnceCell<Arc<dyn Store>>>);
+
+impl fmt::Display for RepositoryPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RepositoryPlace::Folder(path) => path.display().fmt(f),
+            RepositoryPlace::Bucket(place) => place.fmt(f),
+        }
+    }
+}
+
+impl RepositorySettings {
+    /// The store; nothing is sent to it yet.
+    pub async fn store(&self) -> Result<Arc<dyn Store>> {
+        let open = async || {
+            Ok(match &self.place {
+                RepositoryPlace::Folder(path) => Arc::new(LocalStore::new(path)) as Arc<dyn Store>,
+                RepositoryPlace::Bucket(place) => Arc::new(S3Store::open((**place).clone()).await?),
+            })
+        };
+        self.opened.0.get_or_try_init(open).await.map(Arc::clone)
+    }
+}
+
+impl World {
+    /// The settings of the repository, or an error that says they are missing.
+    pub fn repository_settings(&self) -> Result<&RepositorySettings> {
+        self.repository
+            .as_ref()
+            .ok_or_else(|| self.lacks("repository"))
+    }
+}
+
+/// The place, with its secrets fetched.
+pub(super) async fn resolve(
+    settings: &config::Place,
+    environment: &Environment,
+) -> Result<RepositoryPlace> {
+    let mut bucket: Bucket = match settings {
+        config::Place::Folder(path) => return Ok(RepositoryPlace::Folder(path.clone())),
+        config::Place::Bucket(bucket) => (**bucket).clone(),
+    };
+    bucket.from_environment(environment);
+    let missing = || "the access key of the repository's bucket is missing".to_owned();
+    let keys = match (&bucket.access_key_id, &bucket.secret_access_key) {
+        (Some(id), Some(secret)) => Some(AccessKeys {
+            id: id.value.resolve(environment).await.context(missing)?,
+            secret: secret.value.resolve(environment).await.context(missing)?,
+            session_token: match &bucket.session_token {
+                Some(token) => Some(token.value.resolve(environment).await.context(missing)?),
+                None => None,
+            },
+        }),
+        _ => None,
+    };
+    let lock = bucket.lock.as_ref().map(|(mode, span)| RetainFor {
+        mode: match mode.value {
+            ObjectLock::Governance => LockMode::Governance,
+            ObjectLock::Compliance => LockMode::Compliance,
+        },
+        span: span.value.0,
+    });
+    Ok(RepositoryPlace::Bucket(Box::new(S3Place {
+        bucket: bucket.name,
+        prefix: bucket.prefix,
+        region: bucket.region.map(|r| r.value),
+        endpoint: bucket.endpoint.map(|e| e.value),
+        path_style: bucket.path_style.map(|p| p.value),
+        storage_class: bucket.storage_class.map(|c| c.value),
+        kms_key: bucket.kms_key.map(|k| k.value),
+        lock,
+        keys,
+        tls_ca: bucket.tls_ca.map(|ca| read(&ca.value)).transpose()?,
+    })))
+}

@@ -1,0 +1,148 @@
+//! What goes wrong between here and the store: survived, or said with its reason and the next command.
+
+use std::time::Duration;
+
+use summitctl::repository::{Created, Object, S3Place, S3Store, Store};
+use summitctl::sandbox::servers::free_port;
+
+use super::proxy::{Fault, Proxy};
+use super::server::{KEY, Kind, SECRET, Server, keys, place};
+
+async fn through(proxy: &Proxy, prefix: &str) -> S3Store {
+    S3Store::open(place(&proxy.endpoint(), "faulty", prefix))
+        .await
+        .unwrap()
+}
+
+fn noise(size: usize) -> Object {
+    let mut bytes = vec![0; size];
+    getrandom::fill(&mut bytes).unwrap();
+    Object::new(bytes)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_connections_are_survived() {
+    let server = Server::start(Kind::Versity).await;
+    server.bucket("faulty").await;
+    let direct = S3Store::open(server.place("faulty", "")).await.unwrap();
+    let faults = [
+        // In the middle of a part, of the probe's answer, and of a download.
+        ("up", Fault::CutUp(5 << 20, 3)),
+        ("down", Fault::CutDown(3 << 20, 3)),
+        ("busy", Fault::Busy(4)),
+        ("slow", Fault::Slow(Duration::from_millis(5))),
+    ];
+    for (prefix, fault) in faults {
+        let endless = matches!(fault, Fault::Slow(_));
+        let proxy = Proxy::start(server.port, fault).await;
+        let store = through(&proxy, prefix).await;
+        store.prove().await.unwrap();
+        for (name, size) in [("small", 7 << 20), ("large", 20 << 20)] {
+            let object = noise(size);
+            assert_eq!(
+                store.create(name, &object).await.unwrap(),
+                Created::New,
+                "{prefix}/{name}"
+            );
+            let read = store.get(name, size as u64).await.unwrap().unwrap();
+            assert!(read == object.bytes(), "{prefix}/{name}");
+            let there = direct
+                .get(&format!("{prefix}/{name}"), size as u64)
+                .await
+                .unwrap();
+            assert!(there.unwrap() == object.bytes(), "{prefix}/{name}");
+        }
+        assert!(endless || proxy.spent(), "{prefix}: the fault was not met");
+    }
+}
+
+/// The answer to a write is lost after the store has carried it out: asked again, it is still this writer's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_does_not_make_a_stranger_of_the_writer() {
+    let server = Server::start(Kind::Versity).await;
+    server.bucket("faulty").await;
+    let proxy = Proxy::start(server.port, Fault::CutDown(0, 1)).await;
+    let store = through(&proxy, "").await;
+    let object = noise(1_000);
+    assert_eq!(store.create("x", &object).await.unwrap(), Created::New);
+    assert!(proxy.spent());
+    assert_eq!(store.create("x", &object).await.unwrap(), Created::Exists);
+}
+
+/// A store on which `If-None-Match` has no effect: a real server, behind a proxy that removes what the condition names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_ignores_conditions_is_refused() {
+    let server = Server::start(Kind::Versity).await;
+    server.bucket("faulty").await;
+    let proxy = Proxy::start(server.port, Fault::Forgetful(server.dir.join("data"))).await;
+    let store = through(&proxy, "r").await;
+    let error = store.prove().await.unwrap_err();
+    assert_eq!(
+        error.reason().code,
+        "repository.s3-unsafe-store",
+        "{error:?}"
+    );
+    assert_eq!(error.exit().code(), 3);
+    assert!(error.to_string().contains("`If-None-Match`"), "{error:?}");
+    assert!(
+        store.list("").await.unwrap().is_empty(),
+        "nothing stays there"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_failure_has_its_reason_and_no_secret() {
+    let server = Server::start(Kind::Versity).await;
+    server.bucket("faulty").await;
+    server.user("somebody", "somebodys-secret");
+    let good = server.place("faulty", "r");
+    let closed = format!("http://127.0.0.1:{}", free_port().unwrap());
+    let with = |id: &str, secret: &str| S3Place {
+        keys: Some(keys(id, secret)),
+        ..good.clone()
+    };
+    let cases = [
+        (
+            with(KEY, "canary-wrong-secret"),
+            "repository.s3-login-refused",
+            7,
+            "summitctl context show",
+        ),
+        (
+            with("nobody", SECRET),
+            "repository.s3-login-refused",
+            7,
+            "summitctl context show",
+        ),
+        (
+            with("somebody", "somebodys-secret"),
+            "repository.s3-permission-denied",
+            3,
+            "summitctl explain",
+        ),
+        (
+            server.place("absent", ""),
+            "repository.s3-no-bucket",
+            7,
+            "aws s3 mb",
+        ),
+        (
+            place(&closed, "faulty", ""),
+            "repository.s3-unreachable",
+            7,
+            "aws s3 ls",
+        ),
+    ];
+    let cases = cases.map(|(place, reason, exit, hint)| async move {
+        let shown = place.to_string();
+        let store = S3Store::open(place).await.unwrap();
+        let error = store.get("repository.json", 10).await.unwrap_err();
+        assert_eq!(error.reason().code, reason, "{error:?}");
+        assert_eq!(error.exit().code(), exit);
+        assert!(error.to_string().contains(&shown), "{error:?}");
+        assert!(error.hints().iter().any(|h| h.contains(hint)), "{error:?}");
+        let all = format!("{error:?} {}", error.one_line());
+        assert!(!all.contains(SECRET) && !all.contains("canary"), "{all}");
+    });
+    futures_util::future::join_all(cases).await;
+}

@@ -1,0 +1,217 @@
+//! The real program on a bucket: made, backed up to, killed in the middle of an upload, resumed, verified, restored.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use summitctl::sandbox::servers::redis::Options;
+
+use super::proxy::{Fault, Proxy};
+use super::server::{KEY, Kind, SECRET, Server, folder};
+use crate::redis::Server as Redis;
+
+struct Host {
+    dir: PathBuf,
+}
+
+impl Host {
+    fn new(redis: &Redis, endpoint: &str, direct: &str) -> Host {
+        let dir = folder("host");
+        let write = |name: &str, text: &str| {
+            let path = dir.join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        let identity = age::x25519::Identity::generate();
+        let text = age::secrecy::ExposeSecret::expose_secret(&identity.to_string()).to_owned();
+        write("operator.age", &text);
+        write("redis", redis.running.password.expose());
+        write("bucket-secret", SECRET);
+        for (file, endpoint) in [("direct.toml", direct), ("slow.toml", endpoint)] {
+            write(
+                file,
+                &format!(
+                    "version = 1\n\n[contexts.bucket]\ntier = \"staging\"\n\n\
+                     [contexts.bucket.redis]\nhost = \"127.0.0.1\"\nport = {}\npassword = \"file:redis\"\n\n\
+                     [contexts.bucket.repository]\nurl = \"s3://backups/summit/staging\"\nsecret = \"file:keys/secret\"\n\
+                     recipients = [\"{}\"]\nidentity = \"file:operator.age\"\nsigning-key = \"file:key.pem\"\n\n\
+                     [contexts.bucket.repository.s3]\nendpoint = \"{endpoint}\"\naccess-key-id = \"{KEY}\"\n\
+                     secret-access-key = \"file:bucket-secret\"\n",
+                    redis.running.port,
+                    identity.to_public(),
+                ),
+            );
+        }
+        Host { dir }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_summitctl"));
+        command
+            .args(args)
+            .env("SUMMITCTL_STATE_DIR", self.dir.join("state"))
+            .env("SUMMITCTL_CONFIG", self.dir.join("direct.toml"))
+            .current_dir(&self.dir)
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn call(&self, args: &[&str]) -> (Output, String) {
+        let output = self.command(args).output().unwrap();
+        let text = said(&output);
+        assert!(!text.contains(SECRET), "{args:?} shows the secret key");
+        (output, text)
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let (output, text) = self.call(args);
+        assert!(output.status.success(), "{args:?}: {text}");
+        text
+    }
+
+    fn fails(&self, args: &[&str], code: i32, words: &[&str]) {
+        let (output, text) = self.call(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+        for word in words {
+            assert!(text.contains(word), "{args:?}: no {word:?} in {text}");
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// No file below the folder holds the secret key, but for the one that it was put into.
+fn holds_no_secret(dir: &std::path::Path) {
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
+        if entry.path().is_dir() {
+            holds_no_secret(&entry.path());
+        } else if entry.file_name() != "bucket-secret" {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(!text.contains(SECRET), "{}", entry.path().display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_in_a_bucket_from_its_making_to_a_restore() {
+    let server = Server::start(Kind::Versity).await;
+    let redis = Redis::start(&Options::scratch()).await;
+    let proxy = Proxy::start(server.port, Fault::Slow(Duration::from_millis(20))).await;
+    let host = Host::new(&redis, &proxy.endpoint(), &server.endpoint());
+    let client = redis::Client::open(format!(
+        "redis://:{}@127.0.0.1:{}/0",
+        redis.running.password.expose(),
+        redis.running.port
+    ))
+    .unwrap();
+    let mut session = client.get_multiplexed_async_connection().await.unwrap();
+    let mut bytes = vec![0; 1 << 20];
+    for n in 0..12 {
+        getrandom::fill(&mut bytes).unwrap();
+        let mut set = redis::cmd("SET");
+        set.arg(format!("key:{n}")).arg(&bytes);
+        set.query_async::<()>(&mut session).await.unwrap();
+    }
+
+    host.ok(&["evidence", "keygen", "key.pem"]);
+    let yes = ["--yes"];
+    host.fails(
+        &["backup", "init", "--yes"],
+        2,
+        &["repository secret is missing"],
+    );
+    let init = ["backup", "init", "--new-secret", "--yes"];
+    host.fails(
+        &init,
+        7,
+        &["there is no bucket `backups`", "aws s3 mb s3://backups"],
+    );
+    server.bucket("backups").await;
+    host.fails(
+        &["backup", "list"],
+        2,
+        &[
+            "s3://backups/summit/staging",
+            "holds no backup repository",
+            "summitctl backup init",
+        ],
+    );
+    let text = host.ok(&init);
+    assert!(text.contains("in s3://backups/summit/staging"), "{text}");
+    host.ok(&init);
+
+    // Killed in the middle of the upload, on a link that makes it last; then resumed.
+    let create = ["backup", "create", "--stores", "redis"];
+    let before = proxy.bytes_up.load(std::sync::atomic::Ordering::SeqCst);
+    let mut child = host
+        .command(&[&create[..], &yes].concat())
+        .env("SUMMITCTL_CONFIG", host.dir.join("slow.toml"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while proxy.bytes_up.load(std::sync::atomic::Ordering::SeqCst) < before + (4 << 20) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too soon");
+        assert!(Instant::now() < deadline, "nothing is uploaded");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        host.ok(&["backup", "list"]).contains("No backups"),
+        "half a backup is none"
+    );
+    host.ok(&["run", "resume"]);
+    let listed = host.ok(&["backup", "list"]);
+    assert!(listed.contains("redis"), "{listed}");
+    let pending = server
+        .admin()
+        .list_multipart_uploads()
+        .bucket("backups")
+        .send()
+        .await
+        .unwrap();
+    assert!(pending.uploads().len() <= 2, "{:?}", pending.uploads());
+
+    host.ok(&["backup", "show", "newest"]);
+    host.ok(&["backup", "verify", "newest", "--level", "2", "--yes"]);
+    let (_, doctor) = host.call(&["doctor"]);
+    for word in ["bucket keeps", "lifecycle", "s3://backups/summit/staging"] {
+        assert!(doctor.contains(word), "{word}: {doctor}");
+    }
+    host.ok(&["status"]);
+    // The second backup stores nothing that is there.
+    let text = host.ok(&[&create[..], &yes].concat());
+    assert!(
+        text.contains("0 B stored") || text.contains("stored in"),
+        "{text}"
+    );
+    redis::cmd("FLUSHALL")
+        .query_async::<()>(&mut session)
+        .await
+        .unwrap();
+    host.ok(&["context", "pin", "--replace", "--confirm", "bucket"]);
+    host.ok(&["restore", "newest", "--confirm", "bucket"]);
+    let keys: u64 = redis::cmd("DBSIZE")
+        .query_async(&mut session)
+        .await
+        .unwrap();
+    assert!(keys >= 12, "{keys}");
+    host.ok(&["backup", "diff", "newest"]);
+    holds_no_secret(&host.dir);
+}

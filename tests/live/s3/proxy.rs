@@ -1,0 +1,155 @@
+//! A proxy between the program and a real server, which cuts, refuses, slows down, or undoes what a condition protects.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the proxy does to connections.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// Cuts a connection after so many bytes to the server; so many connections.
+    CutUp(u64, i64),
+    /// The same for bytes from the server.
+    CutDown(u64, i64),
+    /// Answers so many requests that the server is too busy.
+    Busy(i64),
+    /// Waits before every 64 KiB.
+    Slow(Duration),
+    /// Removes the object that a conditional request names, below this folder, before the server sees the request: to the
+    /// client, the server ignores the condition.
+    Forgetful(PathBuf),
+}
+
+pub struct Proxy {
+    pub port: u16,
+    pub bytes_up: Arc<AtomicU64>,
+    left: Arc<AtomicI64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Proxy {
+    pub async fn start(to: u16, fault: Fault) -> Proxy {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let left = match fault {
+            Fault::CutUp(_, n) | Fault::CutDown(_, n) | Fault::Busy(n) => n,
+            Fault::Slow(_) | Fault::Forgetful(_) => i64::MAX,
+        };
+        let left = Arc::new(AtomicI64::new(left));
+        let bytes_up = Arc::new(AtomicU64::new(0));
+        let (shared, counted) = (Arc::clone(&left), Arc::clone(&bytes_up));
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (fault, left) = (fault.clone(), Arc::clone(&shared));
+                let counted = Arc::clone(&counted);
+                tokio::spawn(async move {
+                    // A connection that ends early is what this proxy is for.
+                    let _ = carry(client, to, fault, &left, &counted).await;
+                });
+            }
+        });
+        Proxy {
+            port,
+            bytes_up,
+            left,
+            task,
+        }
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Whether every fault was met.
+    pub fn spent(&self) -> bool {
+        self.left.load(Ordering::SeqCst) <= 0
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn carry(
+    mut client: TcpStream,
+    to: u16,
+    fault: Fault,
+    left: &AtomicI64,
+    counted: &AtomicU64,
+) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(("127.0.0.1", to)).await?;
+    let (mut up, mut down) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    let (mut sent, mut received) = (0, 0);
+    loop {
+        tokio::select! {
+            read = client.read(&mut up) => {
+                let count = read?;
+                if count == 0 {
+                    return Ok(());
+                }
+                let bytes = &up[..count];
+                sent += count as u64;
+                counted.fetch_add(count as u64, Ordering::SeqCst);
+                match &fault {
+                    Fault::CutUp(limit, _) if sent > *limit && spend(left) => return Ok(()),
+                    Fault::Busy(_) if is_request(bytes) && spend(left) => {
+                        let body = "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+                        let answer = format!(
+                            "HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                            body.len()
+                        );
+                        client.write_all(answer.as_bytes()).await?;
+                        return client.shutdown().await;
+                    }
+                    Fault::Slow(pause) => {
+                        // Nothing else happens on this connection meanwhile.
+                        let _ = tokio::time::timeout(*pause, std::future::pending::<()>()).await;
+                    }
+                    Fault::Forgetful(folder) => forget(folder, bytes),
+                    _ => {}
+                }
+                server.write_all(bytes).await?;
+            }
+            read = server.read(&mut down) => {
+                let count = read?;
+                if count == 0 {
+                    return Ok(());
+                }
+                received += count as u64;
+                if let Fault::CutDown(limit, _) = &fault
+                    && received > *limit
+                    && spend(left)
+                {
+                    return Ok(());
+                }
+                client.write_all(&down[..count]).await?;
+            }
+        }
+    }
+}
+
+fn spend(left: &AtomicI64) -> bool {
+    left.fetch_sub(1, Ordering::SeqCst) > 0
+}
+
+fn is_request(bytes: &[u8]) -> bool {
+    ["GET ", "PUT ", "POST ", "HEAD ", "DELETE "]
+        .iter()
+        .any(|m| bytes.starts_with(m.as_bytes()))
+}
+
+fn forget(folder: &std::path::Path, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+    if !is_request(bytes) || !text.contains("\r\nif-none-match: *") {
+        return;
+    }
+    let path = text.split(' ').nth(1).and_then(|p| p.split('?').next());
+    let path = path.unwrap_or_default().trim_start_matches('/');
+    let _ = std::fs::remove_file(folder.join(path));
+}
