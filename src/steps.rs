@@ -10,6 +10,7 @@ pub mod drill;
 pub mod evidence;
 pub mod exec;
 pub mod gate;
+pub mod keep;
 pub mod load;
 pub mod manual;
 pub mod pin;
@@ -35,6 +36,8 @@ pub fn registry() -> Registry<World> {
         .with(capture::Capture)
         .with(capture::Commit)
         .with(verify::Verify)
+        .with(keep::Prune)
+        .with(keep::Hold)
         .with(load::Load)
         .with(restore::Swap)
         .with(swap_back::SwapBack)

@@ -13,6 +13,7 @@ mod evidence;
 mod explain;
 mod generate;
 mod golden;
+mod keep;
 mod restore;
 mod runbook;
 mod runs;
