@@ -88,11 +88,17 @@ _summitctl() {
             summitctl__subcmd__backup,help)
                 cmd="summitctl__subcmd__backup__subcmd__help"
                 ;;
-            summitctl__subcmd__backup,init)
-                cmd="summitctl__subcmd__backup__subcmd__init"
+            summitctl__subcmd__backup,hold)
+                cmd="summitctl__subcmd__backup__subcmd__hold"
                 ;;
             summitctl__subcmd__backup,list)
                 cmd="summitctl__subcmd__backup__subcmd__list"
+                ;;
+            summitctl__subcmd__backup,prune)
+                cmd="summitctl__subcmd__backup__subcmd__prune"
+                ;;
+            summitctl__subcmd__backup,release)
+                cmd="summitctl__subcmd__backup__subcmd__release"
                 ;;
             summitctl__subcmd__backup,show)
                 cmd="summitctl__subcmd__backup__subcmd__show"
@@ -109,11 +115,17 @@ _summitctl() {
             summitctl__subcmd__backup__subcmd__help,help)
                 cmd="summitctl__subcmd__backup__subcmd__help__subcmd__help"
                 ;;
-            summitctl__subcmd__backup__subcmd__help,init)
-                cmd="summitctl__subcmd__backup__subcmd__help__subcmd__init"
+            summitctl__subcmd__backup__subcmd__help,hold)
+                cmd="summitctl__subcmd__backup__subcmd__help__subcmd__hold"
                 ;;
             summitctl__subcmd__backup__subcmd__help,list)
                 cmd="summitctl__subcmd__backup__subcmd__help__subcmd__list"
+                ;;
+            summitctl__subcmd__backup__subcmd__help,prune)
+                cmd="summitctl__subcmd__backup__subcmd__help__subcmd__prune"
+                ;;
+            summitctl__subcmd__backup__subcmd__help,release)
+                cmd="summitctl__subcmd__backup__subcmd__help__subcmd__release"
                 ;;
             summitctl__subcmd__backup__subcmd__help,show)
                 cmd="summitctl__subcmd__backup__subcmd__help__subcmd__show"
@@ -304,11 +316,17 @@ _summitctl() {
             summitctl__subcmd__help__subcmd__backup,diff)
                 cmd="summitctl__subcmd__help__subcmd__backup__subcmd__diff"
                 ;;
-            summitctl__subcmd__help__subcmd__backup,init)
-                cmd="summitctl__subcmd__help__subcmd__backup__subcmd__init"
+            summitctl__subcmd__help__subcmd__backup,hold)
+                cmd="summitctl__subcmd__help__subcmd__backup__subcmd__hold"
                 ;;
             summitctl__subcmd__help__subcmd__backup,list)
                 cmd="summitctl__subcmd__help__subcmd__backup__subcmd__list"
+                ;;
+            summitctl__subcmd__help__subcmd__backup,prune)
+                cmd="summitctl__subcmd__help__subcmd__backup__subcmd__prune"
+                ;;
+            summitctl__subcmd__help__subcmd__backup,release)
+                cmd="summitctl__subcmd__help__subcmd__backup__subcmd__release"
                 ;;
             summitctl__subcmd__help__subcmd__backup,show)
                 cmd="summitctl__subcmd__help__subcmd__backup__subcmd__show"
@@ -621,7 +639,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version init create list show diff verify help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version create list show diff verify hold release prune help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -843,7 +861,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__help)
-            opts="init create list show diff verify help"
+            opts="create list show diff verify hold release prune help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -898,7 +916,7 @@ _summitctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        summitctl__subcmd__backup__subcmd__help__subcmd__init)
+        summitctl__subcmd__backup__subcmd__help__subcmd__hold)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -913,6 +931,34 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__backup__subcmd__help__subcmd__prune)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__backup__subcmd__help__subcmd__release)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -954,8 +1000,82 @@ _summitctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        summitctl__subcmd__backup__subcmd__init)
-            opts="-c -o -y -j -v -h -V --new-secret --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+        summitctl__subcmd__backup__subcmd__hold)
+            opts="-c -o -y -j -v -h -V --reason --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --evidence-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__backup__subcmd__list)
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1024,7 +1144,105 @@ _summitctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        summitctl__subcmd__backup__subcmd__list)
+        summitctl__subcmd__backup__subcmd__prune)
+            opts="-c -o -y -j -v -h -V --keep-within --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --dry-run --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --keep-within)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-last)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-hourly)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-daily)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-weekly)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-monthly)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-yearly)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --evidence-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__backup__subcmd__release)
             opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -3239,7 +3457,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__help__subcmd__backup)
-            opts="init create list show diff verify"
+            opts="create list show diff verify hold release prune"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3280,7 +3498,7 @@ _summitctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        summitctl__subcmd__help__subcmd__backup__subcmd__init)
+        summitctl__subcmd__help__subcmd__backup__subcmd__hold)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -3295,6 +3513,34 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__help__subcmd__backup__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__help__subcmd__backup__subcmd__prune)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__help__subcmd__backup__subcmd__release)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

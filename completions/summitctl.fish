@@ -303,50 +303,33 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l plan-only 
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -s v -l verbose -d 'Say more; twice for every event'
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -s V -l version -d 'Print version'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -l confirm -d 'Consent to a destructive act by naming the context' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -l no-input -d 'Never ask; refuse what would need an answer'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -s y -l yes -d 'Consent to a change without being asked'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -l plan-only -d 'Show the plan and its digest, and do nothing'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -s v -l verbose -d 'Say more; twice for every event'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -s V -l version -d 'Print version'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -f -a "init" -d 'Make the context\'s repository, in a new or empty folder or below a bucket\'s prefix'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -f -a "create" -d 'Capture the stores into the repository'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -f -a "list" -d 'Backups, newest first, with what was verified'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -f -a "show" -d 'One backup in full'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -f -a "diff" -d 'What changed from one backup to another: rows, bytes, schema'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -f -a "verify" -d 'Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff verify help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
-json\t'One JSON document'"
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l confirm -d 'Consent to a destructive act by naming the context' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l new-secret -d 'Make the file that `repository.secret` names, with a new secret, if it is not there'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l no-input -d 'Never ask; refuse what would need an answer'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -s y -l yes -d 'Consent to a change without being asked'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l plan-only -d 'Show the plan and its digest, and do nothing'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Say more; twice for every event'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -l confirm -d 'Consent to a destructive act by naming the context' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -l no-input -d 'Never ask; refuse what would need an answer'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -s y -l yes -d 'Consent to a change without being asked'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -l plan-only -d 'Show the plan and its digest, and do nothing'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -s v -l verbose -d 'Say more; twice for every event'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -f -a "create" -d 'Capture the stores into the repository'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -f -a "list" -d 'Backups, newest first, with what was verified'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -f -a "show" -d 'One backup in full'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -f -a "diff" -d 'What changed from one backup to another: rows, bytes, schema'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -f -a "verify" -d 'Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -f -a "hold" -d 'Keep a backup whatever the rules say'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -f -a "release" -d 'Let the rules decide on a backup again'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -f -a "prune" -d 'Remove the backups that no rule keeps, and what nothing needs any more'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from create list show diff verify hold release prune help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l stores -d 'Only these stores' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l label -d 'A label to find it by, such as `pre-deploy`; may be given more than once' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l commit -d 'The commit that is deployed now, to find it by: 7 to 64 hexadecimal digits' -r
@@ -442,12 +425,77 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more; twice for every event'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "init" -d 'Make the context\'s repository, in a new or empty folder or below a bucket\'s prefix'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l reason -d 'Why, for whoever wants to release it' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
+json\t'One JSON document'"
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l confirm -d 'Consent to a destructive act by naming the context' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -s j -l jobs -d 'How many steps and streams may run side by side' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l no-input -d 'Never ask; refuse what would need an answer'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -s y -l yes -d 'Consent to a change without being asked'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l plan-only -d 'Show the plan and its digest, and do nothing'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -s v -l verbose -d 'Say more; twice for every event'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
+json\t'One JSON document'"
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l confirm -d 'Consent to a destructive act by naming the context' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -s j -l jobs -d 'How many steps and streams may run side by side' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l no-input -d 'Never ask; refuse what would need an answer'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -s y -l yes -d 'Consent to a change without being asked'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l plan-only -d 'Show the plan and its digest, and do nothing'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -s v -l verbose -d 'Say more; twice for every event'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l keep-within -d 'Keep everything that is younger' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l keep-last -d 'Keep the newest N' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l keep-hourly -d 'Keep the newest of each of N hours' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l keep-daily -d 'Keep the newest of each of N days, in UTC' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l keep-weekly -d 'Keep the newest of each of N weeks, from Monday' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l keep-monthly -d 'Keep the newest of each of N months' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l keep-yearly -d 'Keep the newest of each of N years' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
+json\t'One JSON document'"
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l confirm -d 'Consent to a destructive act by naming the context' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s j -l jobs -d 'How many steps and streams may run side by side' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l dry-run -d 'Show what stays, what goes and what it frees, and do nothing; the same as `--plan-only`'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l no-input -d 'Never ask; refuse what would need an answer'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s y -l yes -d 'Consent to a change without being asked'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l plan-only -d 'Show the plan and its digest, and do nothing'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s v -l verbose -d 'Say more; twice for every event'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "create" -d 'Capture the stores into the repository'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "list" -d 'Backups, newest first, with what was verified'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "show" -d 'One backup in full'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "diff" -d 'What changed from one backup to another: rows, bytes, schema'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "hold" -d 'Keep a backup whatever the rules say'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "release" -d 'Let the rules decide on a backup again'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Remove the backups that no rule keeps, and what nothing needs any more'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l stores -d 'Only these stores' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l database -d 'Only this Postgres database, and no other store' -r
@@ -1271,12 +1319,14 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from context" -f -a "show" -d 'The context in full; secrets by reference only'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from context" -f -a "use" -d 'Make a context the default of this machine'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from context" -f -a "pin" -d 'Record what the context\'s targets are, so that no other is ever changed'
-complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "init" -d 'Make the context\'s repository, in a new or empty folder or below a bucket\'s prefix'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "create" -d 'Capture the stores into the repository'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "list" -d 'Backups, newest first, with what was verified'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "show" -d 'One backup in full'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "diff" -d 'What changed from one backup to another: rows, bytes, schema'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "verify" -d 'Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared'
+complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "hold" -d 'Keep a backup whatever the rules say'
+complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "release" -d 'Let the rules decide on a backup again'
+complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "prune" -d 'Remove the backups that no rule keeps, and what nothing needs any more'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from drill" -f -a "run" -d 'Restore the newest backup to scratch servers and compare every row'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from drill" -f -a "history" -d 'Earlier drills, from the evidence'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "run" -d 'Evaluate every check of the gate'

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod execute;
 pub mod explain;
 pub mod findings;
+pub mod keep;
 pub mod posture;
 pub mod restore;
 pub mod runbook_run;

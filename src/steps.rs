@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod exec;
 pub mod found;
 pub mod gate;
+pub mod keep;
 pub mod load;
 pub mod manual;
 pub mod pin;
@@ -38,6 +39,8 @@ pub fn registry() -> Registry<World> {
         .with(capture::Capture)
         .with(capture::Commit)
         .with(verify::Verify)
+        .with(keep::Prune)
+        .with(keep::Hold)
         .with(load::Load)
         .with(restore::Swap)
         .with(swap_back::SwapBack)

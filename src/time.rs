@@ -74,10 +74,37 @@ impl Instant {
         self.0.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
     }
 
+    /// Which hour, day, ISO 8601 week (from Monday), month or year of the UTC calendar it lies in, as text: `2026-W47`.
+    pub fn within(self, period: Period) -> String {
+        let format = match period {
+            Period::Hour => "%Y-%m-%dT%HZ",
+            Period::Day => "%Y-%m-%d",
+            Period::Week => "%G-W%V",
+            Period::Month => "%Y-%m",
+            Period::Year => "%Y",
+        };
+        self.0.strftime(format).to_string()
+    }
+
     /// `2026-11-21 03:04Z`, for tables whose ids hold the seconds.
     pub fn minute(self) -> String {
         self.0.strftime("%Y-%m-%d %H:%MZ").to_string()
     }
+}
+
+/// A stretch of the UTC calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    /// From minute 0.
+    Hour,
+    /// From midnight UTC.
+    Day,
+    /// From Monday, as ISO 8601 counts.
+    Week,
+    /// From the first.
+    Month,
+    /// From 1 January.
+    Year,
 }
 
 impl fmt::Display for Instant {
@@ -264,6 +291,19 @@ mod tests {
         for bad in ["", "15", "m", "4 h", "-1s", "99999999999999999999d"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn moments_lie_in_stretches_of_the_calendar() {
+        let at: Instant = "2027-01-03T23:59:59.999Z".parse().expect("parses");
+        let within = |period| at.within(period);
+        assert_eq!(within(Period::Hour), "2027-01-03T23Z");
+        assert_eq!(within(Period::Day), "2027-01-03");
+        assert_eq!(within(Period::Week), "2026-W53");
+        assert_eq!(within(Period::Month), "2027-01");
+        assert_eq!(within(Period::Year), "2027");
+        let next = at.plus(Duration::from_millis(1));
+        assert_eq!(next.within(Period::Week), "2027-W01");
     }
 
     #[test]

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod keep;
+pub use keep::{HoldArgs, PruneArgs, ReleaseArgs};
+
 use crate::error::Result;
 use crate::identity::Store;
 use crate::providers::postgres;
@@ -269,6 +272,12 @@ pub enum BackupCommand {
     Diff(BackupDiffArgs),
     /// Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared
     Verify(BackupVerifyArgs),
+    /// Keep a backup whatever the rules say
+    Hold(HoldArgs),
+    /// Let the rules decide on a backup again
+    Release(ReleaseArgs),
+    /// Remove the backups that no rule keeps, and what nothing needs any more
+    Prune(PruneArgs),
 }
 
 /// Arguments of `backup init`.
@@ -625,6 +634,9 @@ impl Command {
             Command::Backup(BackupCommand::Show(_)) => "backup show",
             Command::Backup(BackupCommand::Diff(_)) => "backup diff",
             Command::Backup(BackupCommand::Verify(_)) => "backup verify",
+            Command::Backup(BackupCommand::Hold(_)) => "backup hold",
+            Command::Backup(BackupCommand::Release(_)) => "backup release",
+            Command::Backup(BackupCommand::Prune(_)) => "backup prune",
             Command::Restore(_) => "restore",
             Command::Drill(DrillCommand::Run(_)) => "drill run",
             Command::Drill(DrillCommand::History) => "drill history",

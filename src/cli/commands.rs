@@ -14,6 +14,7 @@ mod explain;
 mod found;
 mod generate;
 mod golden;
+mod keep;
 mod restore;
 mod runbook;
 mod runs;

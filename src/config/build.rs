@@ -223,6 +223,12 @@ impl File<'_> {
             }
             *slot = self.sourced(at);
         }
+        if let Some(at) = &policy.keep {
+            if let Some(word) = at.value.zero() {
+                return Err(self.bad(at, format!("`{word} = 0` keeps nothing: leave it out")));
+            }
+            out.keep = self.sourced(at);
+        }
         if let Some(at) = &policy.verify_level {
             if !(1..=4).contains(&at.value) {
                 return Err(self.bad(at, "the level of verification is a number from 1 to 4"));

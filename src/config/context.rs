@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::bucket::Place;
 use super::connection::{ConnectionUrl, Endpoint};
+use super::keep::Keep;
 use super::reference::SecretRef;
 use super::source::{Provenance, Sourced};
 use crate::consent::Tier;
@@ -243,6 +244,8 @@ pub struct Policy {
     pub drill_interval: Sourced<Span>,
     /// How long backups are kept.
     pub retention: Sourced<Span>,
+    /// Which older ones are kept, too.
+    pub keep: Sourced<Keep>,
     /// The level, 1 to 4, up to which a backup must be verified to count.
     pub verify_level: Sourced<u8>,
 }
@@ -257,6 +260,7 @@ impl Default for Policy {
             freshness: span(DAY),
             drill_interval: span(90 * DAY),
             retention: span(30 * DAY),
+            keep: Sourced::default_of(Keep::default()),
             verify_level: Sourced::default_of(3),
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::UNKNOWN_KEY;
 use super::excerpt::{Text, nearest};
+use super::keep::Keep;
 use super::reference::Written;
 use crate::consent::Tier;
 use crate::error::{BAD_INPUT, Error, Result};
@@ -273,6 +274,7 @@ pub(super) struct Policy {
     pub freshness: Option<At<Span>>,
     pub drill_interval: Option<At<Span>>,
     pub retention: Option<At<Span>>,
+    pub keep: Option<At<Keep>>,
     pub verify_level: Option<At<u8>>,
 }
 

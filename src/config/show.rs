@@ -130,6 +130,7 @@ pub fn show(context: &Context, environment: &Environment) -> Vec<Shown> {
     list.display("policy.freshness", &policy.freshness);
     list.display("policy.drill-interval", &policy.drill_interval);
     list.display("policy.retention", &policy.retention);
+    list.display("policy.keep", &policy.keep);
     list.display("policy.verify-level", &policy.verify_level);
     let Lease::File { dir } = &context.lease;
     let source = dir.as_ref().map_or(&Provenance::Default, |d| &d.source);

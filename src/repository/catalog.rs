@@ -3,17 +3,19 @@
 //! Listing reads manifests only. A damaged or unsigned backup stays in the list with its problem beside it; it is
 //! never chosen as the newest, and it never hides the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::collect::id_of;
 use super::format::{self, Contents, DOCUMENT_LIMIT, ManifestDoc, SignatureDoc};
 use super::ledger::{Level, Record};
 use super::names::{BACKUPS, BackupId, Digest};
-use super::store::sha256;
+use super::standing::{Hold, removed_error};
+use super::store::{Entry, sha256};
 use super::{DAMAGED, NO_SUCH_BACKUP, Repository, UNTRUSTED, missing};
 use crate::error::{Error, Report, Result};
 use crate::event::Outcome;
@@ -36,6 +38,8 @@ pub struct Backup {
     pub contents: Option<Contents>,
     /// Verifications of this very manifest by trusted hosts, oldest first.
     pub verified: Vec<Record>,
+    /// The hold that is in force, if any: no rule removes it then.
+    pub held: Option<Hold>,
     /// Why it must not be relied on, if so.
     pub problem: Option<Report>,
 }
@@ -107,6 +111,14 @@ impl Backup {
     }
 }
 
+/// The objects of a backup that were listed.
+#[derive(Default)]
+struct Names {
+    manifest: bool,
+    verified: Vec<String>,
+    held: Vec<String>,
+}
+
 /// A manifest as it was read: parsed, bound to its repository and id, and with what its signature proves.
 pub(super) struct ReadManifest {
     pub doc: ManifestDoc,
@@ -117,11 +129,27 @@ pub(super) struct ReadManifest {
 impl Repository {
     /// Every backup, oldest first. Fast: manifests and verification records are read, segments are not.
     pub async fn list(&self) -> Result<Vec<Backup>> {
-        let ids = self.ids().await?;
+        // One listing of everything: a look at each backup's folders would be a request each.
+        let mut folders: BTreeMap<BackupId, Names> = BTreeMap::new();
+        for entry in self.store.list(BACKUPS).await? {
+            if let Some((id, rest)) = id_of(&entry.name) {
+                let names = folders.entry(id).or_default();
+                names.manifest |= rest == "manifest.json";
+                match rest.split_once('/') {
+                    Some(("verified", _)) => names.verified.push(entry.name),
+                    Some(("held", _)) => names.held.push(entry.name),
+                    _ => {}
+                }
+            }
+        }
+        let removed: BTreeSet<BackupId> = self.removed_ids().await?.into_iter().collect();
+        let complete = folders.into_iter().filter(|(_, names)| names.manifest);
         // Boxed here: a stream of borrowing closures hides from the compiler that the whole is `Send`.
-        let looks: Vec<BoxFuture<'_, Result<Backup>>> = ids
-            .into_iter()
-            .map(|id| async move { self.look_at(&id).await }.boxed())
+        let looks: Vec<BoxFuture<'_, Result<Backup>>> = complete
+            .map(|(id, names)| {
+                let removed = removed.contains(&id);
+                async move { self.look_at(&id, &names, removed).await }.boxed()
+            })
             .collect();
         let backups: Vec<Result<Backup>> = stream::iter(looks).buffered(READS).collect().await;
         backups.into_iter().collect()
@@ -132,14 +160,25 @@ impl Repository {
         if self.store.head(&id.manifest()).await?.is_none() {
             return Err(self.no_such(id));
         }
-        self.look_at(id).await
+        self.look(id).await
+    }
+
+    async fn look(&self, id: &BackupId) -> Result<Backup> {
+        let names = |entries: Vec<Entry>| entries.into_iter().map(|e| e.name).collect();
+        let names = Names {
+            manifest: true,
+            verified: names(self.store.list(&id.verified()).await?),
+            held: names(self.store.list(&id.held()).await?),
+        };
+        let removed = self.store.head(&id.removed()).await?.is_some();
+        self.look_at(id, &names, removed).await
     }
 
     /// The newest usable backup that fits.
     pub async fn newest(&self, show: &Show) -> Result<Option<Backup>> {
         self.writing_keys()?;
         for id in self.ids().await?.into_iter().rev() {
-            let backup = self.look_at(&id).await?;
+            let backup = self.look(&id).await?;
             if show.fits(&backup) {
                 return Ok(Some(backup));
             }
@@ -149,34 +188,34 @@ impl Repository {
 
     /// The complete backups, oldest first.
     pub(super) async fn ids(&self) -> Result<Vec<BackupId>> {
-        let mut ids = Vec::new();
-        for folder in self.store.children(BACKUPS).await? {
-            let id = folder
-                .strip_prefix(BACKUPS)
-                .map(|f| f.trim_end_matches('/'));
-            // Folders that are not named by an id are none of ours.
-            let Some(Ok(id)) = id.map(str::parse::<BackupId>) else {
-                continue;
-            };
-            if self.store.head(&id.manifest()).await?.is_some() {
-                ids.push(id);
-            }
-        }
+        let entries = self.store.list(BACKUPS).await?;
+        // Folders that are not named by an id are none of ours.
+        let found = entries.iter().filter_map(|e| id_of(&e.name));
+        let mut ids: Vec<BackupId> = found
+            .filter(|(_, rest)| *rest == "manifest.json")
+            .map(|(id, _)| id)
+            .collect();
+        ids.sort();
         Ok(ids)
     }
 
-    async fn look_at(&self, id: &BackupId) -> Result<Backup> {
+    async fn look_at(&self, id: &BackupId, names: &Names, removed: bool) -> Result<Backup> {
         let mut backup = Backup {
             id: id.clone(),
             signed: None,
             contents: None,
             verified: Vec::new(),
+            held: None,
             problem: None,
         };
+        // A statement that nobody trusted signed says nothing; level 1 names it.
+        if removed && let Ok(Some(at)) = self.removal(id).await {
+            backup.problem = Some(Report::from(&removed_error(id, at)));
+        }
         let read = match self.read_manifest(id).await {
             Ok(read) => read,
             Err(e) => {
-                backup.problem = Some(Report::from(&e));
+                backup.problem.get_or_insert_with(|| Report::from(&e));
                 return Ok(backup);
             }
         };
@@ -190,16 +229,20 @@ impl Repository {
             stored_bytes: read.doc.segments.iter().map(|s| s.size).sum(),
         });
         if let Err(e) = &read.trust {
-            backup.problem = Some(Report::from(e));
+            backup.problem.get_or_insert_with(|| Report::from(e));
             return Ok(backup);
         }
         if self.epochs.contains_key(&read.doc.epoch) {
             match self.contents(&read.doc) {
                 Ok(contents) => backup.contents = Some(contents),
-                Err(e) => backup.problem = Some(Report::from(&e)),
+                Err(e) => {
+                    backup.problem.get_or_insert_with(|| Report::from(&e));
+                }
             }
         }
-        backup.verified = self.records(id, read.sha256).await?;
+        backup.verified = self.records(id, read.sha256, &names.verified).await?;
+        let holds = self.holds_of(id, read.sha256, &names.held).await?;
+        backup.held = holds.in_force();
         Ok(backup)
     }
 

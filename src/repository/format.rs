@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::names::{BackupId, Digest};
+use super::names::{BackupId, CopyTag, Digest, SegmentName};
 use super::{DAMAGED, NEWER_VERSION};
 use crate::capture::Captured;
 use crate::error::{Error, Result};
@@ -141,9 +141,27 @@ pub(super) struct ManifestDoc {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct SegmentDoc {
     pub id: Digest,
+    /// Which of several objects of this id it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopyTag>,
     pub sha256: Digest,
     /// Bytes of the encrypted object.
     pub size: u64,
+}
+
+impl SegmentDoc {
+    /// The name of its object.
+    pub fn name(&self) -> SegmentName {
+        SegmentName {
+            id: self.id,
+            copy: self.copy,
+        }
+    }
+
+    /// Its object's full name.
+    pub fn object(&self) -> String {
+        self.name().object()
+    }
 }
 
 /// `backups/<id>/manifest.json.sig`.
@@ -275,18 +293,18 @@ pub(super) struct StagedContents {
     pub segments: Vec<SegmentDoc>,
 }
 
-/// `backups/<id>/verified/<level>-<time>.json`: a signed statement of what was verified.
+/// A signed statement: of what was verified, held, removed, or is about to be deleted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct VerifiedDoc {
+pub(super) struct SignedDoc {
     pub version: u32,
-    /// Base64 of the JSON of a [`VerifiedPayload`]: the signature covers the decoded bytes.
+    /// Base64 of the JSON of what is stated: the signature covers the decoded bytes.
     pub payload: String,
     pub key: KeyId,
     pub signature: Signature,
 }
 
-/// What a verification record says in clear.
+/// `backups/<id>/verified/<level>-<time>-<key>.json`: what a verification record says in clear.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct VerifiedPayload {

@@ -5,16 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::format::{self, DOCUMENT_LIMIT, VERSION, VerifiedDoc, VerifiedPayload};
+use super::format::{DOCUMENT_LIMIT, VERSION, VerifiedPayload};
 use super::names::{BackupId, Digest};
-use super::store::{Created, Object};
+use super::signed;
+use super::store::Created;
 use super::verify::{Finding, Verification};
-use super::{DAMAGED, Repository, UNTRUSTED, tool};
+use super::{DAMAGED, Repository, tool};
 use crate::error::{Error, Result};
 use crate::event::Outcome;
 use crate::sign::{KeyId, SigningKey};
@@ -136,27 +135,25 @@ impl Repository {
             epoch: keys.epoch,
             sealed: keys.seal(&details)?,
         };
-        let bytes = format::to_bytes(&payload)?;
-        let doc = VerifiedDoc {
-            version: VERSION,
-            key: key.id(),
-            signature: key.sign(&bytes),
-            payload: BASE64.encode(&bytes),
-        };
-        let object = Object::new(format::to_bytes(&doc)?);
-        let name = name(&payload, &doc.key);
+        let object = signed::sign(&payload, key)?;
+        let name = name(&payload, &key.id());
         if self.store.create(&name, &object).await? == Created::Exists {
             return Err(Error::bug(format!(
                 "two verifications of one level ended in the same millisecond: `{name}`"
             )));
         }
-        Ok(record(payload, doc.key, Some(details)))
+        Ok(record(payload, key.id(), Some(details)))
     }
 
     /// The records of this manifest that a trusted host signed, oldest first. Damaged ones claim nothing; level 1 names
     /// them.
-    pub(super) async fn records(&self, id: &BackupId, manifest: Digest) -> Result<Vec<Record>> {
-        let read = self.read_records(id, manifest).await?;
+    pub(super) async fn records(
+        &self,
+        id: &BackupId,
+        manifest: Digest,
+        names: &[String],
+    ) -> Result<Vec<Record>> {
+        let read = self.records_of(id, manifest, names).await?;
         let mut records: Vec<Record> = read.into_iter().filter_map(|(_, r)| r.ok()).collect();
         records.sort_by_key(|r| r.to);
         Ok(records)
@@ -168,11 +165,22 @@ impl Repository {
         id: &BackupId,
         manifest: Digest,
     ) -> Result<Vec<(String, Result<Record>)>> {
+        let entries = self.store.list(&id.verified()).await?;
+        let names: Vec<String> = entries.into_iter().map(|e| e.name).collect();
+        self.records_of(id, manifest, &names).await
+    }
+
+    async fn records_of(
+        &self,
+        id: &BackupId,
+        manifest: Digest,
+        names: &[String],
+    ) -> Result<Vec<(String, Result<Record>)>> {
         let mut all = Vec::new();
-        for entry in self.store.list(&id.verified()).await? {
-            if let Some(bytes) = self.store.get(&entry.name, DOCUMENT_LIMIT).await? {
-                let read = self.read_record(id, manifest, &entry.name, &bytes);
-                all.push((entry.name, read));
+        for name in names {
+            if let Some(bytes) = self.store.get(name, DOCUMENT_LIMIT).await? {
+                let read = self.read_record(id, manifest, name, &bytes);
+                all.push((name.clone(), read));
             }
         }
         Ok(all)
@@ -186,27 +194,12 @@ impl Repository {
         bytes: &[u8],
     ) -> Result<Record> {
         let damaged = |why: &str| Error::new(&DAMAGED, format!("`{object}` {why}"));
-        let doc: VerifiedDoc = format::from_bytes(bytes, object)?;
-        let key = self.trusted.get(&doc.key).ok_or_else(|| {
-            Error::new(
-                &UNTRUSTED,
-                format!(
-                    "`{object}` is signed by key `{}`, which is not trusted",
-                    doc.key
-                ),
-            )
-        })?;
-        let payload = BASE64
-            .decode(&doc.payload)
-            .map_err(|e| damaged("does not hold base64").caused_by(e))?;
-        key.verify(&payload, &doc.signature)
-            .map_err(|e| damaged("does not fit its signature").caused_by(e))?;
-        let payload: VerifiedPayload = format::from_bytes(&payload, object)?;
+        let (payload, key): (VerifiedPayload, KeyId) = self.read_signed(object, bytes)?;
         let bound = payload.kind == KIND
             && payload.repository == self.id()
             && payload.backup == *id
             && payload.manifest_sha256 == manifest
-            && name(&payload, &doc.key) == object;
+            && name(&payload, &key) == object;
         if !bound {
             return Err(damaged("is the record of another verification"));
         }
@@ -215,7 +208,7 @@ impl Repository {
             Some(keys) => Some(keys.unseal(&payload.sealed, object)?),
             None => None,
         };
-        Ok(record(payload, doc.key, details))
+        Ok(record(payload, key, details))
     }
 }
 

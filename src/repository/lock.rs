@@ -30,7 +30,10 @@ const LIMIT: u64 = 64 << 10;
 pub enum Mode {
     /// Excludes exclusive locks: backups are written.
     Shared,
-    /// Excludes every other lock: keys are changed, or objects collected.
+    /// Excludes exclusive locks and its like: backups are held, released and removed, and segments collected. Backups
+    /// are written beside it.
+    Collect,
+    /// Excludes every other lock: keys are changed.
     Exclusive,
 }
 
@@ -75,7 +78,10 @@ impl Holder {
     }
 
     fn excludes(&self, other: Mode) -> bool {
-        self.mode == Mode::Exclusive || other == Mode::Exclusive
+        !matches!(
+            (self.mode, other),
+            (Mode::Shared, Mode::Shared | Mode::Collect) | (Mode::Collect, Mode::Shared)
+        )
     }
 
     /// Whether its holder certainly is no more. A process of another machine may live for all we know.
@@ -124,6 +130,21 @@ impl Lock {
                     tokio::time::sleep(Duration::from_millis(20 + u64::from(byte) / 2)).await;
                 }
             }
+        }
+    }
+
+    /// Fails if somebody took the lock away: its holder must change nothing more.
+    pub(super) async fn still_held(&self) -> Result<()> {
+        match self.store.head(&self.holder.name()).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::new(
+                &LOCKED,
+                format!(
+                    "the lock of `{}` was removed by somebody else meanwhile",
+                    self.holder.purpose
+                ),
+            )
+            .hint("Find out who removes locks of living processes, and run the command again.")),
         }
     }
 

@@ -11,6 +11,7 @@
 mod admin;
 mod buffers;
 mod catalog;
+mod collect;
 mod cut;
 mod format;
 mod keys;
@@ -19,12 +20,16 @@ mod local;
 mod lock;
 mod names;
 mod reader;
+mod retention;
 pub mod s3;
 mod segment;
+mod signed;
 mod staging;
+mod standing;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tombs;
 mod verify;
 mod writer;
 
@@ -32,6 +37,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use catalog::{Backup, Show, Signed};
+pub use collect::{Judged, PruneOptions, Pruned, Pruning, Removal, UNFINISHED_STAYS, Unfinished};
 pub use cut::SegmentSizes;
 pub use format::{COMMIT_LABEL, Contents, Piece, SignerDoc, StoreContents};
 pub use keys::Operator;
@@ -40,8 +46,10 @@ pub use local::LocalStore;
 pub use lock::{Holder, Lock, Mode};
 pub use names::{BackupId, Digest};
 pub use reader::BackupParts;
+pub use retention::{Fate, Rules, SAFETY_STAYS};
 pub use s3::{S3Place, S3Store};
 pub use staging::{Meta, State};
+pub use standing::Hold;
 pub use store::{Created, Entry, Object, Seen, Store};
 pub use verify::{DecodePart, Finding, Verification, VerifyOptions};
 pub use writer::{BackupWriter, Written};
@@ -107,6 +115,12 @@ reasons! {
     /// The backup exists already.
     COMPLETE = "repository.complete", Refused,
         "The backup is complete, and a complete backup never changes. Begin another one.";
+    /// The backup was removed.
+    REMOVED = "repository.removed", Integrity,
+        "A trusted host stated that it removed this backup, and the backup is there. Either a prune was stopped half-way, and the next one ends it, or somebody put an old manifest back; its segments may be gone.";
+    /// The backup is held.
+    HELD = "repository.held", Refused,
+        "A held backup is not removed. Release it with `summitctl backup release`, if whoever held it agrees.";
     /// The capture and what was written do not agree.
     INCOMPLETE = "repository.incomplete", Failed,
         "A backup was to be completed from captures that are not all there. Nothing was published; capture the store again.";

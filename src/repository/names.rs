@@ -18,6 +18,14 @@ pub(super) const REPOSITORY: &str = "repository.json";
 pub(super) const BACKUPS: &str = "backups/";
 /// Where locks lie.
 pub(super) const LOCKS: &str = "locks/";
+/// Where segments lie.
+pub(super) const SEGMENTS: &str = "segments/";
+/// Where it is said which backups were removed.
+pub(super) const REMOVED: &str = "removed/";
+/// Where it is said which segments are about to be deleted.
+pub(super) const TOMBSTONES: &str = "tombstones/";
+/// What a segment's object ends with.
+const SEGMENT_END: &str = ".zst.age";
 
 /// A backup's id: its moment to the second, and four hex digits that keep two of one second apart
 /// (`20261121T030405Z-9f3a`). Sorts by time as text.
@@ -68,6 +76,37 @@ impl BackupId {
     /// The folder of verification records.
     pub(super) fn verified(&self) -> String {
         format!("{BACKUPS}{}/verified/", self.0)
+    }
+
+    /// The folder of holds and releases.
+    pub(super) fn held(&self) -> String {
+        format!("{BACKUPS}{}/held/", self.0)
+    }
+
+    /// Everything of the backup but its segments.
+    pub(super) fn folder(&self) -> String {
+        format!("{BACKUPS}{}/", self.0)
+    }
+
+    /// The statement that it was removed.
+    pub(super) fn removed(&self) -> String {
+        format!("{REMOVED}{}.json", self.0)
+    }
+
+    /// When the backup began, to the second.
+    pub fn moment(&self) -> Instant {
+        let t = &self.0;
+        let text = format!(
+            "{}-{}-{}T{}:{}:{}Z",
+            &t[..4],
+            &t[4..6],
+            &t[6..8],
+            &t[9..11],
+            &t[11..13],
+            &t[13..15]
+        );
+        // A day that no calendar has counts as the oldest.
+        text.parse().unwrap_or(Instant::from_millis(0))
     }
 }
 
@@ -145,10 +184,95 @@ impl From<Digest> for String {
     }
 }
 
-/// The object that holds the segment with this id.
-pub(super) fn segment(id: &Digest) -> String {
-    let text = id.to_string();
-    format!("segments/{}/{text}.zst.age", &text[..2])
+/// What tells one object of a segment from another one: eight random hex digits, so that no name is ever used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct CopyTag([u8; 4]);
+
+impl TryFrom<String> for CopyTag {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
+        let number = u32::from_str_radix(&text, 16);
+        match number {
+            Ok(number) if text.len() == 8 && text.bytes().all(is_hex) => {
+                Ok(CopyTag(number.to_be_bytes()))
+            }
+            _ => Err(Error::input(format!(
+                "`{text}` is not eight lower-case hex digits"
+            ))),
+        }
+    }
+}
+
+impl From<CopyTag> for String {
+    fn from(tag: CopyTag) -> String {
+        hex(&tag.0)
+    }
+}
+
+/// The name of a segment's object: its id, and a tag if it was stored anew while another object of this id could not be
+/// used. Written `<id>` or `<id>.<tag>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct SegmentName {
+    pub id: Digest,
+    pub copy: Option<CopyTag>,
+}
+
+impl SegmentName {
+    /// The name that a segment gets first.
+    pub fn first(id: Digest) -> Self {
+        SegmentName { id, copy: None }
+    }
+
+    /// A name that was never used.
+    pub fn another(id: Digest) -> Result<Self> {
+        let copy = Some(CopyTag(random()?));
+        Ok(SegmentName { id, copy })
+    }
+
+    /// The object's full name.
+    pub fn object(&self) -> String {
+        let text = self.to_string();
+        format!("{SEGMENTS}{}/{text}{SEGMENT_END}", &text[..2])
+    }
+
+    /// The name of a listed object; `None` if it is no segment.
+    pub fn of_object(object: &str) -> Option<Self> {
+        let text = object.strip_prefix(SEGMENTS)?.get(3..)?;
+        let name: SegmentName = text.strip_suffix(SEGMENT_END)?.to_owned().try_into().ok()?;
+        (name.object() == object).then_some(name)
+    }
+}
+
+impl fmt::Display for SegmentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        match self.copy {
+            Some(tag) => write!(f, ".{}", String::from(tag)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl TryFrom<String> for SegmentName {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
+        let (id, copy) = match text.split_once('.') {
+            Some((id, tag)) => (id.to_owned(), Some(tag.to_owned().try_into()?)),
+            None => (text, None),
+        };
+        Ok(SegmentName {
+            id: id.try_into()?,
+            copy,
+        })
+    }
+}
+
+impl From<SegmentName> for String {
+    fn from(name: SegmentName) -> String {
+        name.to_string()
+    }
 }
 
 /// The object that holds an epoch's keys.
@@ -213,9 +337,29 @@ mod tests {
         let digest = Digest([0xab; 32]);
         assert_eq!(Digest::try_from(digest.to_string()).unwrap(), digest);
         assert!(Digest::try_from("AB".repeat(32)).is_err());
+        let first = SegmentName::first(digest);
         assert_eq!(
-            segment(&digest),
+            first.object(),
             format!("segments/ab/{}.zst.age", "ab".repeat(32))
         );
+        let another = SegmentName::another(digest).unwrap();
+        for name in [first, another] {
+            assert_eq!(SegmentName::of_object(&name.object()), Some(name));
+            assert_eq!(SegmentName::try_from(name.to_string()).unwrap(), name);
+        }
+        assert_ne!(first, another);
+        let moved = another.object().replacen("/ab/", "/ac/", 1);
+        assert_eq!(SegmentName::of_object(&moved), None);
+        for bad in ["", "x", "ab", "..", "+1234567"] {
+            assert!(CopyTag::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_backup_knows_its_moment() {
+        let id: BackupId = "20261121T030405Z-9f3a".parse().unwrap();
+        assert_eq!(id.moment().to_string(), "2026-11-21T03:04:05.000Z");
+        let never: BackupId = "20269999T030405Z-9f3a".parse().unwrap();
+        assert_eq!(never.moment(), Instant::from_millis(0));
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::format::{Contents, Piece, SegmentDoc};
 use super::keys::EpochKeys;
-use super::names::{self, BackupId, Digest};
+use super::names::{BackupId, Digest, SegmentName};
 use super::store::Store;
 use super::writer::blocking;
 use super::{Repository, missing, no_identity, segment};
@@ -169,9 +169,9 @@ impl Drop for Reader {
 
 impl Inner {
     async fn read(self: Arc<Self>, piece: Piece) -> Result<Bytes> {
-        let name = names::segment(&piece.id);
         let listed = self.segments.get(&piece.id).cloned();
-        let listed = listed.ok_or_else(|| missing(&name))?;
+        let listed = listed.ok_or_else(|| missing(&SegmentName::first(piece.id).object()))?;
+        let name = listed.object();
         let cipher = self.store.get(&name, listed.size).await?;
         let cipher = cipher.ok_or_else(|| missing(&name))?;
         blocking(move || segment::unpack(&self.keys, &listed, &piece, &cipher)).await

@@ -10,7 +10,6 @@ use bytes::Bytes;
 
 use super::format::{Piece, SegmentDoc};
 use super::keys::EpochKeys;
-use super::names;
 use super::store::{Object, sha256};
 use super::{DAMAGED, no_identity};
 use crate::error::{Error, Result};
@@ -46,7 +45,7 @@ pub(super) fn unpack(
     piece: &Piece,
     cipher: &[u8],
 ) -> Result<Bytes> {
-    let name = names::segment(&listed.id);
+    let name = listed.object();
     let damaged = |why: String| Error::new(&DAMAGED, format!("`{name}` {why}"));
     if cipher.len() as u64 != listed.size || sha256(cipher) != listed.sha256 {
         return Err(damaged(

@@ -15,7 +15,8 @@ use super::format::{
     StagedDoc, StoreContents, VERSION,
 };
 use super::keys::EpochKeys;
-use super::names::{self, BackupId, Digest};
+use super::lock::{Lock, Mode};
+use super::names::{BackupId, Digest};
 use super::store::{Created, Object};
 use super::writer::BackupWriter;
 use super::{COMPLETE, DAMAGED, INCOMPLETE, Repository, missing, tool};
@@ -132,12 +133,15 @@ impl Repository {
     /// Publishes what is staged as a backup, signed by this host. Repeating it finds the published backup.
     pub async fn commit(&self, backup: &BackupId, meta: &Meta, key: &SigningKey) -> Result<Backup> {
         self.check_signer(key)?;
+        // From here on the lock stands for what is staged: a collector that no longer finds it waits for the lock.
+        let lock = Lock::acquire(&self.store, Mode::Shared, &format!("backup {backup}")).await?;
         if self.state(backup).await? != State::Complete {
             let draft = self.draft(backup, meta, key).await?;
             self.publish(backup, &draft, key).await?;
         }
         let published = self.show(backup).await?;
         self.discard(backup).await?;
+        lock.release().await?;
         Ok(published)
     }
 
@@ -178,21 +182,11 @@ impl Repository {
     async fn read_staged(&self, backup: &BackupId) -> Result<Vec<StagedContents>> {
         let mut all = Vec::new();
         for store in Kind::ALL {
-            let name = backup.staged(store);
-            let Some(bytes) = self.store.get(&name, DOCUMENT_LIMIT).await? else {
+            let Some((epoch, staged)) = self.read_staged_one(backup, store).await? else {
                 continue;
             };
-            let doc: StagedDoc = format::from_bytes(&bytes, &name)?;
-            let keys = self.keys_of(doc.epoch)?;
-            if keys.mac(&staged_text(backup, store, &doc.sealed)) != doc.mac {
-                return Err(Error::new(
-                    &DAMAGED,
-                    format!("`{name}` was not staged by a holder of the repository secret"),
-                )
-                .hint("Capture the store again; find out who else writes to the repository."));
-            }
-            let staged: StagedContents = keys.unseal(&doc.sealed, &name)?;
-            if doc.epoch != self.epoch() || staged.contents.captured.store != store {
+            if epoch != self.epoch() || staged.contents.captured.store != store {
+                let name = backup.staged(store);
                 return Err(Error::new(
                     &INCOMPLETE,
                     format!("`{name}` belongs to another epoch or store"),
@@ -201,6 +195,47 @@ impl Repository {
             all.push(staged);
         }
         Ok(all)
+    }
+
+    async fn read_staged_one(
+        &self,
+        backup: &BackupId,
+        store: Kind,
+    ) -> Result<Option<(u32, StagedContents)>> {
+        let name = backup.staged(store);
+        let Some(bytes) = self.store.get(&name, DOCUMENT_LIMIT).await? else {
+            return Ok(None);
+        };
+        let doc: StagedDoc = format::from_bytes(&bytes, &name)?;
+        let keys = self.keys_of(doc.epoch)?;
+        if keys.mac(&staged_text(backup, store, &doc.sealed)) != doc.mac {
+            return Err(Error::new(
+                &DAMAGED,
+                format!("`{name}` was not staged by a holder of the repository secret"),
+            )
+            .hint("Capture the store again; find out who else writes to the repository."));
+        }
+        Ok(Some((doc.epoch, keys.unseal(&doc.sealed, &name)?)))
+    }
+
+    /// The segments that a staged capture needs. One of another epoch than the present needs none: nobody can publish it.
+    pub(super) async fn staged_segments(
+        &self,
+        backup: &BackupId,
+        store: Kind,
+    ) -> Result<Vec<SegmentDoc>> {
+        let name = backup.staged(store);
+        let Some(bytes) = self.store.get(&name, DOCUMENT_LIMIT).await? else {
+            return Ok(Vec::new());
+        };
+        let doc: StagedDoc = format::from_bytes(&bytes, &name)?;
+        if doc.epoch != self.epoch() {
+            return Ok(Vec::new());
+        }
+        let staged = self.read_staged_one(backup, store).await?;
+        Ok(staged
+            .map(|(_, staged)| staged.segments)
+            .unwrap_or_default())
     }
 
     /// The manifest's exact bytes, fixed before anything signs them.
@@ -282,7 +317,7 @@ impl Repository {
     }
 
     async fn look_for_one(&self, doc: &SegmentDoc) -> Result<()> {
-        let name = names::segment(&doc.id);
+        let name = doc.object();
         match self.store.head(&name).await? {
             Some(size) if size == doc.size => Ok(()),
             Some(size) => Err(Error::new(

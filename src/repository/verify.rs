@@ -19,6 +19,7 @@ use super::catalog::ReadManifest;
 use super::format::{DOCUMENT_LIMIT, SegmentDoc};
 use super::ledger::Level;
 use super::names::{self, BackupId, Digest};
+use super::standing::removed_error;
 use super::store::sha256;
 use super::writer::blocking;
 use super::{NO_TRUSTED_KEY, Repository, UNTRUSTED, keys};
@@ -210,8 +211,33 @@ impl Repository {
                 Ok(_) => look.seen(0),
             }
         }
+        self.verify_standing(id, manifest, look).await?;
         look.seen(0);
         Ok((manifest, Some(read)))
+    }
+
+    /// What hosts say of the backup, and what is about to be deleted: none of it may have been tampered with.
+    async fn verify_standing(
+        &self,
+        id: &BackupId,
+        manifest: Digest,
+        look: &Look<'_>,
+    ) -> Result<()> {
+        match self.removal(id).await {
+            Ok(None) => {}
+            Ok(Some(at)) => look.found(&id.manifest(), &removed_error(id, at)),
+            Err(e) => look.found(&id.removed(), &e),
+        }
+        for (object, error) in self.holds(id, manifest).await?.wrong {
+            look.found(&object, &error);
+        }
+        for (object, batch) in self.batches().await? {
+            match batch {
+                Ok(_) => look.seen(0),
+                Err(e) => look.found(&object, &e),
+            }
+        }
+        Ok(())
     }
 
     /// Without its key file nobody can read a backup, however whole it is.
@@ -229,7 +255,7 @@ impl Repository {
 
     async fn verify_segment(&self, doc: SegmentDoc, look: &Look<'_>) -> Result<()> {
         look.options.cancel.check()?;
-        let name = names::segment(&doc.id);
+        let name = doc.object();
         let work =
             async {
                 match self.store.head(&name).await? {

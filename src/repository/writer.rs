@@ -16,9 +16,10 @@ use super::cut::{Cuts, Cutter, SegmentSizes};
 use super::format::{Piece, SegmentDoc};
 use super::keys::EpochKeys;
 use super::lock::{Lock, Mode};
-use super::names::{self, BackupId, Digest};
+use super::names::{BackupId, Digest, SegmentName};
 use super::segment::{self, OVERHEAD};
-use super::store::{Created, Seen, sha256};
+use super::store::{Created, Object, Seen, sha256};
+use super::tombs::Tombs;
 use super::{COMPLETE, DAMAGED, Repository, State};
 use crate::capture::{Fingerprint, PartInfo, PartSink, PartWriter};
 use crate::error::{Context as _, Error, Result};
@@ -75,6 +76,14 @@ struct Known {
     seen: bool,
 }
 
+/// Where a segment goes.
+enum Place {
+    /// It is there, and known.
+    Stored,
+    /// It is to be stored under this name.
+    Free(SegmentName),
+}
+
 pub(super) struct Shared {
     pub repository: Repository,
     pub backup: BackupId,
@@ -85,6 +94,8 @@ pub(super) struct Shared {
     /// How many segments are compressed and encrypted at once.
     packing: Semaphore,
     known: Mutex<HashMap<Digest, Known>>,
+    /// What is about to be deleted.
+    tombs: Tombs,
     finished: Mutex<BTreeMap<String, FinishedPart>>,
     open: Mutex<HashSet<String>>,
     totals: Totals,
@@ -115,6 +126,8 @@ impl Repository {
                 format!("the backup `{backup}` is complete already"),
             ));
         }
+        // After the lock: a collector that this reading misses sees the lock, and waits for it.
+        let tombs = self.tombs(events).await?;
         let known = self.known_segments(&keys).await?;
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
@@ -126,6 +139,7 @@ impl Repository {
             events: events.clone(),
             packing: Semaphore::new(workers),
             known: Mutex::new(known),
+            tombs,
             finished: Mutex::default(),
             open: Mutex::default(),
             totals: Totals::default(),
@@ -357,12 +371,12 @@ impl Shared {
         let id = blocking(move || Ok(shared.keys.segment_id(&hashed))).await?;
         let bytes = plain.len() as u64;
         let piece = Piece { id, bytes };
-        if self.find(&piece).await? {
+        let Place::Free(name) = self.find(&piece).await? else {
             self.totals.reused_segments.fetch_add(1, Ordering::Relaxed);
             self.totals.reused_bytes.fetch_add(bytes, Ordering::Relaxed);
             self.buffers.give(plain);
             return Ok(piece);
-        }
+        };
         let object = {
             let _permit = self
                 .packing
@@ -378,81 +392,105 @@ impl Shared {
             })
             .await?
         };
+        self.put(&piece, name, &object).await?;
+        Ok(piece)
+    }
+
+    /// Stores a segment under a name that was free when it was looked at.
+    async fn put(&self, piece: &Piece, mut name: SegmentName, object: &Object) -> Result<()> {
         let store = &self.repository.store;
-        match store.create(&names::segment(&id), &object).await? {
-            Created::New => {
+        for _ in 0..2 {
+            if store.create(&name.object(), object).await? == Created::New {
                 let size = object.bytes().len() as u64;
                 self.totals.new_segments.fetch_add(1, Ordering::Relaxed);
                 self.totals.new_bytes.fetch_add(size, Ordering::Relaxed);
                 let sha256 = object.sha256();
-                self.remember(SegmentDoc { id, sha256, size });
+                self.remember(segment_doc(name, sha256, size));
+                return Ok(());
             }
             // Another part or host stored the same bytes meanwhile.
-            Created::Exists if self.find(&piece).await? => {
-                self.totals.reused_segments.fetch_add(1, Ordering::Relaxed);
-                self.totals.reused_bytes.fetch_add(bytes, Ordering::Relaxed);
-            }
-            Created::Exists => {
-                let name = names::segment(&id);
-                return Err(Error::new(
-                    &DAMAGED,
-                    format!("`{name}` is stored and removed by others all the time"),
-                ));
+            match self.find(piece).await? {
+                Place::Stored => {
+                    self.totals.reused_segments.fetch_add(1, Ordering::Relaxed);
+                    let reused = &self.totals.reused_bytes;
+                    reused.fetch_add(piece.bytes, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Place::Free(other) => name = other,
             }
         }
-        Ok(piece)
+        Err(Error::new(
+            &DAMAGED,
+            format!(
+                "`{}` is stored and removed by others all the time",
+                name.object()
+            ),
+        ))
     }
 
-    /// Whether the segment is stored already and looks whole. One that does not is taken away, so that it is stored anew:
-    /// the backups that use it are broken as it is, and this one need not be.
-    async fn find(&self, piece: &Piece) -> Result<bool> {
+    /// Where the segment is stored already and looks whole, or under which name to store it. What is about to be deleted
+    /// counts as absent. An object that is not whole stays as it is: the backups that use it are broken already, and this
+    /// one gets another object. Only `collect` ever deletes a segment.
+    async fn find(&self, piece: &Piece) -> Result<Place> {
         let known = guard(&self.known).get(&piece.id).cloned();
         if known.as_ref().is_some_and(|known| known.seen) {
-            return Ok(true);
+            return Ok(Place::Stored);
         }
+        let known = known.filter(|known| !self.tombs.covers(&known.doc.name()));
         let store = &self.repository.store;
-        let name = names::segment(&piece.id);
-        let Some(seen) = store.look(&name).await? else {
-            if known.is_some() {
-                self.events.note(format!(
-                    "segment `{name}` of an earlier backup is missing and is stored anew: run `summitctl backup verify` on the earlier ones"
-                ));
-            }
-            return Ok(false);
+        let first = SegmentName::first(piece.id);
+        let doomed = self.tombs.covers(&first);
+        let Some(known) = known else {
+            // Left by a killed writer, or part of an older or unfinished backup.
+            let seen = match doomed {
+                true => None,
+                false => store.look(&first.object()).await?,
+            };
+            return match seen {
+                None if doomed => SegmentName::another(piece.id).map(Place::Free),
+                None => Ok(Place::Free(first)),
+                Some(seen) => match self.adopt(piece, seen.size).await? {
+                    Some(doc) => {
+                        self.reuse(doc, seen).await?;
+                        Ok(Place::Stored)
+                    }
+                    None => self.anew(&first, "is not a segment"),
+                },
+            };
         };
-        let size = seen.size;
-        let wrong = match known {
-            Some(known) if known.doc.size != size => {
-                format!("has {size} bytes instead of {}", known.doc.size)
+        let name = known.doc.name();
+        match store.look(&name.object()).await? {
+            None if name == first => {
+                self.anew(&first, "of an earlier backup is missing")?;
+                Ok(Place::Free(first))
+            }
+            None => self.anew(&name, "of an earlier backup is missing"),
+            Some(seen) if seen.size != known.doc.size => {
+                let why = format!("has {} bytes instead of {}", seen.size, known.doc.size);
+                self.anew(&name, &why)
             }
             // Its size alone would not show a flipped bit, and a backup made to replace a damaged one must not share the damage.
-            Some(known) if self.holds(&known.doc, seen).await? => {
+            Some(seen) if self.holds(&known.doc, seen).await? => {
                 self.reuse(known.doc, seen).await?;
-                return Ok(true);
+                Ok(Place::Stored)
             }
-            Some(_) => "does not have the bytes that were written".to_owned(),
-            // Left by a killed writer, or part of an older or unfinished backup.
-            None => match self.adopt(piece, size).await? {
-                Some(doc) => {
-                    self.reuse(doc, seen).await?;
-                    return Ok(true);
-                }
-                None => "is not a segment".to_owned(),
-            },
-        };
+            Some(_) => self.anew(&name, "does not have the bytes that were written"),
+        }
+    }
+
+    fn anew(&self, name: &SegmentName, why: &str) -> Result<Place> {
         self.events.note(format!(
-            "segment `{name}` {wrong} and is stored anew: run `summitctl backup verify` on earlier backups"
+            "segment `{}` {why} and is stored anew: run `summitctl backup verify` on earlier backups",
+            name.object()
         ));
-        store.delete(&name).await?;
-        guard(&self.known).remove(&piece.id);
-        Ok(false)
+        SegmentName::another(name.id).map(Place::Free)
     }
 
     /// Takes note of a stored segment, which from now on is needed for as long as a new one.
     async fn reuse(&self, doc: SegmentDoc, seen: Seen) -> Result<()> {
         if seen.runs_out {
             let store = &self.repository.store;
-            store.extend(&names::segment(&doc.id)).await?;
+            store.extend(&doc.object()).await?;
         }
         self.remember(doc);
         Ok(())
@@ -464,7 +502,7 @@ impl Shared {
         if let Some(measured) = seen.sha256 {
             return Ok(measured == doc.sha256);
         }
-        let name = names::segment(&doc.id);
+        let name = doc.object();
         let Some(bytes) = self.repository.store.get(&name, doc.size).await? else {
             return Ok(false);
         };
@@ -478,21 +516,29 @@ impl Shared {
         if size > limit {
             return Ok(None);
         }
-        let name = names::segment(&piece.id);
-        let Some(bytes) = self.repository.store.get(&name, limit).await? else {
+        let name = SegmentName::first(piece.id);
+        let Some(bytes) = self.repository.store.get(&name.object(), limit).await? else {
             return Ok(None);
         };
         if !bytes.starts_with(AGE_MAGIC) {
             return Ok(None);
         }
-        let id = piece.id;
         let size = bytes.len() as u64;
         let sha256 = blocking(move || Ok(sha256(&bytes))).await?;
-        Ok(Some(SegmentDoc { id, sha256, size }))
+        Ok(Some(segment_doc(name, sha256, size)))
     }
 
     fn remember(&self, doc: SegmentDoc) {
         guard(&self.known).insert(doc.id, Known { doc, seen: true });
+    }
+}
+
+fn segment_doc(name: SegmentName, sha256: Digest, size: u64) -> SegmentDoc {
+    SegmentDoc {
+        id: name.id,
+        copy: name.copy,
+        sha256,
+        size,
     }
 }
 

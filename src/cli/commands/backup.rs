@@ -37,6 +37,11 @@ pub async fn backup(session: &Session, command: BackupCommand) -> Result<Answer>
         BackupCommand::Show(args) => show_backup(session, &args).await,
         BackupCommand::Diff(args) => super::diff::diff(session, &args).await,
         BackupCommand::Verify(args) => verify(session, &args).await,
+        BackupCommand::Hold(args) => {
+            super::keep::hold(session, &args.backup, true, args.reason.as_deref()).await
+        }
+        BackupCommand::Release(args) => super::keep::hold(session, &args.backup, false, None).await,
+        BackupCommand::Prune(args) => super::keep::prune(session, &args).await,
     }
 }
 
@@ -204,6 +209,8 @@ pub struct Summary {
     pub verified_level: Option<Level>,
     /// When that was.
     pub verified_at: Option<Instant>,
+    /// Whether it is held, so that no rule removes it.
+    pub held: bool,
     /// Why it must not be relied on, if so.
     pub problem: Option<Report>,
 }
@@ -247,12 +254,13 @@ fn summary(backup: &Backup) -> Summary {
         stored_bytes: signed.map(|s| s.stored_bytes),
         verified_level: verified.map(|r| r.level),
         verified_at: verified.map(|r| r.to),
+        held: backup.held.is_some(),
         problem: backup.problem.clone(),
     }
 }
 
 /// The backup that is meant; says what whoever chose it should know.
-async fn chosen(
+pub async fn chosen(
     session: &Session,
     world: &World,
     repository: &Repository,
@@ -307,7 +315,14 @@ async fn list(session: &Session) -> Result<Answer> {
             stores,
             size,
             level,
-            contents.map_or(String::new(), labels),
+            [
+                backup.held.as_ref().map(|_| "held".to_owned()),
+                contents.map(labels).filter(|l| !l.is_empty()),
+            ]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(", "),
         ]
     });
     let text = if backups.is_empty() {
@@ -350,6 +365,20 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
     }
     if let Some(problem) = &backup.problem {
         text.push_str(&format!("PROBLEM   {}\n", problem.message));
+    }
+    if let Some(held) = &backup.held {
+        let by = held
+            .host
+            .as_ref()
+            .map_or(String::new(), |h| format!(" by {h}"));
+        let why = held
+            .reason
+            .as_ref()
+            .map_or(String::new(), |r| format!(": {r}"));
+        text.push_str(&format!(
+            "held      since {}{by}{why}\n",
+            held.since.human()
+        ));
     }
     for record in &backup.verified {
         text.push_str(&format!(

@@ -1,0 +1,91 @@
+//! `backup prune`, `backup hold` and `backup release`.
+
+use super::backup::{carry_out, chosen};
+use super::{show, world};
+use crate::cli::Session;
+use crate::cli::args::PruneArgs;
+use crate::cli::output::Answer;
+use crate::engine::executor::RunReport;
+use crate::engine::plan::Plan;
+use crate::error::Result;
+use crate::ops::execute::execute;
+use crate::ops::keep as plans;
+use crate::steps::choose::Choice;
+
+/// `backup prune`
+pub async fn prune(session: &Session, args: &PruneArgs) -> Result<Answer> {
+    let world = world::world(session).await?;
+    let spec = plans::prune(&world, &args.rules()).await?;
+    let registry = crate::steps::registry();
+    let command = format!("backup prune{}", flags(args));
+    let mut host = world::host(session, &world, &registry, &world.context, &command)?;
+    host.plan_only |= args.dry_run;
+    let output = session.output;
+    let shown = move |plan: &Plan| output.say(&show::plan(plan));
+    let executed = execute(&host, spec, &shown, &mut session.terminal()).await?;
+    Ok(show::executed(&executed, summary))
+}
+
+fn summary(report: &RunReport) -> String {
+    let Some(seen) = report.observed("prune") else {
+        return String::new();
+    };
+    let Some(removed) = seen["removed"].as_array() else {
+        return "Nothing to remove: every backup is kept by a rule, and every segment is needed.\n"
+            .to_owned();
+    };
+    let mut text = format!(
+        "removed   {} backups; {} are left\n",
+        removed.len(),
+        seen["backups"]
+    );
+    let waiting = seen["waiting-segments"].as_u64().unwrap_or(0);
+    if waiting > 0 {
+        text.push_str(&format!(
+            "waiting   {waiting} segments, for a backup under way; the next prune deletes them\n"
+        ));
+    }
+    text
+}
+
+/// The flags to repeat in a hint.
+fn flags(args: &PruneArgs) -> String {
+    let mut text = String::new();
+    if let Some(span) = args.keep_within {
+        text.push_str(&format!(" --keep-within {span}"));
+    }
+    for (word, count) in [
+        ("last", args.keep_last),
+        ("hourly", args.keep_hourly),
+        ("daily", args.keep_daily),
+        ("weekly", args.keep_weekly),
+        ("monthly", args.keep_monthly),
+        ("yearly", args.keep_yearly),
+    ] {
+        if let Some(count) = count {
+            text.push_str(&format!(" --keep-{word} {count}"));
+        }
+    }
+    text
+}
+
+/// `backup hold` and `backup release`
+pub async fn hold(
+    session: &Session,
+    choice: &Choice,
+    held: bool,
+    reason: Option<&str>,
+) -> Result<Answer> {
+    let world = world::world(session).await?;
+    let repository = world.repository().await?;
+    let backup = chosen(session, &world, &repository, choice).await?;
+    let spec = plans::hold(&world, &backup.id, held, reason).await?;
+    let word = if held { "hold" } else { "release" };
+    let reason = reason.map_or(String::new(), |r| format!(" --reason {}", world::quoted(r)));
+    let command = format!("backup {word} {}{reason}", backup.id);
+    let done = if held { "held     " } else { "released " };
+    carry_out(session, &world, spec, command, |_| {
+        format!("{done} {}\n", backup.id)
+    })
+    .await
+}

@@ -1,0 +1,39 @@
+//! Which backups stay, as plans.
+
+use serde_json::json;
+
+use super::backup::spec;
+use crate::engine::plan::{Spec, StepSpec};
+use crate::error::Result;
+use crate::repository::{BackupId, Rules};
+use crate::steps::world::World;
+
+/// `backup prune`.
+pub async fn prune(world: &World, rules: &Rules) -> Result<Spec> {
+    let steps = vec![StepSpec::new(
+        "prune",
+        "backup.prune",
+        json!({"keep": rules}),
+        &[],
+    )];
+    let title = format!("prune the backups of context `{}`", world.context);
+    spec(world, "backup prune", title, &[], steps).await
+}
+
+/// `backup hold` and `backup release`.
+pub async fn hold(
+    world: &World,
+    backup: &BackupId,
+    held: bool,
+    reason: Option<&str>,
+) -> Result<Spec> {
+    let steps = vec![StepSpec::new(
+        "hold",
+        "backup.hold",
+        json!({"backup": backup, "held": held, "reason": reason}),
+        &[],
+    )];
+    let word = if held { "hold" } else { "release" };
+    let title = format!("{word} backup {backup}");
+    spec(world, &format!("backup {word}"), title, &[], steps).await
+}

@@ -1,0 +1,571 @@
+//! Removing backups, and the segments that nothing needs any more, beside backups that are being written.
+//!
+//! # Why no segment is lost
+//!
+//! A segment's object is *referred to* by a published manifest, by a staged capture, or by a writer that has stored or
+//! found it and not staged it yet. Such a writer holds a shared lock, and so does a commit. These orders are kept:
+//!
+//! 1. A writer (or commit) creates its lock, then reads the tombstones (or what is staged), then refers.
+//! 2. A writer stages its capture, then removes its lock. A commit publishes the manifest, then removes what is staged.
+//! 3. A writer refers to no object that a tombstone names which it read: it stores the bytes anew under a name that was
+//!    never used.
+//! 4. A collector creates the tombstone, then reads the locks, and waits until those are gone. Then it reads what is
+//!    staged, then the manifests. It deletes what the tombstone names and none of them does, and then the tombstone.
+//! 5. Collectors exclude each other by a lock, and nobody else ever deletes a segment.
+//!
+//! Let an object be deleted by some collector. Assume that somebody refers to it then. Whoever refers to it now, a writer
+//! referred to it first. If that writer's lock was created after the tombstone, the writer read the tombstone (1), and did
+//! not refer to the object (3). Else its lock was there when the tombstone was created. Either the collector saw the lock,
+//! and waited until it was gone; or it was gone already. In both cases the capture was staged before (2), unless the writer
+//! had died and refers to nothing. So the collector, which reads what is staged after that (4), finds it staged, or removed
+//! from there: by a commit that had published the manifest before (2), which the collector then finds, as it reads manifests
+//! last; or by an abort, or a prune of what nobody finished, after which nobody refers to it, because a commit that had read
+//! it as staged holds a lock since before, which was seen and waited for. In every case that is a contradiction.
+//!
+//! Each step may be repeated: a batch that a killed collector left is taken up by the next one, with the same locks, or,
+//! if they were not written down, with those that are held now, which are more. Clocks decide nothing here.
+//!
+//! What this rests on: a listing sees every creation before it, and nobody removes the lock of a living process by hand.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::catalog::Backup;
+use super::format::DOCUMENT_LIMIT;
+use super::lock::{Lock, Mode};
+use super::names::{BACKUPS, BackupId, Digest, REMOVED, SEGMENTS, SegmentName};
+use super::retention::{Candidate, Fate, Rules, judge};
+use super::standing::held_error;
+use super::tombs::Batch;
+use super::{INCOMPLETE, Repository, changed_meanwhile};
+use crate::error::{Context as _, Error, Report, Result};
+use crate::event::{Events, Unit};
+use crate::identity::Store as Kind;
+use crate::sign::SigningKey;
+use crate::time::{Instant, Span};
+use crate::wait::Cancel;
+
+/// What a run that nobody finished has staged stays this long, so that it can be resumed.
+pub const UNFINISHED_STAYS: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 60 * 60);
+/// How many segments one tombstone names at most.
+const BATCH: usize = 100_000;
+/// How often a collector looks whether its lock is still its own.
+const LOOK_EVERY: usize = 64;
+
+/// What a prune would do.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Pruning {
+    /// Every backup, newest first.
+    pub backups: Vec<Judged>,
+    /// Captures that are staged and were never published, newest first.
+    pub unfinished: Vec<Unfinished>,
+    /// Objects of segments that nothing needs: what stopped writers and failed backups left, and what is about to be deleted.
+    pub leftovers: u64,
+    /// Their bytes.
+    pub leftover_bytes: u64,
+    /// Bytes that are free once everything that goes is gone.
+    pub frees_bytes: u64,
+    /// Why no segment can be deleted now, if so.
+    pub blocked: Option<Report>,
+}
+
+/// A backup and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Judged {
+    /// Which one.
+    pub backup: BackupId,
+    /// Its manifest, as it was judged.
+    pub manifest_sha256: Option<Digest>,
+    /// Whether it stays, and why.
+    #[serde(flatten)]
+    pub fate: Fate,
+    /// Bytes that are free once it and all that is older and goes is gone.
+    pub frees_bytes: u64,
+}
+
+/// Captures that wait for a backup which nobody finished.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Unfinished {
+    /// The backup that it was to be.
+    pub backup: BackupId,
+    /// Whether it stays, and why.
+    #[serde(flatten)]
+    pub fate: Fate,
+}
+
+/// What is to be removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Removal {
+    /// The backup.
+    pub backup: BackupId,
+    /// Its manifest; null for captures that nobody finished.
+    pub manifest_sha256: Option<Digest>,
+}
+
+/// What a prune did.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Pruned {
+    /// Backups and unfinished captures that are gone.
+    pub removed: u64,
+    /// Segments deleted.
+    pub deleted: u64,
+    /// Their bytes.
+    pub freed_bytes: u64,
+    /// Segments that were about to be deleted and are needed again.
+    pub spared: u64,
+    /// Segments that wait for a backup which is being written: the next prune deletes them.
+    pub waiting: u64,
+    /// Whom they wait for.
+    pub waits_for: Vec<String>,
+    /// Tombstones that could not be trusted; they were removed, and deleted nothing.
+    pub untrusted_tombstones: Vec<String>,
+}
+
+/// Who listens to a prune and may stop it.
+pub struct PruneOptions {
+    /// Who hears of progress.
+    pub events: Events,
+    /// Who may stop it.
+    pub cancel: Cancel,
+}
+
+impl Pruning {
+    /// What goes, oldest first.
+    pub fn removals(&self) -> Vec<Removal> {
+        let backups = self.backups.iter().filter(|b| b.fate.goes());
+        let backups = backups.map(|b| Removal {
+            backup: b.backup.clone(),
+            manifest_sha256: b.manifest_sha256,
+        });
+        let unfinished = self.unfinished.iter().filter(|u| u.fate.goes());
+        let unfinished = unfinished.map(|u| Removal {
+            backup: u.backup.clone(),
+            manifest_sha256: None,
+        });
+        let mut all: Vec<Removal> = backups.chain(unfinished).collect();
+        all.sort_by(|a, b| a.backup.cmp(&b.backup));
+        all
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.removals().is_empty() && self.leftovers == 0
+    }
+}
+
+impl Fate {
+    /// Whether it goes.
+    pub fn goes(&self) -> bool {
+        matches!(self, Fate::Goes(_))
+    }
+}
+
+/// The objects that something refers to.
+#[derive(Default)]
+struct References {
+    names: HashSet<SegmentName>,
+    /// Manifests never change, so each is read once.
+    seen: HashSet<BackupId>,
+}
+
+impl Repository {
+    /// What these rules would remove of a context. `safety` is the label of backups that a restore makes of what it replaces.
+    /// Reads manifests, and lists segments, but reads none.
+    pub async fn plan_prune(
+        &self,
+        context: &str,
+        safety: &str,
+        rules: &Rules,
+        now: Instant,
+    ) -> Result<Pruning> {
+        self.writing_keys()?;
+        // Listed first: what is stored from here on is not a leftover.
+        let stored = self.stored_segments().await?;
+        let unfinished = self.unfinished(now).await?;
+        let listed = self.list().await?;
+        let removed: HashSet<BackupId> = self.removed_ids().await?.into_iter().collect();
+        let candidates: Vec<Candidate> = listed
+            .iter()
+            .map(|b| candidate(b, safety, removed.contains(&b.id)))
+            .collect();
+        let fates = judge(&candidates, context, rules, now);
+        let mut references = References::default();
+        let mut blocked = None;
+        let going: HashSet<&BackupId> = unfinished
+            .iter()
+            .filter(|u| u.fate.goes())
+            .map(|u| &u.backup)
+            .collect();
+        if let Err(e) = references.staged(self, &going).await {
+            blocked = Some(Report::from(&e));
+        }
+        // The newest backup that refers to an object takes it along; one that stays keeps it.
+        let mut last: HashMap<SegmentName, (u64, Option<usize>)> = HashMap::new();
+        for (at, (backup, fate)) in listed.iter().zip(&fates).enumerate() {
+            match self.read_manifest(&backup.id).await {
+                Ok(read) => {
+                    for doc in &read.doc.segments {
+                        let entry = last.entry(doc.name()).or_insert((doc.size, Some(at)));
+                        entry.1 = match fate {
+                            Fate::Goes(_) => entry.1.map(|_| at),
+                            Fate::Stays(_) => None,
+                        };
+                    }
+                }
+                Err(e) if blocked.is_none() => blocked = Some(Report::from(&unread(&backup.id, e))),
+                Err(_) => {}
+            }
+        }
+        let mut frees = vec![0; listed.len()];
+        let mut leftovers = (0, 0);
+        for (name, size) in &stored {
+            match last.get(name) {
+                Some((_, Some(at))) if !references.names.contains(name) => frees[*at] += size,
+                None if !references.names.contains(name) => {
+                    leftovers = (leftovers.0 + 1, leftovers.1 + size);
+                }
+                _ => {}
+            }
+        }
+        let frees_bytes = frees.iter().sum::<u64>() + leftovers.1;
+        let judged = listed.into_iter().zip(fates).zip(frees);
+        let mut backups: Vec<Judged> = judged
+            .map(|((backup, fate), frees_bytes)| Judged {
+                backup: backup.id,
+                manifest_sha256: backup.signed.map(|s| s.manifest_sha256),
+                fate,
+                frees_bytes,
+            })
+            .collect();
+        backups.reverse();
+        Ok(Pruning {
+            backups,
+            unfinished,
+            leftovers: leftovers.0,
+            leftover_bytes: leftovers.1,
+            frees_bytes,
+            blocked,
+        })
+    }
+
+    /// Removes backups and unfinished captures, and deletes every segment that nothing needs. Repeating it ends what a killed
+    /// process began.
+    pub async fn prune(
+        &self,
+        removals: &[Removal],
+        key: &SigningKey,
+        options: &PruneOptions,
+    ) -> Result<Pruned> {
+        self.check_signer(key)?;
+        self.writing_keys()?;
+        let lock = Lock::acquire(&self.store, Mode::Collect, "prune").await?;
+        let done = self.prune_locked(removals, key, options, &lock).await;
+        lock.release().await?;
+        done
+    }
+
+    async fn prune_locked(
+        &self,
+        removals: &[Removal],
+        key: &SigningKey,
+        options: &PruneOptions,
+        lock: &Lock,
+    ) -> Result<Pruned> {
+        let mut pruned = Pruned::default();
+        for removal in removals {
+            options.cancel.check()?;
+            lock.still_held().await?;
+            pruned.removed += u64::from(self.remove(removal, key).await?);
+        }
+        for id in self.removed_ids().await? {
+            self.sweep(&id).await?;
+        }
+        let mut references = References::default();
+        self.forget_rests().await?;
+        for (name, batch) in self.batches().await? {
+            match batch {
+                Ok(batch) => {
+                    self.collect(batch, key, &mut references, &mut pruned, options, lock)
+                        .await?;
+                }
+                Err(_) => {
+                    lock.still_held().await?;
+                    self.forget(&name).await?;
+                    pruned.untrusted_tombstones.push(name);
+                }
+            }
+        }
+        // Listed first: what is stored from here on is nobody's leftover yet.
+        let stored = self.stored_segments().await?;
+        let announced: HashSet<SegmentName> = self
+            .batches()
+            .await?
+            .into_iter()
+            .filter_map(|(_, batch)| batch.ok())
+            .flat_map(|batch| batch.segments)
+            .collect();
+        references.refresh(self).await?;
+        let mut needless: Vec<SegmentName> = stored
+            .into_keys()
+            .filter(|name| !references.names.contains(name) && !announced.contains(name))
+            .collect();
+        needless.sort();
+        for chunk in needless.chunks(BATCH) {
+            options.cancel.check()?;
+            lock.still_held().await?;
+            let batch = self.announce(chunk.to_vec(), key).await?;
+            self.collect(batch, key, &mut references, &mut pruned, options, lock)
+                .await?;
+        }
+        Ok(pruned)
+    }
+
+    /// Deletes what a batch names and nothing needs, once the locks that it waits for are gone.
+    async fn collect(
+        &self,
+        mut batch: Batch,
+        key: &SigningKey,
+        references: &mut References,
+        pruned: &mut Pruned,
+        options: &PruneOptions,
+        lock: &Lock,
+    ) -> Result<()> {
+        let holders = self.holders().await?;
+        let mut writers = holders.iter().filter(|h| h.mode == Mode::Shared);
+        if batch.locks.is_none() {
+            let seen = writers.clone().map(|h| h.token.clone()).collect();
+            self.waits_for(&mut batch, seen, key).await?;
+        }
+        let awaited = batch.locks.clone().unwrap_or_default();
+        writers.clone().for_each(|h| {
+            let line = h.describe();
+            if awaited.contains(&h.token) && !pruned.waits_for.contains(&line) {
+                pruned.waits_for.push(line);
+            }
+        });
+        if writers.any(|h| awaited.contains(&h.token)) {
+            pruned.waiting += batch.segments.len() as u64;
+            return Ok(());
+        }
+        // The locks are gone: only now is it settled who refers to what.
+        references.refresh(self).await?;
+        let total = batch.segments.len() as u64;
+        for (at, name) in batch.segments.iter().enumerate() {
+            if at % LOOK_EVERY == 0 {
+                options.cancel.check()?;
+                lock.still_held().await?;
+                let events = &options.events;
+                events.progress("collect", at as u64, Some(total), Unit::Items);
+            }
+            if references.names.contains(name) {
+                pruned.spared += 1;
+                continue;
+            }
+            let object = name.object();
+            let size = self.store.head(&object).await?;
+            if self.store.delete(&object).await? {
+                pruned.deleted += 1;
+                pruned.freed_bytes += size.unwrap_or(0);
+            }
+        }
+        lock.still_held().await?;
+        self.forget(&batch.name).await
+    }
+
+    /// Takes a backup's standing away: states its removal, then deletes its manifest, then the rest.
+    async fn remove(&self, removal: &Removal, key: &SigningKey) -> Result<bool> {
+        let id = &removal.backup;
+        let Some(manifest) = removal.manifest_sha256 else {
+            return self.remove_unfinished(id).await;
+        };
+        match self.store.get(&id.manifest(), DOCUMENT_LIMIT).await? {
+            None => return Ok(false),
+            Some(bytes) if super::store::sha256(&bytes) != manifest => {
+                return Err(changed_meanwhile(&id.manifest()));
+            }
+            Some(_) => {}
+        }
+        if self.removal(id).await.is_ok_and(|at| at.is_none()) {
+            let holds = self.holds(id, manifest).await?;
+            if holds.hold.is_some() || !holds.wrong.is_empty() {
+                return Err(held_error(id));
+            }
+        }
+        self.state_removal(id, manifest, key).await?;
+        self.store.delete(&id.manifest()).await?;
+        self.sweep(id).await?;
+        Ok(true)
+    }
+
+    async fn remove_unfinished(&self, id: &BackupId) -> Result<bool> {
+        let there = !self.store.list(&id.staging()).await?.is_empty();
+        self.discard(id).await?;
+        Ok(there)
+    }
+
+    /// Deletes what is left of a backup whose removal a trusted host stated.
+    async fn sweep(&self, id: &BackupId) -> Result<()> {
+        let left = self.store.list(&id.folder()).await?;
+        if left.is_empty() || !self.removal(id).await.is_ok_and(|at| at.is_some()) {
+            return Ok(());
+        }
+        self.store.delete(&id.manifest()).await?;
+        for entry in left {
+            self.store.delete(&entry.name).await?;
+        }
+        Ok(())
+    }
+
+    /// How many segments wait to be deleted by a later prune.
+    pub async fn waiting_segments(&self) -> Result<u64> {
+        let batches = self.batches().await?.into_iter();
+        let waiting = batches.filter_map(|(_, batch)| batch.ok());
+        Ok(waiting.map(|batch| batch.segments.len() as u64).sum())
+    }
+
+    /// The backups that were removed, or are being removed.
+    pub(super) async fn removed_ids(&self) -> Result<Vec<BackupId>> {
+        let entries = self.store.list(REMOVED).await?;
+        let ids = entries.iter().filter_map(|e| {
+            let stem = e.name.strip_prefix(REMOVED)?.strip_suffix(".json")?;
+            stem.parse().ok()
+        });
+        Ok(ids.collect())
+    }
+
+    /// Every segment's object, with its size.
+    async fn stored_segments(&self) -> Result<HashMap<SegmentName, u64>> {
+        let entries = self.store.list(SEGMENTS).await?;
+        let names = entries.into_iter();
+        // Whatever else lies there is none of ours, and stays.
+        Ok(names
+            .filter_map(|e| Some((SegmentName::of_object(&e.name)?, e.size)))
+            .collect())
+    }
+
+    /// What is staged and not published.
+    async fn unfinished(&self, now: Instant) -> Result<Vec<Unfinished>> {
+        let holders = self.holders().await?;
+        let mut staged: BTreeMap<BackupId, bool> = BTreeMap::new();
+        for entry in self.store.list(BACKUPS).await? {
+            let Some((id, rest)) = id_of(&entry.name) else {
+                continue;
+            };
+            let published = staged.entry(id).or_insert(false);
+            *published |= rest == "manifest.json";
+        }
+        let mut all = Vec::new();
+        for (id, _) in staged.into_iter().rev().filter(|(_, published)| !published) {
+            if self.store.list(&id.staging()).await?.is_empty() {
+                continue;
+            }
+            let worker = holders.iter().find(|h| h.purpose.ends_with(id.as_str()));
+            let fate = if let Some(worker) = worker {
+                Fate::Stays(vec![format!("in work: {}", worker.describe())])
+            } else if now.since(id.moment()) < UNFINISHED_STAYS {
+                let stays = Span(UNFINISHED_STAYS);
+                Fate::Stays(vec![format!("unfinished, and younger than {stays}")])
+            } else {
+                let days = Span(UNFINISHED_STAYS);
+                Fate::Goes(format!("nobody finished it in {days}"))
+            };
+            all.push(Unfinished { backup: id, fate });
+        }
+        Ok(all)
+    }
+}
+
+impl References {
+    /// Adds what is staged, and then what is published; in this order, because that is the way captures go.
+    async fn refresh(&mut self, repository: &Repository) -> Result<()> {
+        self.staged(repository, &HashSet::new()).await?;
+        for id in repository.ids().await? {
+            if self.seen.contains(&id) {
+                continue;
+            }
+            match repository.read_manifest(&id).await {
+                Ok(read) => {
+                    self.names
+                        .extend(read.doc.segments.iter().map(|s| s.name()));
+                    self.seen.insert(id);
+                }
+                Err(e) => return Err(unread(&id, e)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn staged(&mut self, repository: &Repository, but: &HashSet<&BackupId>) -> Result<()> {
+        let entries = repository.store.list(BACKUPS).await?;
+        for entry in entries {
+            let Some((id, rest)) = id_of(&entry.name) else {
+                continue;
+            };
+            let Some(store) = rest.strip_prefix("staged/") else {
+                continue;
+            };
+            let named = |kind: &Kind| format!("{}.json", kind.name()) == store;
+            let Some(store) = Kind::ALL.into_iter().find(named) else {
+                continue;
+            };
+            if but.contains(&id) {
+                continue;
+            }
+            let read = repository.staged_segments(&id, store).await;
+            let read = read.context(|| format!("nobody can tell what `{}` needs", entry.name))?;
+            self.names.extend(read.iter().map(|s| s.name()));
+        }
+        Ok(())
+    }
+}
+
+/// A listed object's backup, and its name within the backup's folder.
+pub(super) fn id_of(object: &str) -> Option<(BackupId, &str)> {
+    let (folder, rest) = object.strip_prefix(BACKUPS)?.split_once('/')?;
+    Some((folder.parse().ok()?, rest))
+}
+
+/// While it is not known what one backup needs, no segment may go.
+fn unread(id: &BackupId, error: Error) -> Error {
+    Error::new(
+        &INCOMPLETE,
+        format!("nobody can tell which segments the backup `{id}` needs, so none is deleted"),
+    )
+    .caused_by(error)
+    .hint(format!(
+        "Put its manifest back from a copy of the repository, or, if it is lost for good, move `backups/{id}` out of the repository."
+    ))
+}
+
+fn candidate(backup: &Backup, safety: &str, removed: bool) -> Candidate {
+    let contents = backup.contents.as_ref();
+    let held = backup.held.as_ref().map(|hold| match &hold.reason {
+        Some(reason) => format!("held: {reason}"),
+        None => format!("held since {}", hold.since.human()),
+    });
+    Candidate {
+        id: backup.id.clone(),
+        context: contents.map(|c| c.context.clone()),
+        stores: contents
+            .map(|c| c.stores.iter().map(|s| s.captured.store).collect())
+            .unwrap_or_default(),
+        safety: contents.is_some_and(|c| c.labels.iter().any(|l| l == safety)),
+        problem: backup.problem.as_ref().map(|p| p.message.clone()),
+        held,
+        restored: backup
+            .verified_level()
+            .is_some_and(|r| r.level >= super::Level::Restored),
+        removed: removed
+            && backup
+                .problem
+                .as_ref()
+                .is_some_and(|p| p.reason == super::REMOVED.code),
+    }
+}

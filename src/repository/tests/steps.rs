@@ -1,0 +1,266 @@
+//! A store in memory, on which several actors' operations come in an order that a test chooses.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+
+use super::super::store::sha256;
+use super::super::*;
+
+/// Objects in memory. A clone is a copy.
+#[derive(Debug, Default)]
+pub struct Memory {
+    objects: Mutex<BTreeMap<String, Bytes>>,
+    /// Operations so far, and those that named one segment.
+    pub operations: AtomicU64,
+    pub segment_operations: AtomicU64,
+}
+
+impl Clone for Memory {
+    fn clone(&self) -> Self {
+        Memory {
+            objects: Mutex::new(self.objects.lock().unwrap().clone()),
+            ..Memory::default()
+        }
+    }
+}
+
+impl Memory {
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        let objects = self.objects.lock().unwrap();
+        let names = objects.keys().filter(|name| name.starts_with(prefix));
+        names.cloned().collect()
+    }
+
+    pub fn put(&self, name: &str, bytes: impl Into<Bytes>) {
+        let mut objects = self.objects.lock().unwrap();
+        objects.insert(name.to_owned(), bytes.into());
+    }
+
+    pub fn read(&self, name: &str) -> Option<Bytes> {
+        self.objects.lock().unwrap().get(name).cloned()
+    }
+
+    fn count(&self, name: &str) {
+        self.operations.fetch_add(1, Ordering::Relaxed);
+        if name.starts_with("segments/") && name.ends_with(".age") {
+            self.segment_operations.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
+    async fn create(&self, name: &str, object: &Object) -> Result<Created> {
+        self.count(name);
+        let mut objects = self.objects.lock().unwrap();
+        if objects.contains_key(name) {
+            return Ok(Created::Exists);
+        }
+        objects.insert(name.to_owned(), object.bytes().clone());
+        Ok(Created::New)
+    }
+    async fn replace(&self, name: &str, old: Digest, object: &Object) -> Result<bool> {
+        self.count(name);
+        let mut objects = self.objects.lock().unwrap();
+        let fits = objects.get(name).is_some_and(|there| sha256(there) == old);
+        if fits {
+            objects.insert(name.to_owned(), object.bytes().clone());
+        }
+        Ok(fits)
+    }
+    async fn get(&self, name: &str, limit: u64) -> Result<Option<Bytes>> {
+        self.count(name);
+        let found = self.read(name);
+        assert!(found.as_ref().is_none_or(|b| b.len() as u64 <= limit));
+        Ok(found)
+    }
+    async fn head(&self, name: &str) -> Result<Option<u64>> {
+        self.count(name);
+        Ok(self.read(name).map(|b| b.len() as u64))
+    }
+    async fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+        self.count(prefix);
+        let objects = self.objects.lock().unwrap();
+        let below = objects.range(prefix.to_owned()..);
+        Ok(below
+            .take_while(|(name, _)| name.starts_with(prefix))
+            .map(|(name, bytes)| Entry {
+                name: name.clone(),
+                size: bytes.len() as u64,
+            })
+            .collect())
+    }
+    async fn children(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut found = BTreeSet::new();
+        for entry in self.list(prefix).await? {
+            let rest = &entry.name[prefix.len()..];
+            let end = rest.find('/').map_or(rest.len(), |at| at + 1);
+            found.insert(format!("{prefix}{}", &rest[..end]));
+        }
+        Ok(found.into_iter().collect())
+    }
+    async fn delete(&self, name: &str) -> Result<bool> {
+        self.count(name);
+        Ok(self.objects.lock().unwrap().remove(name).is_some())
+    }
+}
+
+/// Who goes next: one permission for each operation of an actor.
+#[derive(Default)]
+pub struct Turns {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<VecDeque<oneshot::Sender<oneshot::Sender<()>>>>,
+    finished: Vec<bool>,
+}
+
+impl fmt::Debug for Turns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Turns")
+    }
+}
+
+impl Turns {
+    pub fn new(actors: usize) -> Arc<Turns> {
+        let state = State {
+            waiting: (0..actors).map(|_| VecDeque::new()).collect(),
+            finished: vec![false; actors],
+        };
+        Arc::new(Turns {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        })
+    }
+
+    async fn turn(&self, actor: usize) -> oneshot::Sender<()> {
+        let (grant, granted) = oneshot::channel();
+        self.state.lock().unwrap().waiting[actor].push_back(grant);
+        self.changed.notify_one();
+        granted.await.unwrap()
+    }
+
+    pub fn finish(&self, actor: usize) {
+        self.state.lock().unwrap().finished[actor] = true;
+        self.changed.notify_one();
+    }
+
+    /// Lets the actors go on until all have finished: `next` names the actor of each operation, of those that have not
+    /// finished. How many operations each made.
+    pub async fn drive(&self, mut next: impl FnMut(&[usize], &[usize]) -> usize) -> Vec<usize> {
+        let mut made = vec![0; self.state.lock().unwrap().finished.len()];
+        loop {
+            let open: Vec<usize> = {
+                let state = self.state.lock().unwrap();
+                let actors = 0..state.finished.len();
+                actors.filter(|a| !state.finished[*a]).collect()
+            };
+            if open.is_empty() {
+                return made;
+            }
+            let actor = next(&open, &made);
+            let grant = loop {
+                let changed = self.changed.notified();
+                {
+                    let mut state = self.state.lock().unwrap();
+                    if let Some(grant) = state.waiting[actor].pop_front() {
+                        break Some(grant);
+                    }
+                    if state.finished[actor] {
+                        break None;
+                    }
+                }
+                changed.await;
+            };
+            if let Some(grant) = grant {
+                let (done, was_done) = oneshot::channel();
+                if grant.send(done).is_ok() {
+                    let _ = was_done.await;
+                    made[actor] += 1;
+                }
+            }
+        }
+    }
+}
+
+/// An actor's view of a store, which waits for its turn.
+#[derive(Debug)]
+pub struct Stepped {
+    pub inner: Arc<Memory>,
+    pub turns: Arc<Turns>,
+    pub actor: usize,
+}
+
+impl Stepped {
+    async fn step<T>(&self, work: impl Future<Output = T>) -> T {
+        let done = self.turns.turn(self.actor).await;
+        let result = work.await;
+        let _ = done.send(());
+        result
+    }
+}
+
+/// A store that fails from some operation on, whatever it is, as a killed process does nothing more.
+#[derive(Debug)]
+pub struct Killed {
+    pub inner: Arc<Memory>,
+    pub left: AtomicI64,
+}
+
+impl Killed {
+    async fn step<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        if self.left.fetch_sub(1, Ordering::SeqCst) > 0 {
+            work.await
+        } else {
+            Err(Error::io("use", "killed", std::io::ErrorKind::Other.into()))
+        }
+    }
+}
+
+macro_rules! by_steps {
+    ($kind:ty) => {
+        #[async_trait]
+        impl Store for $kind {
+            fn place(&self) -> String {
+                self.inner.place()
+            }
+            async fn create(&self, name: &str, object: &Object) -> Result<Created> {
+                self.step(self.inner.create(name, object)).await
+            }
+            async fn replace(&self, name: &str, old: Digest, object: &Object) -> Result<bool> {
+                self.step(self.inner.replace(name, old, object)).await
+            }
+            async fn get(&self, name: &str, limit: u64) -> Result<Option<Bytes>> {
+                self.step(self.inner.get(name, limit)).await
+            }
+            async fn head(&self, name: &str) -> Result<Option<u64>> {
+                self.step(self.inner.head(name)).await
+            }
+            async fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+                self.step(self.inner.list(prefix)).await
+            }
+            async fn children(&self, prefix: &str) -> Result<Vec<String>> {
+                self.step(self.inner.children(prefix)).await
+            }
+            async fn delete(&self, name: &str) -> Result<bool> {
+                self.step(self.inner.delete(name)).await
+            }
+        }
+    };
+}
+
+by_steps!(Stepped);
+by_steps!(Killed);

@@ -1,0 +1,338 @@
+//! `backup.prune` and `backup.hold`: which backups stay.
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::choose::{Choice, SAFETY, find};
+use super::world::World;
+use crate::consent::Effect;
+use crate::engine::step::{ApplyCx, Blocked, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
+use crate::error::{Error, Result};
+use crate::repository::{
+    BackupId, Fate, INCOMPLETE, NO_SUCH_BACKUP, PruneOptions, Pruning, Removal, Repository, Rules,
+};
+use crate::time::{Instant, human_bytes};
+
+/// Arguments of `backup.prune`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PruneArgs {
+    /// Which backups are kept; the context's rules if empty.
+    #[serde(default)]
+    pub keep: Rules,
+}
+
+/// What will be removed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PruneChange {
+    removals: Vec<Removal>,
+}
+
+/// The step kind `backup.prune`.
+pub struct Prune;
+
+/// The rules to go by: those that were given, or else the context's.
+pub fn rules(world: &World, given: &Rules) -> Rules {
+    if !given.is_empty() {
+        return given.clone();
+    }
+    let keep = &world.policy.keep.value;
+    Rules {
+        within: Some(world.policy.retention.value),
+        last: keep.last,
+        hourly: keep.hourly,
+        daily: keep.daily,
+        weekly: keep.weekly,
+        monthly: keep.monthly,
+        yearly: keep.yearly,
+    }
+}
+
+/// What a prune by these rules would do now.
+pub async fn pruning(world: &World, repository: &Repository, given: &Rules) -> Result<Pruning> {
+    let rules = rules(world, given);
+    let now = Instant::now();
+    repository
+        .plan_prune(&world.context, SAFETY, &rules, now)
+        .await
+}
+
+#[async_trait]
+impl Step<World> for Prune {
+    const KIND: &'static str = "backup.prune";
+    const SUMMARY: &'static str = "Removes the backups that no rule keeps, and deletes the segments that none needs any more; safe beside backups being made";
+    const MOST: Effect = Effect::Destroy;
+    type Args = PruneArgs;
+    type Change = PruneChange;
+
+    fn effect(&self, _: &PruneArgs) -> Effect {
+        Effect::Destroy
+    }
+
+    fn title(&self, _: &PruneArgs) -> String {
+        "remove the backups that no rule keeps".to_owned()
+    }
+
+    async fn plan(
+        &self,
+        cx: &ReadCx<'_, World>,
+        args: &PruneArgs,
+    ) -> Result<Decision<PruneChange>> {
+        let repository = cx.world.repository().await?;
+        repository.check_signer(cx.world.signing_key()?)?;
+        let pruning = pruning(cx.world, &repository, &args.keep).await?;
+        if let Some(blocked) = &pruning.blocked {
+            return Ok(Decision::Blocked(Blocked {
+                reason: blocked.message.clone(),
+                hint: blocked.hints.join(" "),
+            }));
+        }
+        let shown = shown(&pruning, &rules(cx.world, &args.keep));
+        if pruning.is_empty() {
+            return Ok(Decision::Done(Observed(shown)));
+        }
+        let removals = pruning.removals();
+        let ids: Vec<&BackupId> = removals.iter().map(|r| &r.backup).collect();
+        let decisive = Facts::from_iter([
+            ("repository-id".to_owned(), json!(repository.id())),
+            ("removes".to_owned(), json!(ids)),
+        ]);
+        Ok(Decision::Change {
+            decisive,
+            shown,
+            change: PruneChange { removals },
+        })
+    }
+
+    async fn apply(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &PruneChange,
+        grant: Grant<'_>,
+    ) -> Result<()> {
+        grant.still_held().await?;
+        let repository = cx.world.repository().await?;
+        let options = PruneOptions {
+            events: cx.events.clone(),
+            cancel: cx.cancel.clone(),
+        };
+        let done = repository
+            .prune(&change.removals, cx.world.signing_key()?, &options)
+            .await?;
+        cx.events.note(format!(
+            "{} removed; {} segments deleted, {} freed",
+            done.removed,
+            done.deleted,
+            human_bytes(done.freed_bytes)
+        ));
+        if done.spared > 0 {
+            let spared = done.spared;
+            cx.events
+                .note(format!("{spared} segments are needed again"));
+        }
+        for name in &done.untrusted_tombstones {
+            cx.events.note(format!(
+                "`{name}` could not be trusted: it was removed, and nothing that it names was deleted for it"
+            ));
+        }
+        for line in &done.waits_for {
+            cx.events.note(format!(
+                "{} segments wait for {line}; the next prune deletes them",
+                done.waiting
+            ));
+        }
+        Ok(())
+    }
+
+    async fn verify(&self, cx: &ReadCx<'_, World>, change: &PruneChange) -> Result<Observed> {
+        let repository = cx.world.repository().await?;
+        for removal in &change.removals {
+            match repository.show(&removal.backup).await {
+                Err(e) if e.reason() == &NO_SUCH_BACKUP => {}
+                Err(e) => return Err(e),
+                Ok(_) => {
+                    return Err(Error::new(
+                        &INCOMPLETE,
+                        format!("the backup `{}` is still there", removal.backup),
+                    ));
+                }
+            }
+        }
+        let ids: Vec<&BackupId> = change.removals.iter().map(|r| &r.backup).collect();
+        let waiting = repository.waiting_segments().await?;
+        Ok(Observed::of(json!({
+            "removed": ids, "waiting-segments": waiting, "backups": repository.list().await?.len(),
+        })))
+    }
+
+    async fn undo(&self, _: &ApplyCx<'_, World>, _: &PruneChange, _: Grant<'_>) -> Result<Undo> {
+        Ok(Undo::Impossible(
+            "backups that were removed cannot be had back".to_owned(),
+        ))
+    }
+}
+
+/// Each backup with what becomes of it and why, newest first.
+fn shown(pruning: &Pruning, rules: &Rules) -> Facts {
+    let mut stays = Vec::new();
+    let mut goes = Vec::new();
+    let judged = pruning
+        .backups
+        .iter()
+        .map(|b| (&b.backup, &b.fate, b.frees_bytes));
+    let unfinished = pruning.unfinished.iter().map(|u| (&u.backup, &u.fate, 0));
+    for (id, fate, frees) in judged.chain(unfinished) {
+        match fate {
+            Fate::Stays(why) => stays.push(format!("{id}: {}", why.join(", "))),
+            Fate::Goes(why) if frees > 0 => {
+                goes.push(format!("{id}: {why}, frees {}", human_bytes(frees)));
+            }
+            Fate::Goes(why) => goes.push(format!("{id}: {why}")),
+        }
+    }
+    let mut facts = Facts::from_iter([("keep".to_owned(), json!(rules.to_string()))]);
+    for (word, lines) in [("stays", stays), ("goes", goes)] {
+        if !lines.is_empty() {
+            facts.insert(word.to_owned(), json!(lines));
+        }
+    }
+    if pruning.leftovers > 0 {
+        let leftovers = format!(
+            "{} segments that no backup needs, {}",
+            pruning.leftovers,
+            human_bytes(pruning.leftover_bytes)
+        );
+        facts.insert("leftovers".to_owned(), json!(leftovers));
+    }
+    facts.insert("frees-bytes".to_owned(), json!(pruning.frees_bytes));
+    facts
+}
+
+/// Arguments of `backup.hold`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HoldArgs {
+    /// The backup: an id or its beginning, `newest`, `label:NAME`, `commit:SHA`, or `before:MOMENT`.
+    pub backup: String,
+    /// Whether to hold it, or to release it.
+    #[serde(default = "yes")]
+    pub held: bool,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What will be held or released.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HoldChange {
+    backup: BackupId,
+    held: bool,
+    reason: Option<String>,
+}
+
+/// The step kind `backup.hold`.
+pub struct Hold;
+
+#[async_trait]
+impl Step<World> for Hold {
+    const KIND: &'static str = "backup.hold";
+    const SUMMARY: &'static str =
+        "Holds a backup, so that no rule removes it, or releases it; a signed statement says so";
+    type Args = HoldArgs;
+    type Change = HoldChange;
+
+    fn effect(&self, _: &HoldArgs) -> Effect {
+        Effect::Change
+    }
+
+    fn title(&self, args: &HoldArgs) -> String {
+        let word = if args.held { "hold" } else { "release" };
+        format!("{word} backup {}", args.backup)
+    }
+
+    async fn plan(&self, cx: &ReadCx<'_, World>, args: &HoldArgs) -> Result<Decision<HoldChange>> {
+        let repository = cx.world.repository().await?;
+        repository.check_signer(cx.world.signing_key()?)?;
+        let choice: Choice = args.backup.parse()?;
+        let found = find(cx.world, &repository, &choice, &[]).await?;
+        let backup = found.backup;
+        if backup.held.is_some() == args.held {
+            return Ok(Decision::Done(standing(&repository, &backup.id).await?));
+        }
+        let decisive = Facts::from_iter([("backup".to_owned(), json!(backup.id))]);
+        let mut shown = decisive.clone();
+        if let Some(reason) = &args.reason {
+            shown.insert("reason".to_owned(), json!(reason));
+        }
+        if let Some(why) = backup.held.and_then(|h| h.reason) {
+            shown.insert("held-for".to_owned(), json!(why));
+        }
+        Ok(Decision::Change {
+            change: HoldChange {
+                backup: backup.id,
+                held: args.held,
+                reason: args.reason.clone(),
+            },
+            decisive,
+            shown,
+        })
+    }
+
+    async fn apply(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &HoldChange,
+        grant: Grant<'_>,
+    ) -> Result<()> {
+        grant.still_held().await?;
+        let repository = cx.world.repository().await?;
+        let (key, reason) = (cx.world.signing_key()?, change.reason.as_deref());
+        let set = repository.set_hold(&change.backup, change.held, reason, key);
+        set.await.map(drop)
+    }
+
+    async fn verify(&self, cx: &ReadCx<'_, World>, change: &HoldChange) -> Result<Observed> {
+        let repository = cx.world.repository().await?;
+        let held = repository.show(&change.backup).await?.held;
+        if held.is_some() != change.held {
+            let word = if change.held {
+                "not held"
+            } else {
+                "still held"
+            };
+            return Err(Error::new(
+                &INCOMPLETE,
+                format!("the backup `{}` is {word}", change.backup),
+            ));
+        }
+        standing(&repository, &change.backup).await
+    }
+
+    async fn undo(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &HoldChange,
+        _: Grant<'_>,
+    ) -> Result<Undo> {
+        let repository = cx.world.repository().await?;
+        let key = cx.world.signing_key()?;
+        let set = repository.set_hold(&change.backup, !change.held, None, key);
+        if set.await? {
+            let seen = standing(&repository, &change.backup).await?;
+            Ok(Undo::Done(seen))
+        } else {
+            Ok(Undo::Nothing)
+        }
+    }
+}
+
+async fn standing(repository: &Repository, id: &BackupId) -> Result<Observed> {
+    let held = repository.show(id).await?.held;
+    Ok(Observed::of(json!({"backup": id, "held": held})))
+}
