@@ -16,8 +16,8 @@ use summitctl::wait::Cancel;
 pub const JOBS: usize = 2;
 
 /// `make FOLDER`, `dump FOLDER URL BACKUP`, or `restore FOLDER URL BACKUP DATABASE` (`prove` for a database that is only compared); for
-/// Redis `redis-dump FOLDER URL BACKUP` and `redis-restore FOLDER URL BACKUP`; for Neo4j `neo4j-export FOLDER URI BACKUP` and
-/// `neo4j-restore FOLDER DIR BACKUP`; for S3 `s3-upload FOLDER PREFIX`.
+/// Redis `redis-dump FOLDER URL BACKUP` and `redis-restore FOLDER URL BACKUP` (`redis-load` without the comparison); for Neo4j
+/// `neo4j-export FOLDER URI BACKUP` and `neo4j-restore FOLDER DIR BACKUP`; for S3 `s3-upload FOLDER PREFIX`.
 pub fn run(args: &[String]) {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -34,8 +34,8 @@ pub fn run(args: &[String]) {
             ["redis-dump", folder, url, backup] => {
                 redis_dump(Path::new(folder), url, backup).await;
             }
-            ["redis-restore", folder, url, backup] => {
-                redis_restore(Path::new(folder), url, backup).await;
+            [how @ ("redis-restore" | "redis-load"), folder, url, backup] => {
+                redis_restore(Path::new(folder), url, backup, how == "redis-load").await;
             }
             ["neo4j-export", folder, uri, backup] => {
                 super::neo4j::export(Path::new(folder), uri, backup).await;
@@ -177,7 +177,7 @@ async fn redis_dump(folder: &Path, url: &str, backup: &str) {
 }
 
 /// Loads, and compares what is there with what was captured, which the peer does not.
-async fn redis_restore(folder: &Path, url: &str, backup: &str) {
+async fn redis_restore(folder: &Path, url: &str, backup: &str, only_load: bool) {
     let repository = open(folder).await;
     let source = repository.source(&backup.parse().unwrap()).await.unwrap();
     let target = redis::Target::parse(url, None, None).unwrap();
@@ -186,6 +186,10 @@ async fn redis_restore(folder: &Path, url: &str, backup: &str) {
         replace: redis::Replace::Refuse,
         token: "bench".to_owned(),
     };
+    if only_load {
+        redis::load(&target, &source, &options).await.unwrap();
+        return;
+    }
     let restored = redis::restore(&target, &source, &options).await.unwrap();
     assert!(restored.differences().is_empty());
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::measure::{Comparison, Cost, bytes_in, compare_wall, median_wall, run};
+use super::measure::{Comparison, Cost, bytes_in, compare, compare_wall, median, median_wall, run};
 
 /// How often each side runs.
 const ROUNDS: usize = 3;
@@ -111,7 +111,7 @@ pub fn all(wanted: &[&String]) -> Vec<Comparison> {
         results.push(backups("redis-backup-large", 4_000));
     }
     if is_wanted("redis-restore") {
-        results.push(restores("redis-restore", 1_500));
+        results.extend(restores("redis-restore", 1_500));
     }
     results
 }
@@ -150,7 +150,8 @@ fn backups(name: &str, scale: usize) -> Comparison {
     )
 }
 
-fn restores(name: &str, scale: usize) -> Comparison {
+/// The load alone, in wall time and in CPU seconds; and with the comparison of what is there, which the peer does not make.
+fn restores(name: &str, scale: usize) -> Vec<Comparison> {
     let (from, to) = (Server::start("from", 54_080), Server::start("to", 54_081));
     from.fill(scale);
     println!("{name}: {} keys", from.ask(&["DBSIZE"]));
@@ -158,11 +159,16 @@ fn restores(name: &str, scale: usize) -> Comparison {
     let path = folder.to_str().unwrap();
     let commands = from.at("commands");
     write_commands(&from, &commands);
-    let (mut our_costs, mut their_costs) = (Vec::new(), Vec::new());
+    let (mut load_costs, mut our_costs, mut their_costs) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        to.ask(&["FLUSHALL"]);
-        let words = ["redis-restore", path, &to.url(), BACKUP];
-        our_costs.push(run(&mut ours(&words), to.pid()));
+        for (how, costs) in [
+            ("redis-load", &mut load_costs),
+            ("redis-restore", &mut our_costs),
+        ] {
+            to.ask(&["FLUSHALL"]);
+            let words = [how, path, &to.url(), BACKUP];
+            costs.push(run(&mut ours(&words), to.pid()));
+        }
         to.ask(&["FLUSHALL"]);
         let mut pipe = Command::new("sh");
         let line = "exec redis-cli -p \"$0\" --pipe <\"$1\" >/dev/null";
@@ -170,12 +176,23 @@ fn restores(name: &str, scale: usize) -> Comparison {
         their_costs.push(run(&mut pipe, to.pid()));
         assert_eq!(to.ask(&["DBSIZE"]), from.ask(&["DBSIZE"]));
     }
-    compare_wall(
-        name,
-        "RESTORE through redis-cli 7.0 --pipe",
-        median_wall(our_costs),
-        median_wall(their_costs),
-    )
+    let peer = "RESTORE through redis-cli 7.0 --pipe";
+    let theirs = median_wall(their_costs.clone());
+    vec![
+        compare_wall(
+            &format!("{name}-load"),
+            peer,
+            median_wall(load_costs.clone()),
+            theirs,
+        ),
+        compare(
+            &format!("{name}-load-cpu"),
+            peer,
+            median(load_costs),
+            median(their_costs),
+        ),
+        compare_wall(name, peer, median_wall(our_costs), theirs),
+    ]
 }
 
 /// Every key as a RESTORE command, as a script would make them beforehand.

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::tls::{Check, client};
 use crate::wait::Deadline;
 
+use super::sentinel::resolved;
 use super::target::{Target, Tls};
 use super::{
     CLUSTER_DOWN, CLUSTER_MOVING, COMMAND_FAILED, CONNECTION_LOST, DATABASE_MISSING, DENIED,
@@ -30,8 +31,9 @@ const COMMAND: Duration = Duration::from_secs(300);
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// Opens a TCP or TLS stream; tries every address of the name.
+/// Opens a TCP or TLS stream to the server, or to the master that Sentinels name; tries every address of the name.
 pub(super) async fn open(target: &Target, deadline: Deadline) -> Result<Box<dyn Io>> {
+    let target = &*resolved(target, deadline).await?;
     let tcp = tokio::time::timeout(deadline.left(), tcp(target))
         .await
         .unwrap_or_else(|_| Err(silent(target, deadline)))?;

@@ -6,9 +6,12 @@ use ::redis::{Value, cmd};
 
 use crate::error::{Error, Result};
 
-use super::connect::Conn;
+use crate::wait::Deadline;
+
+use super::connect::{Conn, LOGIN};
 use super::gather::zero;
-use super::health::Info;
+use super::health::{Info, PIECES_KEY};
+use super::sentinel::resolved;
 use super::target::Target;
 use super::{CLUSTER_DOWN, CLUSTER_MOVING, PROTOCOL};
 
@@ -38,6 +41,8 @@ impl Fleet {
     /// # Errors
     /// Those of a login, `redis.unsupported-version`, `redis.cluster-down`.
     pub(super) async fn open(target: &Target) -> Result<Fleet> {
+        // All that follows is said to and of one server, even if another becomes the master.
+        let target = &*resolved(target, Deadline::after(LOGIN)).await?;
         let endpoint = target.endpoint();
         let mut conn = zero(target).await?;
         let info = Info::read(&mut conn).await?;
@@ -99,6 +104,18 @@ impl Fleet {
     pub(super) fn holder(&self, key: &[u8]) -> usize {
         let slots = self.slots.as_ref();
         slots.map_or(0, |slots| slots[slot(key)])
+    }
+
+    /// A key of ours that lies where this one does, so that it can be renamed to it.
+    pub(super) fn aside(&self, key: &[u8]) -> String {
+        if !self.is_cluster() {
+            return PIECES_KEY.to_owned();
+        }
+        let wanted = slot(key);
+        let names = (0_u64..).map(|n| format!("{PIECES_KEY}:{n}"));
+        // Each slot turns up once in as many names as there are slots.
+        let mut fitting = names.filter(|name| slot(name.as_bytes()) == wanted);
+        fitting.next().unwrap_or_default()
     }
 
     /// The node that holds a key.

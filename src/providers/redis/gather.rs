@@ -18,6 +18,7 @@ use super::connect::{Conn, LOGIN};
 use super::fleet::{Fleet, Node};
 use super::health::{Info, is_ours};
 use super::lost::{self, Class};
+use super::pieces::{self, Largest};
 use super::psync::{self, Asked, Snapshot};
 use super::queues::{self, Watch};
 use super::rdb::{self, Entry, Item, Piece};
@@ -26,7 +27,7 @@ use super::scan;
 use super::tally::Tally;
 use super::target::Target;
 use super::whole::Assembly;
-use super::{NO_HEADROOM, ease};
+use super::{CLUSTER_MOVING, NO_HEADROOM, ease};
 
 /// Bytes written to a part at once.
 const BATCH: usize = 256 * 1024;
@@ -34,6 +35,9 @@ const BATCH: usize = 256 * 1024;
 /// A segment may end behind about every so-many-th key, chosen by the key itself, so that an inserted key moves no
 /// other cut.
 const CUT_EVERY: u64 = 1_024;
+
+/// The form of rows that fingerprints are taken of.
+pub(super) const ROWS: &str = "redis-rows-2";
 
 /// The part that holds the function libraries.
 pub(super) const FUNCTIONS_PART: &str = "redis/functions";
@@ -225,8 +229,9 @@ async fn read(
 ) -> std::result::Result<Option<Instant>, (usize, Error)> {
     let mut made = None;
     let mut databases = vec![0; snapshots.len()];
-    for snapshot in &snapshots {
+    for snapshot in &mut snapshots {
         into.version(snapshot.version);
+        snapshot.sealed = into.sink.is_some();
     }
     if snapshots.len() == 1 {
         while let Some(item) = snapshots[0].next().await.map_err(|e| (0, e))? {
@@ -239,8 +244,9 @@ async fn read(
     let (sender, mut batches) = tokio::sync::mpsc::channel(4);
     // Dropped with us, whatever happens.
     let mut pumps = tokio::task::JoinSet::new();
+    let turn = Turn::default();
     for (at, snapshot) in snapshots.into_iter().enumerate() {
-        pumps.spawn(pump(at, snapshot, sender.clone()));
+        pumps.spawn(pump(at, snapshot, sender.clone(), turn.clone()));
     }
     drop(sender);
     while let Some((at, batch)) = batches.recv().await {
@@ -263,8 +269,12 @@ async fn read(
 
 type Batch = (usize, Result<Vec<Item>>);
 
-async fn pump(at: usize, mut snapshot: Snapshot, to: tokio::sync::mpsc::Sender<Batch>) {
+/// Who may send. Whoever is inside a key that comes in pieces keeps it, because they must follow each other.
+type Turn = std::sync::Arc<tokio::sync::Mutex<()>>;
+
+async fn pump(at: usize, mut snapshot: Snapshot, to: tokio::sync::mpsc::Sender<Batch>, turn: Turn) {
     let (mut batch, mut weight) = (Vec::new(), 0);
+    let (mut inside, mut mine) = (false, None);
     loop {
         let item = match snapshot.next().await {
             Ok(item) => item,
@@ -277,15 +287,22 @@ async fn pump(at: usize, mut snapshot: Snapshot, to: tokio::sync::mpsc::Sender<B
         if let Some(item) = item {
             if let Item::Key(entry) = &item {
                 weight += entry.key.len() + entry.payload.len();
+                inside = matches!(entry.piece, Piece::First | Piece::Middle);
             }
             batch.push(item);
         }
         if over || weight >= ON_THE_WAY {
             weight = 0;
+            if mine.is_none() {
+                mine = Some(std::sync::Arc::clone(&turn).lock_owned().await);
+            }
             let sent = to.send((at, Ok(std::mem::take(&mut batch)))).await;
             // Nobody listens any more: somebody else failed.
             if over || sent.is_err() {
                 return;
+            }
+            if !inside {
+                mine = None;
             }
         }
     }
@@ -312,6 +329,13 @@ async fn take(
                 let at = Instant::from_millis(seconds.saturating_mul(1_000));
                 *made = Some(made.map_or(at, |made| made.min(at)));
             }
+        }
+        Item::Moving => {
+            return Err(Error::new(
+                &CLUSTER_MOVING,
+                "a master of the Redis cluster is taking slots over from another, so that both have their keys",
+            )
+            .hint("Wait until the cluster is balanced, then run the command again."));
         }
         Item::Aux(..) | Item::Hint | Item::End => {}
     }
@@ -374,6 +398,8 @@ pub(super) struct Collector<'a> {
     pub(super) expired: u64,
     bytes: u64,
     told: Clock,
+    /// One row at a time.
+    scratch: Vec<u8>,
 }
 
 /// Sees a key, its database and its rows.
@@ -389,6 +415,7 @@ struct Part {
     expiring: u64,
     modules: u64,
     queues: Watch,
+    largest: Largest,
 }
 
 impl<'a> Collector<'a> {
@@ -409,6 +436,7 @@ impl<'a> Collector<'a> {
             expired: 0,
             bytes: 0,
             told: Clock::now(),
+            scratch: Vec::new(),
         }
     }
 
@@ -458,17 +486,31 @@ impl<'a> Collector<'a> {
             Some(as_zero) if as_zero == database => 0,
             _ => database,
         };
-        let value = match origin {
-            Origin::Snapshot => record::fresh_value(database, &entry)?,
-            Origin::Dump => record::value(database, &entry)?,
-        };
         if let Ok(payload) = rdb::Payload::unchecked(&entry.payload) {
             self.version(payload.version);
         }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let watched = self.watch.is_some();
         let part = self.part(database).await?;
-        let rows = part.assembly.rows(database, &entry, &value)?;
-        part.tally.add(rows.as_deref().unwrap_or_default());
-        part.queues.look(&entry.key, &value);
+        // Most keys are plain strings, of which nothing needs to be taken apart.
+        let is_string = origin == Origin::Snapshot
+            && !watched
+            && entry.piece == Piece::Whole
+            && string_row(&mut scratch, database, &entry)?;
+        let rows = if is_string {
+            part.tally.add_one(entry.expiry, &scratch);
+            Some(Vec::new())
+        } else {
+            let value = match origin {
+                Origin::Snapshot => record::fresh_value(database, &entry)?,
+                Origin::Dump => record::value(database, &entry)?,
+            };
+            let rows = part.assembly.rows(database, &entry, &value)?;
+            part.tally.add(rows.as_deref().unwrap_or_default());
+            part.queues.look(&entry.key, &value);
+            rows
+        };
+        part.largest.look(&entry);
         part.records += 1;
         part.keys += u64::from(begins);
         part.expiring += u64::from(begins && entry.expiry != 0);
@@ -487,6 +529,7 @@ impl<'a> Collector<'a> {
         if let (Some(watch), Some(rows)) = (&mut self.watch, &rows) {
             watch(database, &entry, rows);
         }
+        self.scratch = scratch;
         self.progress(database, size);
         Ok(())
     }
@@ -510,6 +553,7 @@ impl<'a> Collector<'a> {
                     expiring: 0,
                     modules: 0,
                     queues: Watch::default(),
+                    largest: Largest::default(),
                 }))
             }
         }
@@ -571,6 +615,9 @@ impl<'a> Collector<'a> {
             if !queues.is_empty() {
                 meta.insert(queues::META.to_owned(), json!(queues));
             }
+            if let Some(largest) = part.largest.meta() {
+                meta.insert(pieces::LARGEST.to_owned(), largest);
+            }
             if let Some(dataset) = self.dataset {
                 meta.insert("server-dataset-bytes".to_owned(), json!(dataset));
             }
@@ -592,9 +639,25 @@ impl<'a> Collector<'a> {
         BTreeMap::from([
             ("rdb-version".to_owned(), json!(self.version)),
             ("server-version".to_owned(), json!(self.server_version)),
-            ("rows".to_owned(), json!("redis-rows-2")),
+            ("rows".to_owned(), json!(ROWS)),
         ])
     }
+}
+
+/// The bytes of the row of a key that is a string, and not a large one.
+fn string_row(row: &mut Vec<u8>, database: u32, entry: &Entry) -> Result<bool> {
+    if entry.payload.first() != Some(&rdb::kind::STRING) {
+        return Ok(false);
+    }
+    let read = rdb::Payload::unchecked(&entry.payload).and_then(|payload| payload.string());
+    let text = read.map_err(|stop| record::entry_error(database, &entry.key, stop))?;
+    Ok(rdb::string_row(
+        row,
+        database,
+        &entry.key,
+        entry.expiry,
+        &text,
+    ))
 }
 
 impl Part {

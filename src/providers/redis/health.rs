@@ -20,9 +20,14 @@ pub const MARKER_KEY: &str = "summitctl:marker";
 /// The key that says which restore loads, or loaded, a database. Like the marker, it stays out of captures.
 pub const RESTORE_KEY: &str = "summitctl:restore";
 
+/// Where a value that comes in pieces is put together, before it takes its own name; in a cluster, a number follows.
+pub(super) const PIECES_KEY: &str = "summitctl:pieces";
+
 /// Whether a key is one of ours, which captures and fingerprints leave out.
 pub(super) fn is_ours(key: &[u8]) -> bool {
-    key == MARKER_KEY.as_bytes() || key == RESTORE_KEY.as_bytes()
+    key == MARKER_KEY.as_bytes()
+        || key == RESTORE_KEY.as_bytes()
+        || key.starts_with(PIECES_KEY.as_bytes())
 }
 
 /// What a server said of itself.

@@ -67,7 +67,9 @@ pub(super) async fn explained(error: Error, target: &Target, before: &Info, clas
         .caused_by(error)
         .hint("Raise the limit with `CONFIG SET client-output-buffer-limit`.");
     }
-    if info.get("rdb_last_bgsave_status") == "err" {
+    // It may be the failure of another save, long ago.
+    let failed = |info: &Info| info.get("rdb_last_bgsave_status") == "err";
+    if class == Class::Replica && failed(&info) && !failed(before) {
         return Error::new(
             &FORK_FAILED,
             format!("Redis at `{endpoint}` could not finish its snapshot: its background save failed"),

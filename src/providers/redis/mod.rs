@@ -5,8 +5,8 @@
 //! of `DUMP` payloads (see [`record`]), fingerprints are taken of decoded values (see [`rdb`]), so that neither
 //! encodings nor server versions show in them.
 //!
-//! Large values are cut between their elements as they come. Deliberately absent: Sentinel discovery, and single elements or
-//! streams larger than memory; where keys are read one by one, the server gives a value whole.
+//! Large values are cut between their elements as they come. Deliberately absent: single elements or streams larger than
+//! memory; where keys are read one by one, the server gives a value whole.
 
 mod capture;
 mod connect;
@@ -17,12 +17,14 @@ mod health;
 mod load;
 mod lost;
 mod pieces;
+mod pipe;
 mod psync;
 mod queues;
 pub mod rdb;
 pub mod record;
 mod restore;
 mod scan;
+mod sentinel;
 mod survey;
 mod swap;
 mod tally;
@@ -37,20 +39,23 @@ pub use health::{
     Health, MARKER_KEY, RESTORE_KEY, exists, identify, ping, plant_marker, read_marker,
 };
 pub use queues::{Queue, queues};
-pub use restore::{Replace, RestoreOptions, Restored, restore};
+pub use restore::{Loaded, Replace, RestoreOptions, Restored, admits, load, restore};
 pub use survey::{Surveyed, survey};
 pub use swap::{Staged, SwapState, discard, stage, swap_back, swap_in, swap_state};
-pub use target::{DEFAULT_PORT, Target, Tls};
+pub use target::{DEFAULT_PORT, Sentinels, Target, Tls};
 
 use crate::reasons;
 
 reasons! {
     /// The URL is not a Redis URL.
     BAD_URL = "redis.bad-url", Usage,
-        "The Redis URL is not of the form `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. The URL itself is not shown, because it may hold a password.";
+        "The Redis URL is not of the form `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS, or `redis+sentinel://[user:password@]host[:port],host[:port]/master[/database]`. The URL itself is not shown, because it may hold a password.";
     /// Name resolution, the network or the port failed.
     UNREACHABLE = "redis.unreachable", Unreachable,
         "The Redis server could not be reached: its name does not resolve, the connection was refused, or nothing answered in time. The message says which. Check host, port and firewall; `summitctl doctor` shows how far the connection gets.";
+    /// No Sentinel knows the master.
+    NO_MASTER = "redis.no-master", Unreachable,
+        "The Redis URL names Sentinels, and none of them says where the master is: they cannot be reached, or do not know it under this name. The message holds what each of them said.";
     /// The connection broke off.
     CONNECTION_LOST = "redis.connection-lost", Unreachable,
         "The connection to Redis broke off in the middle. Whatever was being captured or restored was not finished and does not count. Look at the server's log, then run the command again.";

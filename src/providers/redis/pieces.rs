@@ -3,10 +3,11 @@
 
 use ::redis::{Cmd, Pipeline, cmd};
 
+use crate::capture::PartInfo;
 use crate::error::{Error, Result};
 
 use super::connect::Conn;
-use super::rdb::{Entry, Value};
+use super::rdb::{Entry, Piece, Value, kind};
 use super::restore::all_ok;
 use super::{TOO_LARGE, record};
 
@@ -27,44 +28,162 @@ pub(super) async fn limit(conn: &mut Conn) -> usize {
     told.unwrap_or(DEFAULT_LIMIT)
 }
 
-/// Writes a value in the place of whatever has its key.
+/// What a part's description calls the largest value that a server takes in one argument or not at all.
+pub(super) const LARGEST: &str = "largest-indivisible";
+
+/// Below this, servers take everything: the setting cannot be smaller.
+const ALWAYS: u64 = 1024 * 1024;
+
+/// Looks for the largest value that cannot be written in parts.
+#[derive(Default)]
+pub(super) struct Largest {
+    key: Vec<u8>,
+    what: &'static str,
+    bytes: u64,
+    /// Bytes of the string that is coming in pieces.
+    coming: u64,
+}
+
+impl Largest {
+    /// Looks at one entry of a capture.
+    pub(super) fn look(&mut self, entry: &Entry) {
+        let what = match entry.payload.first() {
+            Some(&kind::STRING) => "string",
+            Some(&kind::MODULE_2) => "module's value",
+            Some(
+                &(kind::STREAM_LISTPACKS
+                | kind::STREAM_LISTPACKS_2
+                | kind::STREAM_LISTPACKS_3
+                | kind::STREAM_LISTPACKS_4),
+            ) => "stream",
+            _ => return,
+        };
+        if matches!(entry.piece, Piece::Whole | Piece::First) {
+            self.coming = 0;
+        }
+        self.coming += entry.payload.len() as u64;
+        if self.coming > self.bytes.max(ALWAYS) {
+            (self.bytes, self.what) = (self.coming, what);
+            self.key.clone_from(&entry.key);
+        }
+    }
+
+    /// What is to be remembered.
+    pub(super) fn meta(&self) -> Option<serde_json::Value> {
+        let key = String::from_utf8_lossy(&self.key);
+        (self.bytes > 0)
+            .then(|| serde_json::json!({"key": key, "type": self.what, "bytes": self.bytes}))
+    }
+}
+
+/// Refuses parts with a value that the server would take neither at once nor in parts.
+pub(super) async fn admissible(conn: &mut Conn, parts: &[PartInfo]) -> Result<()> {
+    let largest = parts.iter().filter_map(|part| {
+        let largest = part.meta.get(LARGEST)?;
+        let text = |name: &str| Some(largest.get(name)?.as_str()?.to_owned());
+        Some((largest.get("bytes")?.as_u64()?, text("key")?, text("type")?))
+    });
+    let Some((bytes, key, what)) = largest.max() else {
+        return Ok(());
+    };
+    if bytes <= limit(conn).await as u64 {
+        return Ok(());
+    }
+    Err(too_large(key.as_bytes(), &what, bytes))
+}
+
+/// Writes a value under a key of ours, without its expiry.
 ///
 /// # Errors
 /// `redis.value-too-large` for what cannot be written in parts: strings, streams and modules' values.
-pub(super) async fn write(conn: &mut Conn, database: u32, entry: &Entry) -> Result<()> {
+pub(super) async fn write(
+    conn: &mut Conn,
+    database: u32,
+    entry: &Entry,
+    aside: &str,
+) -> Result<()> {
     let value = record::value(database, entry)?;
-    let what = match &value {
-        // It may not be longer than that at all; the others would lose something.
-        Value::String(_) => "string",
-        Value::Stream(_) => "stream",
-        Value::Module(_) => "module's value",
-        _ => {
-            let mut delete = Pieces::of(conn, &entry.key);
-            delete.run(cmd("DEL").arg(&entry.key)).await?;
-            add(conn, &entry.key, &value).await?;
-            if entry.expiry != 0 {
-                let mut expire = cmd("PEXPIREAT");
-                expire.arg(&entry.key).arg(entry.expiry);
-                Pieces::of(conn, &entry.key).run(&expire).await?;
-            }
-            return Ok(());
-        }
-    };
-    Err(Error::new(
-        &TOO_LARGE,
-        format!(
-            "key `{}` is a {what} of {} bytes, more than the server takes in one argument",
-            entry.key.escape_ascii(),
-            entry.payload.len()
-        ),
-    )
-    .hint("Raise it for the restore: `CONFIG SET proto-max-bulk-len`."))
+    if let Some(what) = indivisible(&value) {
+        return Err(too_large(&entry.key, what, entry.payload.len() as u64));
+    }
+    let mut delete = Pieces::of(conn, aside.as_bytes());
+    delete.run(cmd("DEL").arg(aside)).await?;
+    add(conn, aside.as_bytes(), &value).await
 }
 
-/// Adds a further piece to the value that its key has.
-pub(super) async fn append(conn: &mut Conn, database: u32, entry: &Entry) -> Result<()> {
+/// What a value is that is taken in one argument or not at all: a string may not be longer than that, the others would lose
+/// something.
+fn indivisible(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::String(_) => Some("string"),
+        Value::Stream(_) => Some("stream"),
+        Value::Module(_) => Some("module's value"),
+        Value::List(_) | Value::Set(_) | Value::Hash(_) | Value::Zset(_) => None,
+    }
+}
+
+/// A value that the server takes neither at once nor in parts.
+pub(super) fn too_large(key: &[u8], what: &str, bytes: u64) -> Error {
+    Error::new(
+        &TOO_LARGE,
+        format!(
+            "key `{}` is a {what} of {bytes} bytes, more than the server takes in one argument",
+            key.escape_ascii()
+        ),
+    )
+    .hint("Raise it for the restore: `CONFIG SET proto-max-bulk-len`.")
+}
+
+/// Adds a further piece to the value that is being put together.
+pub(super) async fn append(
+    conn: &mut Conn,
+    database: u32,
+    entry: &Entry,
+    aside: &str,
+) -> Result<()> {
     let value = record::value(database, entry)?;
-    add(conn, &entry.key, &value).await
+    add(conn, aside.as_bytes(), &value).await
+}
+
+/// How a value took its name.
+pub(super) enum Named {
+    Done,
+    /// Another has it, which was not to be replaced.
+    Taken,
+    /// It expired before.
+    Expired,
+}
+
+/// Gives a value that was put together its expiry and its name.
+pub(super) async fn name(
+    conn: &mut Conn,
+    entry: &Entry,
+    aside: &str,
+    replace: bool,
+) -> Result<Named> {
+    let mut pipeline = Pipeline::with_capacity(2);
+    if entry.expiry != 0 {
+        pipeline.cmd("PEXPIREAT").arg(aside).arg(entry.expiry);
+    }
+    let rename = if replace { "RENAME" } else { "RENAMENX" };
+    pipeline.cmd(rename).arg(aside).arg(&entry.key);
+    let mut named = Named::Done;
+    for answer in conn.pipeline(&mut pipeline, rename).await? {
+        match answer {
+            ::redis::Value::ServerError(error)
+                if error.details().is_some_and(|d| d.contains("no such key")) =>
+            {
+                named = Named::Expired;
+            }
+            ::redis::Value::ServerError(error) => return Err(conn.error(rename, &error.into())),
+            ::redis::Value::Int(0) if !replace => named = Named::Taken,
+            _ => {}
+        }
+    }
+    if matches!(named, Named::Taken) {
+        let _: u64 = conn.query(cmd("DEL").arg(aside)).await?;
+    }
+    Ok(named)
 }
 
 async fn add(conn: &mut Conn, key: &[u8], value: &Value) -> Result<()> {

@@ -18,7 +18,7 @@ use super::ease::Eased;
 use super::rdb::{self, Cutting, Item, Stop};
 use super::record::describe;
 use super::target::Target;
-use super::{CONNECTION_LOST, MALFORMED, PROTOCOL, UNSUPPORTED_VALUE};
+use super::{CONNECTION_LOST, FORK_FAILED, MALFORMED, PROTOCOL, UNSUPPORTED_VALUE};
 
 /// How long the server may be silent. It sends newlines every second while it prepares (`replicationCron`), and gives up
 /// on us after `repl-timeout`, 60 seconds unless set otherwise.
@@ -63,6 +63,8 @@ pub(super) struct Snapshot {
     pub(super) version: u16,
     /// A value too large to be held whole.
     cutting: Option<Cutting>,
+    /// Whether payloads are to have checksums.
+    pub(super) sealed: bool,
 }
 
 /// Asks for a snapshot, under these settings for as long as the server takes to fork.
@@ -99,7 +101,7 @@ pub(super) async fn ask(target: &Target, eased: &[Eased], cancel: &Cancel) -> Re
         return Ok(Asked::NotAllowed(text));
     }
     if let Some(text) = answer.strip_prefix('-') {
-        return Err(refused(&wire.endpoint, "PSYNC", text));
+        return Err(no_snapshot(&wire.endpoint, text));
     }
     if !answer.starts_with("+FULLRESYNC") {
         return Err(wire.strange("PSYNC", &answer));
@@ -107,7 +109,7 @@ pub(super) async fn ask(target: &Target, eased: &[Eased], cancel: &Cancel) -> Re
     let frame = wire.line().await?;
     let Some(frame) = frame.strip_prefix('$') else {
         return Err(match frame.strip_prefix('-') {
-            Some(text) => refused(&wire.endpoint, "PSYNC", text),
+            Some(text) => no_snapshot(&wire.endpoint, text),
             None => wire.strange("PSYNC", &frame),
         });
     };
@@ -124,9 +126,22 @@ pub(super) async fn ask(target: &Target, eased: &[Eased], cancel: &Cancel) -> Re
         bytes: 0,
         version: 0,
         cutting: None,
+        sealed: true,
     };
     snapshot.version = snapshot.header().await?;
     Ok(Asked::Coming(Box::new(snapshot)))
+}
+
+/// Why there is no snapshot: the fork is what fails.
+fn no_snapshot(endpoint: &str, text: &str) -> Error {
+    if !text.contains("BGSAVE failed") {
+        return refused(endpoint, "PSYNC", text);
+    }
+    Error::new(
+        &FORK_FAILED,
+        format!("Redis at `{endpoint}` could not begin its snapshot: {text}"),
+    )
+    .hint("Its log says why; too little memory for the fork is the usual reason (`vm.overcommit_memory`).")
 }
 
 /// The server's words if it withholds the command from this user.
@@ -160,7 +175,11 @@ impl Snapshot {
             return self.piece(cutting).await.map(Some);
         }
         loop {
-            match rdb::item(self.view(), self.version) {
+            let read = match self.sealed {
+                true => rdb::item(self.view(), self.version),
+                false => rdb::item_unsealed(self.view(), self.version),
+            };
+            match read {
                 Ok((Item::End, used)) => {
                     self.consume(used);
                     self.finish().await?;

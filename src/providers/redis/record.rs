@@ -16,6 +16,8 @@
 //!
 //! Version 1 had no usage. All numbers are little-endian. A part without its end is not whole. The database's number is in the part's name.
 
+use std::ops::Range;
+
 use crate::capture::PartReader;
 use crate::error::{Error, Result};
 
@@ -101,8 +103,13 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// The next record; `None` behind the last, whose count was right and behind which nothing stands.
+    /// The next record as an entry of its own.
     pub(super) async fn next(&mut self) -> Result<Option<Entry>> {
+        Ok(self.next_record().await?.map(|record| record.to_entry()))
+    }
+
+    /// The next record; `None` behind the last, whose count was right and behind which nothing stands.
+    pub(super) async fn next_record(&mut self) -> Result<Option<Record<'_>>> {
         loop {
             let found = read(self.buffer.get(self.at..).unwrap_or_default(), self.begun);
             match found {
@@ -110,10 +117,11 @@ impl<'a> Records<'a> {
                     self.at += used;
                     self.begun = true;
                 }
-                Ok((Found::Entry(entry), used)) => {
+                Ok((Found::Record(place), used)) => {
+                    let bytes = &self.buffer[self.at..];
                     self.at += used;
                     self.records += 1;
-                    return Ok(Some(entry));
+                    return Ok(Some(place.of(bytes)));
                 }
                 Ok((Found::End(records), used)) => {
                     self.at += used;
@@ -164,9 +172,53 @@ impl<'a> Records<'a> {
     }
 }
 
+/// A record that still lies among the others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) expiry: u64,
+    pub(super) usage: Usage,
+    pub(super) piece: Piece,
+    pub(super) payload: &'a [u8],
+}
+
+impl Record<'_> {
+    /// A copy that lasts.
+    pub(super) fn to_entry(self) -> Entry {
+        Entry {
+            key: self.key.to_owned(),
+            expiry: self.expiry,
+            usage: self.usage,
+            piece: self.piece,
+            payload: self.payload.to_owned(),
+        }
+    }
+}
+
+/// Where the pieces of a record are.
+struct Place {
+    key: Range<usize>,
+    expiry: u64,
+    usage: Usage,
+    piece: Piece,
+    payload: Range<usize>,
+}
+
+impl Place {
+    fn of(self, bytes: &[u8]) -> Record<'_> {
+        Record {
+            key: &bytes[self.key],
+            expiry: self.expiry,
+            usage: self.usage,
+            piece: self.piece,
+            payload: &bytes[self.payload],
+        }
+    }
+}
+
 enum Found {
     Magic,
-    Entry(Entry),
+    Record(Place),
     End(u64),
 }
 
@@ -197,11 +249,13 @@ fn read(bytes: &[u8], begun: bool) -> rdb::Result<(Found, usize)> {
                     _ => return Err(Stop::Bad("a record has unknown flags")),
                 };
                 let length = u32::from_le_bytes(cursor.array()?);
-                let key = cursor.take(length as usize)?.to_vec();
+                cursor.take(length as usize)?;
+                let key = cursor.position() - length as usize..cursor.position();
                 let length = usize::try_from(cursor.millis()?)
                     .map_err(|_| Stop::Bad("a record is larger than memory"))?;
-                let payload = cursor.take(length)?.to_vec();
-                Found::Entry(Entry {
+                cursor.take(length)?;
+                let payload = cursor.position() - length..cursor.position();
+                Found::Record(Place {
                     key,
                     expiry,
                     usage,
@@ -230,7 +284,8 @@ fn decoded(database: u32, entry: &Entry, payload: rdb::Result<Payload<'_>>) -> R
     decoded.map_err(|stop| entry_error(database, &entry.key, stop))
 }
 
-fn entry_error(database: u32, key: &[u8], stop: Stop) -> Error {
+/// Why the value of a key cannot be read.
+pub(super) fn entry_error(database: u32, key: &[u8], stop: Stop) -> Error {
     let key = key.escape_ascii();
     match stop {
         Stop::Unknown(kind) => Error::new(

@@ -17,8 +17,9 @@ use super::capture::{CaptureOptions, Compared, Measured, database_of, measure, u
 use super::connect::Conn;
 use super::fleet::{Fleet, Node, SLOTS};
 use super::gather::FUNCTIONS_PART;
-use super::health::{Info, MARKER_KEY, RESTORE_KEY, databases};
+use super::health::{Info, MARKER_KEY, PIECES_KEY, RESTORE_KEY, databases};
 use super::load::Load;
+use super::pieces;
 use super::rdb::functions;
 use super::record::{FORMAT, FUNCTIONS_FORMAT};
 use super::survey::{Surveyed, survey};
@@ -88,7 +89,7 @@ impl Restored {
     /// The parts that differ; empty means that everything arrived.
     pub fn differences(&self) -> Vec<String> {
         if let Some(surveyed) = &self.surveyed {
-            return surveyed.lacks(self.kept > 0);
+            return surveyed.lacks(self.kept);
         }
         Compared {
             expected: self.expected.clone(),
@@ -110,6 +111,9 @@ pub(super) struct Progress {
     pub(super) state: Stage,
     /// The spare database it loads into, where it does not load in place.
     pub(super) database: Option<u32>,
+    /// Keys that were there before and stayed.
+    #[serde(default)]
+    pub(super) kept: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +150,65 @@ pub async fn restore(
     source: &dyn PartSource,
     options: &RestoreOptions,
 ) -> Result<Restored> {
+    let loaded = load(target, source, options).await?;
+    let measured = measure(target, &options.common).await?;
+    let mut restored = Restored::of(
+        &loaded.expected,
+        &measured,
+        loaded.keys,
+        loaded.bytes,
+        loaded.resumed,
+        loaded.notes,
+    )?;
+    restored.kept = loaded.kept;
+    if options.replace.keeps_others() {
+        restored.surveyed = Some(survey(target, source, &options.common).await?);
+    }
+    Ok(restored)
+}
+
+/// What speaks against a restore as things are, before anything is written: for a plan.
+///
+/// # Errors
+/// Those of [`restore`] that show before the first write.
+pub async fn admits(target: &Target, source: &dyn PartSource, replace: Replace) -> Result<()> {
+    let mut fleet = Fleet::open(target).await?;
+    let parts = source.parts("redis/");
+    let clustered = fleet.is_cluster();
+    let left = match replace {
+        Replace::Flush => Left::Nothing,
+        _ => Left::All,
+    };
+    for node in &mut fleet.nodes {
+        admissible(node, clustered, &parts, &mut Vec::new()).await?;
+        room(node, &parts, left).await?;
+    }
+    Ok(())
+}
+
+/// What was sent, before anybody looked at what the server made of it.
+#[derive(Clone)]
+pub struct Loaded {
+    /// What should be there.
+    pub expected: Measured,
+    /// Keys sent.
+    pub keys: u64,
+    /// Bytes of keys and values sent.
+    pub bytes: u64,
+    /// Whether an earlier call with this token had begun or finished it.
+    pub resumed: bool,
+    /// Keys that were left out because the server had them.
+    pub kept: u64,
+    /// What else is worth saying, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// The first half of [`restore`]: everything but the comparison.
+pub async fn load(
+    target: &Target,
+    source: &dyn PartSource,
+    options: &RestoreOptions,
+) -> Result<Loaded> {
     let mut fleet = Fleet::open(target).await?;
     let parts = source.parts("redis/");
     let mut notes = Vec::new();
@@ -158,17 +221,25 @@ pub async fn restore(
     fleet.shape().await?;
     let progress = Progress::read(&mut fleet.of(RESTORE_KEY).conn).await?;
     let known = progress.filter(|p| p.token == options.token && p.database.is_none());
+    let done = known.as_ref().is_some_and(|k| k.state == Stage::Done);
+    let flushed = known.is_none() && options.replace == Replace::Flush;
+    if !done {
+        let left = match (&known, flushed) {
+            (None, false) => Left::All,
+            // What an earlier attempt wrote is overwritten, not added to.
+            (Some(_), _) | (_, true) => Left::Nothing,
+        };
+        for node in &mut fleet.nodes {
+            room(node, &parts, left).await?;
+        }
+    }
     if known.is_none() && !options.replace.keeps_others() {
         empty(&mut fleet, &target.endpoint(), options.replace).await?;
     }
-    let flushed = known.is_none() && options.replace == Replace::Flush;
-    for node in &mut fleet.nodes {
-        room(node, &parts).await?;
-    }
     let mut load = Load::new(&mut fleet, options, known.is_some()).await?;
-    let done = known.as_ref().is_some_and(|k| k.state == Stage::Done);
     if done {
         load.read_only = true;
+        load.kept = known.as_ref().map_or(0, |k| k.kept);
         notes.push("An earlier run had finished loading; nothing was sent again.".to_owned());
     } else {
         load.state(Stage::Loading, None).await?;
@@ -187,13 +258,14 @@ pub async fn restore(
         ));
     }
     let (expected, keys, bytes) = load.finish().await?;
-    let measured = measure(target, &options.common).await?;
-    let mut restored = Restored::of(&expected, &measured, keys, bytes, known.is_some(), notes)?;
-    restored.kept = kept;
-    if options.replace.keeps_others() {
-        restored.surveyed = Some(survey(target, source, &options.common).await?);
-    }
-    Ok(restored)
+    Ok(Loaded {
+        expected,
+        keys,
+        bytes,
+        resumed: known.is_some(),
+        kept,
+        notes,
+    })
 }
 
 impl Restored {
@@ -270,6 +342,7 @@ pub(super) async fn admissible(
             _ => return Err(unknown_format(part)),
         }
     }
+    pieces::admissible(conn, parts).await?;
     let wanted = parts
         .iter()
         .filter_map(|part| part.meta.get("rdb-version")?.as_u64());
@@ -332,7 +405,14 @@ async fn empty(fleet: &mut Fleet, endpoint: &str, replace: Replace) -> Result<()
         .conn
         .query(::redis::cmd("EXISTS").arg(RESTORE_KEY))
         .await?;
-    let ours = u64::from(marker.is_some()) + state;
+    let pieces: u64 = match fleet.is_cluster() {
+        true => 0,
+        false => {
+            let conn = &mut fleet.nodes[0].conn;
+            conn.query(::redis::cmd("EXISTS").arg(PIECES_KEY)).await?
+        }
+    };
+    let ours = u64::from(marker.is_some()) + state + pieces;
     let (mut keys, mut libraries) = (0, 0);
     for node in &mut fleet.nodes {
         keys += node.info.keyspace().values().sum::<u64>();
@@ -360,6 +440,10 @@ async fn empty(fleet: &mut Fleet, endpoint: &str, replace: Replace) -> Result<()
         // In one transaction, so that the server keeps its identity whatever happens.
         let mut pipeline = Pipeline::new();
         pipeline.cmd("MULTI").cmd("FLUSHALL");
+        // Whatever the server's default is, the memory must be free before the new data come.
+        if node.info.at_least(6, 2) {
+            pipeline.arg("SYNC");
+        }
         if let Some(marker) = marker.as_ref().filter(|_| at == holder) {
             pipeline.cmd("SET").arg(MARKER_KEY).arg(marker);
         }
@@ -388,16 +472,26 @@ pub(super) async fn all_ok(conn: &mut Conn, pipeline: &mut Pipeline, what: &str)
     Ok(())
 }
 
+/// What of its data the server still has when the new ones are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    All,
+    Nothing,
+}
+
 /// Refuses what would not fit: by the memory that the source's data took there, as far as the backup says, and by the
 /// bytes of the backup, which are about the least that the values can take.
-pub(super) async fn room(node: &mut Node, parts: &[PartInfo]) -> Result<()> {
+pub(super) async fn room(node: &mut Node, parts: &[PartInfo], left: Left) -> Result<()> {
     let endpoint = node.target.endpoint();
     let info = Info::read(&mut node.conn).await?;
     let limit = info.number("maxmemory").unwrap_or(0);
     if limit == 0 {
         return Ok(());
     }
-    let used = info.number("used_memory").unwrap_or(0);
+    let mut used = info.number("used_memory").unwrap_or(0);
+    if left == Left::Nothing {
+        used = used.saturating_sub(info.number("used_memory_dataset").unwrap_or(0));
+    }
     let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
     let dataset = parts
         .iter()
@@ -411,8 +505,12 @@ pub(super) async fn room(node: &mut Node, parts: &[PartInfo]) -> Result<()> {
     Err(Error::new(
         &NO_ROOM,
         format!(
-            "the backup needs about {needed} bytes, but Redis at `{endpoint}` uses {used} of its `maxmemory` of \
+            "the backup needs about {needed} bytes, but Redis at `{endpoint}` {} {used} of its `maxmemory` of \
              {limit} bytes (policy `{}`)",
+            match left {
+                Left::All => "uses",
+                Left::Nothing => "would still use",
+            },
             info.get("maxmemory_policy")
         ),
     )

@@ -38,9 +38,9 @@ pub struct Surveyed {
 }
 
 impl Surveyed {
-    /// What the server lacks of the backup; keys that it has in another form count unless it was to keep its own.
-    pub fn lacks(&self, keeps_its_own: bool) -> Vec<String> {
-        let wrong = self.missing + if keeps_its_own { 0 } else { self.changed };
+    /// What the server lacks of the backup; so many keys may have another form, because the server was to keep its own.
+    pub fn lacks(&self, kept: u64) -> Vec<String> {
+        let wrong = self.missing + self.changed.saturating_sub(kept);
         if wrong == 0 {
             return Vec::new();
         }
@@ -225,6 +225,7 @@ async fn each(
                         see(database, &entry, &rows);
                     }
                 }
+                assembly.closed(&info.name)?;
             }
             FUNCTIONS_FORMAT => {}
             _ => return Err(unknown_format(&info)),

@@ -16,7 +16,7 @@ use super::gather::{Collector, server_time, zero};
 use super::health::{Info, MARKER_KEY, RESTORE_KEY, databases};
 use super::load::Load;
 use super::restore::{
-    Progress, RestoreOptions, Restored, Stage, admissible, all_ok, is_functions, room,
+    Left, Progress, RestoreOptions, Restored, Stage, admissible, all_ok, is_functions, room,
 };
 use super::scan;
 use super::target::Target;
@@ -135,7 +135,7 @@ pub async fn stage(
         SwapState::Staged { database } | SwapState::Swapped { database } => (database, true),
         SwapState::Loading { database } => (database, false),
         SwapState::Absent => {
-            room(node, &parts).await?;
+            room(node, &parts, Left::All).await?;
             (spare(&mut node.conn, &node.info, &endpoint).await?, false)
         }
     };
@@ -152,17 +152,14 @@ pub async fn stage(
     }
     if !loaded {
         load.settle(&mut notes).await?;
+        if let Some(marker) = marker {
+            // The server keeps its identity when the databases change places.
+            load.mark(&marker).await?;
+        }
         load.state(Stage::Done, Some(database)).await?;
     }
     let (expected, keys, bytes) = load.finish().await?;
     let conn = &mut fleet.nodes[0].conn;
-    if !loaded && let Some(marker) = marker {
-        // The server keeps its identity when the databases change places.
-        conn.select(database).await?;
-        let () = conn
-            .query(::redis::cmd("SET").arg(MARKER_KEY).arg(marker))
-            .await?;
-    }
     let holds = match state {
         SwapState::Swapped { .. } => 0,
         _ => database,
@@ -178,7 +175,7 @@ pub async fn stage(
 pub async fn swap_in(target: &Target, token: &str) -> Result<SwapState> {
     match swap_state(target, token).await? {
         done @ SwapState::Swapped { .. } => Ok(done),
-        SwapState::Staged { database } => exchange(target, token, database).await,
+        SwapState::Staged { database } => exchange(target, token, database, true).await,
         other => Err(not(
             target,
             token,
@@ -192,7 +189,7 @@ pub async fn swap_in(target: &Target, token: &str) -> Result<SwapState> {
 pub async fn swap_back(target: &Target, token: &str) -> Result<SwapState> {
     match swap_state(target, token).await? {
         done @ SwapState::Staged { .. } => Ok(done),
-        SwapState::Swapped { database } => exchange(target, token, database).await,
+        SwapState::Swapped { database } => exchange(target, token, database, false).await,
         other => Err(not(target, token, other, "were never exchanged")),
     }
 }
@@ -218,27 +215,36 @@ pub async fn discard(target: &Target, token: &str) -> Result<()> {
     all_ok(&mut conn, &mut pipeline, "FLUSHDB").await
 }
 
-async fn exchange(target: &Target, token: &str, database: u32) -> Result<SwapState> {
+/// Exchanges the databases once, whoever else tries: the exchange is bound to the state that it was decided on.
+async fn exchange(
+    target: &Target,
+    token: &str,
+    database: u32,
+    into_use: bool,
+) -> Result<SwapState> {
+    let is_done = |state| match into_use {
+        true => matches!(state, SwapState::Swapped { .. }),
+        false => matches!(state, SwapState::Staged { .. }),
+    };
     let mut conn = zero(target).await?;
+    let () = conn.query(::redis::cmd("WATCH").arg(RESTORE_KEY)).await?;
     let before = swap_state(target, token).await?;
-    let () = conn
-        .query(::redis::cmd("SWAPDB").arg(0).arg(database))
-        .await?;
+    if is_done(before) {
+        return Ok(before);
+    }
+    let mut pipeline = Pipeline::new();
+    pipeline.cmd("MULTI");
+    pipeline.cmd("SWAPDB").arg(0).arg(database).cmd("EXEC");
+    all_ok(&mut conn, &mut pipeline, "SWAPDB").await?;
     let after = swap_state(target, token).await?;
-    let exchanged = matches!(
-        (before, after),
-        (SwapState::Staged { .. }, SwapState::Swapped { .. })
-            | (SwapState::Swapped { .. }, SwapState::Staged { .. })
-    );
-    if exchanged {
-        Ok(after)
-    } else {
-        Err(not(
+    match is_done(after) {
+        true => Ok(after),
+        false => Err(not(
             target,
             token,
             after,
             "did not change places as they should have",
-        ))
+        )),
     }
 }
 

@@ -38,15 +38,38 @@ impl Tally {
     /// Adds rows.
     pub(super) fn add(&mut self, rows: &[Row]) {
         for row in rows {
-            let mut one = self.key.start();
-            one.add(&row.bytes);
-            let sum = if row.expiry == 0 || row.expiry >= self.near_until {
-                &mut self.lasting
-            } else {
-                self.near.entry(row.expiry / 1_000).or_default()
-            };
-            merge(sum, &one.finish());
+            self.add_one(row.expiry, &row.bytes);
         }
+    }
+
+    /// Adds one row.
+    pub(super) fn add_one(&mut self, expiry: u64, bytes: &[u8]) {
+        let mut one = self.key.start();
+        one.add(bytes);
+        let sum = if self.is_near(expiry) {
+            self.near.entry(expiry / 1_000).or_default()
+        } else {
+            &mut self.lasting
+        };
+        merge(sum, &one.finish());
+    }
+
+    /// Whether rows that expire then are kept apart.
+    pub(super) fn is_near(&self, expiry: u64) -> bool {
+        expiry != 0 && expiry < self.near_until
+    }
+
+    /// Takes it from `all` what lasts, where only rows that do not were added; `false` if it cannot be so.
+    pub(super) fn complete(&mut self, all: &Fingerprint) -> bool {
+        self.lasting = *all;
+        for near in self.near.values() {
+            let Some(rows) = self.lasting.rows.checked_sub(near.rows) else {
+                return false;
+            };
+            self.lasting.rows = rows;
+            self.lasting.sum = self.lasting.sum.wrapping_sub(near.sum);
+        }
+        true
     }
 
     /// Everything added.
@@ -105,5 +128,12 @@ mod tests {
         assert_eq!(left, sum(&[9_000_000_000, 1_001_000, 0]).all());
         assert_eq!(all.all().rows, 5);
         assert!(all.at(Instant::from_millis(2_000_000_000)).is_err());
+
+        let mut few = sum(&[999_000, 1_000_900, 1_001_000]);
+        assert!(few.complete(&all.all()));
+        assert_eq!(few.at(horizon(now)).expect("near"), left);
+        assert_eq!(few.all(), all.all());
+        assert!(!sum(&[1_000_900, 1_001_000]).complete(&sum(&[0]).all()));
+        assert!(few.is_near(1_000_900) && !few.is_near(0) && !few.is_near(9_000_000_000));
     }
 }

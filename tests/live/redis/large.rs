@@ -3,8 +3,9 @@
 use redis::Value;
 use summitctl::capture::{MemoryParts, PartSource as _};
 use summitctl::providers::redis::{
-    Replace, RestoreOptions, capture, compare, fingerprints, restore, survey,
+    Replace, RestoreOptions, admits, capture, compare, fingerprints, restore, survey,
 };
+use summitctl::wait::{Look, poll};
 
 use super::data::{client, later, run, seen};
 use super::round_trip::options;
@@ -136,5 +137,82 @@ async fn large_values_come_in_pieces_and_arrive_whole() {
             .expect("overwrites");
         assert_eq!(over.differences(), Vec::<String>::new());
         assert_eq!(seen(&to), seen(&from));
+    }
+    // What the server would take neither at once nor in parts is seen before anything is lost.
+    let mut copy = client(&to);
+    run(
+        &mut copy,
+        &["CONFIG", "SET", "proto-max-bulk-len", "1048576"],
+    );
+    let way = RestoreOptions {
+        common: options(),
+        replace: Replace::Flush,
+        token: "v".into(),
+    };
+    for refused in [
+        restore(&to.target(), &parts, &way).await.map(|_| ()),
+        admits(&to.target(), &parts, Replace::Flush).await,
+    ] {
+        let error = refused.expect_err("is too large");
+        assert_eq!(error.reason().code, "redis.value-too-large", "{error:?}");
+        assert!(error.to_string().contains("key `text`"), "{error}");
+    }
+    assert_eq!(run(&mut copy, &["DBSIZE"]), Value::Int(55 + 1));
+}
+
+#[tokio::test]
+async fn what_expired_since_neither_comes_back_nor_takes_anything_away() {
+    let (from, to) = (Server::scratch().await, Server::scratch().await);
+    let mut conn = client(&from);
+    let noise = noise(3_000_000);
+    for key in ["large", "session", "stays"] {
+        let value = if key == "large" { &noise[..] } else { b"old" };
+        let mut set = redis::cmd("SET");
+        let _: () = set.arg(key).arg(value).query(&mut conn).expect("sets");
+    }
+    for key in ["large", "session"] {
+        run(&mut conn, &["PEXPIRE", key, "1500"]);
+    }
+    let parts = MemoryParts::default();
+    let captured = capture(&from.target(), &parts, &options())
+        .await
+        .expect("captures");
+    assert_eq!(captured.parts[0].meta["keys"], 3);
+    poll(
+        "the expiry",
+        Deadline::after(Duration::from_secs(10)),
+        Duration::from_millis(50),
+        async || {
+            let left = run(&mut client(&from), &["EXISTS", "large", "session"]);
+            Ok(match left {
+                Value::Int(0) => Look::Ready(()),
+                other => Look::NotYet(format!("{other:?} left")),
+            })
+        },
+    )
+    .await
+    .expect("expire");
+    let mut live = client(&to);
+    run(&mut live, &["SET", "session", "renewed"]);
+    run(&mut live, &["SET", "stays", "new"]);
+    for replace in [Replace::Overwrite, Replace::Flush] {
+        let way = RestoreOptions {
+            common: options(),
+            replace,
+            token: format!("{replace:?}"),
+        };
+        let restored = restore(&to.target(), &parts, &way).await.expect("restores");
+        assert_eq!(restored.differences(), Vec::<String>::new());
+        assert_eq!(restored.keys, 1);
+        let notes = restored.notes.join(" ");
+        assert!(notes.contains("2 keys had expired"), "{notes}");
+        let text = |text: &[u8]| Value::BulkString(text.to_vec());
+        assert_eq!(run(&mut live, &["GET", "stays"]), text(b"old"));
+        assert_eq!(run(&mut live, &["EXISTS", "large"]), Value::Int(0));
+        let session = match replace {
+            Replace::Overwrite => text(b"renewed"),
+            _ => Value::Nil,
+        };
+        assert_eq!(run(&mut live, &["GET", "session"]), session);
     }
 }

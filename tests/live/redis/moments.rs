@@ -308,7 +308,11 @@ async fn a_server_that_loads_or_has_lost_its_primary_is_not_ready() {
 #[tokio::test]
 async fn how_keys_were_used_comes_back_by_snapshot_and_by_scan() {
     for (policy, question) in [("allkeys-lfu", "FREQ"), ("volatile-lru", "IDLETIME")] {
-        let evicting = stock(&[("maxmemory", "1gb"), ("maxmemory-policy", policy)]);
+        let evicting = stock(&[
+            ("maxmemory", "1gb"),
+            ("maxmemory-policy", policy),
+            ("lfu-decay-time", "0"),
+        ]);
         let from = Server::start(&evicting).await;
         let mut conn = client(&from);
         run(&mut conn, &["SET", "used", "x"]);

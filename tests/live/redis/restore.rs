@@ -272,6 +272,20 @@ async fn what_speaks_against_it_is_said_before_anything_is_written() {
         let keyspace = run(&mut client(server), &["INFO", "keyspace"]);
         assert!(!format!("{keyspace:?}").contains("db0"), "{keyspace:?}");
     }
+    // Even what may go stays until it is sure that the rest fits.
+    let mut conn = client(&old);
+    run(&mut conn, &["SET", "precious", "x"]);
+    run(&mut conn, &["CONFIG", "SET", "maxmemory", "1000"]);
+    let way = RestoreOptions {
+        replace: Replace::Flush,
+        ..into_empty("t")
+    };
+    let error = restore(&old.target(), &parts, &way)
+        .await
+        .expect_err("does not fit");
+    assert_eq!(error.reason().code, "redis.no-room", "{error:?}");
+    let kept = run(&mut conn, &["EXISTS", "precious"]);
+    assert_eq!(kept, redis::Value::Int(1));
 }
 
 #[tokio::test]
@@ -338,12 +352,16 @@ async fn damaged_parts_are_found_before_they_count() {
         .expect("reads");
     let info = &parts.parts("redis/0/")[0];
     type Spoil = fn(&mut Vec<u8>);
-    let damage: [(&str, Spoil); 3] = [
+    fn flip(bytes: &mut [u8], text: &[u8]) {
+        let at = bytes.windows(text.len()).position(|some| some == text);
+        bytes[at.expect("is there")] ^= 1;
+    }
+    let damage: [(&str, Spoil); 4] = [
         ("cut off", |b| b.truncate(b.len() / 2)),
-        ("a flipped bit", |b| {
-            let at = b.len() / 3;
-            b[at] ^= 1;
+        ("a flipped bit of a string", |b| {
+            flip(b, "значение".as_bytes());
         }),
+        ("a flipped bit of a list", |b| flip(b, b"item-7")),
         ("something behind the end", |b| b.push(0)),
     ];
     for (what, spoil) in damage {

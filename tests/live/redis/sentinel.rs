@@ -1,7 +1,7 @@
 //! A capture must not change what Sentinel knows: it is no replica.
 
 use summitctl::capture::{FingerprintKey, MemoryParts};
-use summitctl::providers::redis::{CaptureOptions, capture};
+use summitctl::providers::redis::{CaptureOptions, Replace, RestoreOptions, capture, restore};
 use summitctl::wait::{Look, poll};
 
 use super::data::{client, run};
@@ -54,6 +54,70 @@ impl Drop for Sentinel {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+#[tokio::test]
+async fn sentinels_say_where_the_master_is() {
+    let server = Server::scratch().await;
+    let mut conn = client(&server);
+    run(&mut conn, &["SET", "one", "1"]);
+    let sentinel = Sentinel::watching(&server);
+    let nobody = summitctl::sandbox::servers::free_port().expect("a port");
+    let password = server.running.password.clone();
+    let of = |master: &str| {
+        // The first of them is down.
+        let url = format!(
+            "redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{}/{master}",
+            sentinel.port
+        );
+        Target::parse(&url, None, Some(password.clone())).expect("parses")
+    };
+    poll(
+        "Sentinel",
+        Deadline::after(Duration::from_secs(20)),
+        Duration::from_millis(50),
+        async || {
+            Ok(match ping(&of("main"), soon()).await {
+                Ok(_) => Look::Ready(()),
+                Err(e) => Look::NotYet(e.to_string()),
+            })
+        },
+    )
+    .await
+    .expect("finds it");
+    let common = CaptureOptions::quiet(FingerprintKey::new([1; 32]));
+    let parts = MemoryParts::default();
+    let captured = capture(&of("main"), &parts, &common)
+        .await
+        .expect("captures");
+    assert_eq!(
+        (
+            captured.method.as_str(),
+            captured.parts[0].meta["keys"].clone()
+        ),
+        ("PSYNC", 1.into())
+    );
+    run(&mut conn, &["SET", "one", "2"]);
+    let options = RestoreOptions {
+        common,
+        replace: Replace::Flush,
+        token: "t".into(),
+    };
+    let restored = restore(&of("main"), &parts, &options)
+        .await
+        .expect("restores");
+    assert_eq!(restored.differences(), Vec::<String>::new());
+    let one = run(&mut conn, &["GET", "one"]);
+    assert_eq!(one, redis::Value::BulkString(b"1".to_vec()));
+
+    let error = ping(&of("mian"), soon())
+        .await
+        .expect_err("does not know it");
+    assert_eq!(error.reason().code, "redis.no-master", "{error:?}");
+    let text = error.to_string();
+    for words in ["`mian`", "connection was refused", "knows no master"] {
+        assert!(text.contains(words), "{text}");
     }
 }
 

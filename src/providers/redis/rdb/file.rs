@@ -67,6 +67,8 @@ pub enum Item {
     ModuleData(String),
     /// Something that carries no data: size hints, slots.
     Hint,
+    /// Slots that the server is taking over, whose keys are its own only when it has them all.
+    Moving,
     /// The end mark; the checksum of everything up to here follows in 8 bytes.
     End,
 }
@@ -93,11 +95,20 @@ pub fn header(bytes: &[u8]) -> Result<(Header, usize)> {
 /// Reads one item; gives its length too. [`Stop::Short`] asks for more bytes.
 pub fn item(bytes: &[u8], version: u16) -> Result<(Item, usize)> {
     let mut cursor = Cursor::new(bytes);
-    let item = next(&mut cursor, version)?;
+    let item = next(&mut cursor, version, Payload::build)?;
     Ok((item, cursor.position()))
 }
 
-fn next(cursor: &mut Cursor<'_>, version: u16) -> Result<Item> {
+/// Reads one item, its payload without a checksum: for values that are only looked at.
+pub fn item_unsealed(bytes: &[u8], version: u16) -> Result<(Item, usize)> {
+    let mut cursor = Cursor::new(bytes);
+    let item = next(&mut cursor, version, Payload::build_unsealed)?;
+    Ok((item, cursor.position()))
+}
+
+type Build = fn(u8, &[u8], u16) -> Vec<u8>;
+
+fn next(cursor: &mut Cursor<'_>, version: u16, build: Build) -> Result<Item> {
     let mut expiry = 0;
     let mut usage = Usage::Unknown;
     loop {
@@ -137,7 +148,7 @@ fn next(cursor: &mut Cursor<'_>, version: u16) -> Result<Item> {
                     cursor.length()?;
                     cursor.length()?;
                 }
-                return Ok(Item::Hint);
+                return Ok(Item::Moving);
             }
             kind @ 0..=242 => {
                 let key = cursor.string()?.into_owned();
@@ -148,7 +159,7 @@ fn next(cursor: &mut Cursor<'_>, version: u16) -> Result<Item> {
                     expiry,
                     usage,
                     piece: Piece::Whole,
-                    payload: Payload::build(kind, cursor.since(begin), version),
+                    payload: build(kind, cursor.since(begin), version),
                 }));
             }
             unknown => return Err(Stop::Unknown(unknown)),

@@ -1,6 +1,8 @@
 //! `DUMP` payloads: type byte, value, RDB version (2 bytes), CRC-64 (8 bytes), both little-endian; and the payloads of
 //! `FUNCTION DUMP`, which hold libraries instead of a value.
 
+use std::borrow::Cow;
+
 use super::cursor::{Cursor, Result, Stop, bad};
 use super::{crc64, skip, value};
 
@@ -50,10 +52,15 @@ impl<'a> Payload<'a> {
 
     /// Makes the payload of a value that was cut out of a snapshot.
     pub fn build(kind: u8, value: &[u8], version: u16) -> Vec<u8> {
-        let mut out = Vec::with_capacity(1 + value.len() + FOOTER);
-        out.push(kind);
-        out.extend_from_slice(value);
-        seal(out, version)
+        seal(begun(kind, value), version)
+    }
+
+    /// Makes a payload without a checksum, as a server does where checksums are turned off.
+    pub fn build_unsealed(kind: u8, value: &[u8], version: u16) -> Vec<u8> {
+        let mut out = begun(kind, value);
+        out.extend_from_slice(&version.to_le_bytes());
+        out.extend_from_slice(&[0; 8]);
+        out
     }
 
     /// The type byte.
@@ -62,6 +69,17 @@ impl<'a> Payload<'a> {
             .first()
             .copied()
             .ok_or(Stop::Bad("a dump is empty"))
+    }
+
+    /// The text of a string.
+    pub fn string(&self) -> Result<Cow<'a, [u8]>> {
+        let mut cursor = Cursor::new(self.body.get(1..).unwrap_or_default());
+        match cursor.string() {
+            Ok(text) if cursor.is_at_end() => Ok(text),
+            Ok(_) => bad("a dump goes on after its value"),
+            Err(Stop::Short) => bad("a value is cut off"),
+            Err(stop) => Err(stop),
+        }
     }
 
     /// Decodes the value.
@@ -113,6 +131,13 @@ pub fn functions(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, u16)> {
         }
     }
     Ok((out, payload.version))
+}
+
+fn begun(kind: u8, value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + value.len() + FOOTER);
+    out.push(kind);
+    out.extend_from_slice(value);
+    out
 }
 
 fn seal(mut out: Vec<u8>, version: u16) -> Vec<u8> {

@@ -9,6 +9,9 @@ use super::large::{LARGE, Large};
 use super::stream::Stream;
 use super::value::{Field, Value};
 
+/// The tag of a string.
+const STRING: u8 = b's';
+
 /// The tag of a hash.
 pub(super) const HASH: u8 = b'h';
 
@@ -23,12 +26,13 @@ pub struct Row {
 
 /// The rows of a key.
 pub fn rows(database: u32, key: &[u8], expiry: u64, value: &Value) -> Vec<Row> {
-    if content(value) >= LARGE {
+    let content = content(value);
+    if content >= LARGE {
         let mut large = Large::new(database, key, expiry);
         large.add(value);
         return large.finish();
     }
-    let mut out = Out::new(tag(value), database, key, expiry);
+    let mut out = Out::with_room(content, tag(value), database, key, expiry);
     match value {
         Value::String(bytes) | Value::Module(bytes) => out.string(bytes),
         Value::List(items) | Value::Set(items) => {
@@ -61,6 +65,19 @@ pub fn rows(database: u32, key: &[u8], expiry: u64, value: &Value) -> Vec<Row> {
         }
     }
     vec![out.row(expiry)]
+}
+
+/// The bytes of the one row of a string, as [`rows`] gives them, in a buffer that is used again; `false` for a large one.
+pub fn string_row(row: &mut Vec<u8>, database: u32, key: &[u8], expiry: u64, text: &[u8]) -> bool {
+    if text.len() >= LARGE {
+        return false;
+    }
+    row.clear();
+    let mut out = Out(std::mem::take(row));
+    out.begin(STRING, database, key, expiry);
+    out.string(text);
+    *row = out.0;
+    true
 }
 
 /// The row of a hash's field with an expiry of its own.
@@ -107,11 +124,21 @@ pub(super) struct Out(pub(super) Vec<u8>);
 
 impl Out {
     pub(super) fn new(tag: u8, database: u32, key: &[u8], expiry: u64) -> Self {
-        let mut out = Out(vec![tag]);
-        out.0.extend_from_slice(&database.to_le_bytes());
-        out.string(key);
-        out.number(expiry);
+        Out::with_room(0, tag, database, key, expiry)
+    }
+
+    /// With room for so much content.
+    fn with_room(content: usize, tag: u8, database: u32, key: &[u8], expiry: u64) -> Self {
+        let mut out = Out(Vec::with_capacity(64 + key.len() + content));
+        out.begin(tag, database, key, expiry);
         out
+    }
+
+    fn begin(&mut self, tag: u8, database: u32, key: &[u8], expiry: u64) {
+        self.0.push(tag);
+        self.0.extend_from_slice(&database.to_le_bytes());
+        self.string(key);
+        self.number(expiry);
     }
 
     fn string(&mut self, bytes: &[u8]) {
@@ -168,7 +195,7 @@ impl Out {
 
 pub(super) fn tag(value: &Value) -> u8 {
     match value {
-        Value::String(_) => b's',
+        Value::String(_) => STRING,
         Value::List(_) => b'l',
         Value::Set(_) => b'S',
         Value::Hash(_) => HASH,
