@@ -9,6 +9,7 @@ pub mod execute;
 pub mod explain;
 pub mod findings;
 pub mod keep;
+pub mod keys;
 pub mod posture;
 pub mod restore;
 pub mod runbook_run;

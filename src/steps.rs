@@ -9,9 +9,11 @@ pub mod databases;
 pub mod drill;
 pub mod evidence;
 pub mod exec;
+pub mod export;
 pub mod found;
 pub mod gate;
 pub mod keep;
+pub mod keys;
 pub mod load;
 pub mod manual;
 pub mod pin;
@@ -39,8 +41,12 @@ pub fn registry() -> Registry<World> {
         .with(capture::Capture)
         .with(capture::Commit)
         .with(verify::Verify)
+        .with(export::Export)
         .with(keep::Prune)
         .with(keep::Hold)
+        .with(keys::Operators)
+        .with(keys::NewEpoch)
+        .with(keys::CheckKey)
         .with(load::Load)
         .with(restore::Swap)
         .with(swap_back::SwapBack)

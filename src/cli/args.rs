@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod keep;
-pub use keep::{HoldArgs, PruneArgs, ReleaseArgs};
+mod keys;
+pub use keep::{ExportArgs, HoldArgs, PruneArgs, ReleaseArgs};
+pub use keys::KeysCommand;
 
 use crate::error::Result;
 use crate::identity::Store;
 use crate::providers::postgres;
+use crate::repository::Share;
 use crate::steps::choose::{self, Choice};
 use crate::time::Span;
 
@@ -150,6 +153,9 @@ pub enum Command {
     /// Verified backups of Postgres, Neo4j and Redis
     #[command(subcommand)]
     Backup(BackupCommand),
+    /// Who can read the backups
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Bring a backup back: beside the live data, verified, then swapped in
     Restore(RestoreArgs),
     /// DR drills: the newest backup, the real key, scratch servers, every row compared
@@ -276,6 +282,8 @@ pub enum BackupCommand {
     Hold(HoldArgs),
     /// Let the rules decide on a backup again
     Release(ReleaseArgs),
+    /// Write a backup as plain files into a folder, in the clear
+    Export(ExportArgs),
     /// Remove the backups that no rule keeps, and what nothing needs any more
     Prune(PruneArgs),
 }
@@ -333,6 +341,15 @@ pub struct BackupVerifyArgs {
     /// How far to go
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=3))]
     pub level: u8,
+    /// With `--level 1`: all documents, and this share of the segments, such as `5%`; claims no level
+    #[arg(long, value_name = "SHARE", value_parser = |text: &str| with_hint(text.parse::<Share>()))]
+    pub sample: Option<Share>,
+    /// Instead, prove that the identity at hand opens it: unwrap the keys and decrypt one segment
+    #[arg(long, conflicts_with_all = ["level", "sample"])]
+    pub key_check: bool,
+    /// Draw the sample of this seed again
+    #[arg(long, value_name = "N", requires = "sample")]
+    pub seed: Option<u32>,
 }
 
 /// Arguments of `restore`.
@@ -636,7 +653,13 @@ impl Command {
             Command::Backup(BackupCommand::Verify(_)) => "backup verify",
             Command::Backup(BackupCommand::Hold(_)) => "backup hold",
             Command::Backup(BackupCommand::Release(_)) => "backup release",
+            Command::Backup(BackupCommand::Export(_)) => "backup export",
             Command::Backup(BackupCommand::Prune(_)) => "backup prune",
+            Command::Keys(KeysCommand::List) => "keys list",
+            Command::Keys(KeysCommand::Add { .. }) => "keys add",
+            Command::Keys(KeysCommand::Remove { .. }) => "keys remove",
+            Command::Keys(KeysCommand::Rotate { .. }) => "keys rotate",
+            Command::Keys(KeysCommand::NewEpoch { .. }) => "keys new-epoch",
             Command::Restore(_) => "restore",
             Command::Drill(DrillCommand::Run(_)) => "drill run",
             Command::Drill(DrillCommand::History) => "drill history",

@@ -15,6 +15,7 @@ mod found;
 mod generate;
 mod golden;
 mod keep;
+mod keys;
 mod restore;
 mod runbook;
 mod runs;
@@ -38,6 +39,7 @@ pub async fn dispatch(session: &Session, command: Command) -> Result<Answer> {
         Command::Context(ContextCommand::Pin { replace }) => config::pin(session, replace).await,
         Command::Smoke(args) => checks::smoke(session, &args).await,
         Command::Backup(command) => backup::backup(session, command).await,
+        Command::Keys(command) => keys::keys(session, command).await,
         Command::Restore(args) => restore::restore(session, &args).await,
         Command::Drill(command) => backup::drill(session, command).await,
         Command::Gate(command) => checks::gate(session, command).await,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::engine::plan::{OnFailure, Spec, StepSpec};
 use crate::error::Result;
 use crate::identity::Store;
-use crate::repository::{BackupId, COMMIT_LABEL};
+use crate::repository::{BackupId, COMMIT_LABEL, Sample};
 use crate::runbook::EXEC;
 use crate::steps::world::World;
 
@@ -156,21 +156,26 @@ fn quiesced(world: &World, stores: &[Store], labels: &[String]) -> Result<Vec<St
 }
 
 /// `backup verify`.
-pub async fn verify(world: &World, backup: &BackupId, level: u8) -> Result<Spec> {
+pub async fn verify(
+    world: &World,
+    backup: &BackupId,
+    level: u8,
+    sample: Option<Sample>,
+) -> Result<Spec> {
+    let what = match sample {
+        Some(sample) => format!(
+            "verify {} of backup {backup} to level 1, seed {}",
+            sample.share, sample.seed
+        ),
+        None => format!("verify backup {backup} to level {level}"),
+    };
     let steps = vec![StepSpec::new(
         "verify",
         "backup.verify",
-        json!({"backup": backup, "level": level}),
+        json!({"backup": backup, "level": level, "sample": sample}),
         &[],
     )];
-    spec(
-        world,
-        "backup verify",
-        format!("verify backup {backup} to level {level}"),
-        &[],
-        steps,
-    )
-    .await
+    spec(world, "backup verify", what, &[], steps).await
 }
 
 /// `drill run`.

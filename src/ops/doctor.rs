@@ -334,6 +334,9 @@ fn keys<'a>(world: &'a World, checks: &mut Vec<Check<'a>>) {
             .needs("repository.opens"),
         );
     }
+    if world.repository.is_some() {
+        checks.push(key_proven(world));
+    }
     let finding = match &world.evidence {
         None => Finding::degraded("the context has no `evidence.signing-key`, so nothing it does is on record")
             .hint("Make a key with `summitctl evidence keygen KEYFILE` and name it in the evidence section."),
@@ -349,4 +352,36 @@ fn keys<'a>(world: &'a World, checks: &mut Vec<Check<'a>>) {
         Category::Evidence,
         "The evidence verifies",
     ));
+}
+
+/// Keys that nobody tried may be lost: the proof must not be older than a drill may be.
+fn key_proven(world: &World) -> Check<'_> {
+    Check::new(
+        "repository.key-proven",
+        Category::Secrets,
+        "An identity was seen to open a backup lately",
+        move |_| async move {
+            let proof = async { super::keys::last_proof(&world.repository().await?).await };
+            let most = world.policy.drill_interval.value;
+            let finding = match proof.await {
+                Err(error) => return Finding::from_error(&error),
+                Ok(Some(at)) => {
+                    let age = Instant::now().since(at);
+                    let shown = format!("{} ago, by a proof or a verification", Span(age));
+                    if age <= most.0 {
+                        return Finding::passed(shown);
+                    }
+                    Finding::degraded(shown)
+                }
+                Ok(None) => Finding::degraded("never, in this epoch of keys"),
+            };
+            finding.hint(format!(
+            "Where an operator's identity is: `summitctl backup verify --key-check --context {}`.",
+            world.context
+        ))
+        },
+    )
+    .advisory()
+    .impact("The backups may be unreadable, and nobody would know.")
+    .needs("repository.opens")
 }

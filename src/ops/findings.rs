@@ -333,6 +333,13 @@ const DOCTOR: &[Known] = &[
         None,
     ),
     (
+        "repository.key-proven",
+        "An identity was seen to open a backup lately",
+        Category::Secrets,
+        Some("The backups may be unreadable, and nobody would know."),
+        Some("Where an operator's identity is, run `summitctl backup verify --key-check`."),
+    ),
+    (
         "evidence.verifies",
         "The evidence is signed by trusted keys, and its chains are whole",
         Category::Evidence,

@@ -1,5 +1,7 @@
 //! Which backups stay, as plans.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::backup::spec;
@@ -16,8 +18,16 @@ pub async fn prune(world: &World, rules: &Rules) -> Result<Spec> {
         json!({"keep": rules}),
         &[],
     )];
-    let title = format!("prune the backups of context `{}`", world.context);
+    let title = "prune the backups".to_owned();
     spec(world, "backup prune", title, &[], steps).await
+}
+
+/// `backup export`.
+pub async fn export(world: &World, backup: &BackupId, folder: &Path) -> Result<Spec> {
+    let args = json!({"backup": backup, "folder": folder});
+    let steps = vec![StepSpec::new("export", "backup.export", args, &[])];
+    let title = format!("export backup {backup} in the clear");
+    spec(world, "backup export", title, &[], steps).await
 }
 
 /// `backup hold` and `backup release`.

@@ -29,15 +29,24 @@ impl Repository {
         .await
     }
 
-    /// Makes these the operators of the present epoch, by re-wrapping its key file. Needs an unlocked repository. It is not
-    /// a revocation: whoever could unwrap the old file may have kept the key.
+    /// Makes these the operators of every epoch that is unlocked, by re-wrapping its key file; no segment is touched. Needs
+    /// an unlocked repository. It is not a revocation: whoever could unwrap the old file may have kept the key.
     pub async fn set_operators(&self, operators: &[Operator]) -> Result<Repository> {
-        let keys = self.writing_keys()?.clone();
-        if keys.segments.is_none() {
+        if self.writing_keys()?.segments.is_none() {
             return Err(no_identity());
         }
-        let object = Object::new(keys::wrap(&self.doc.id, &keys, operators)?);
         let lock = Lock::acquire(&self.store, Mode::Exclusive, "change operators").await?;
+        for keys in self.epochs.values().filter(|k| k.segments.is_some()) {
+            self.rewrap(keys, operators).await?;
+        }
+        lock.release().await?;
+        let mut repository = self.reopen().await?;
+        repository.operators = Arc::new(operators.to_vec());
+        Ok(repository)
+    }
+
+    async fn rewrap(&self, keys: &EpochKeys, operators: &[Operator]) -> Result<()> {
+        let object = Object::new(keys::wrap(&self.doc.id, keys, operators)?);
         let name = names::keys(keys.epoch);
         let old = self.store.get(&name, keys::KEYS_LIMIT).await?;
         let old = store::sha256(&old.ok_or_else(|| missing(&name))?);
@@ -48,11 +57,7 @@ impl Repository {
             return Err(changed_meanwhile(&name));
         }
         self.write_doc(|doc| digests(doc, keys.epoch, &[object.sha256()]))
-            .await?;
-        lock.release().await?;
-        let mut repository = self.reopen().await?;
-        repository.operators = Arc::new(operators.to_vec());
-        Ok(repository)
+            .await
     }
 
     /// Starts a new epoch after a compromise: new keys under a new secret, and no segment of the old is used again. Give

@@ -38,6 +38,8 @@ pub struct Backup {
     pub contents: Option<Contents>,
     /// Verifications of this very manifest by trusted hosts, oldest first.
     pub verified: Vec<Record>,
+    /// When somebody last proved that an identity opens it, without verifying it.
+    pub opened: Option<Instant>,
     /// The hold that is in force, if any: no rule removes it then.
     pub held: Option<Hold>,
     /// Why it must not be relied on, if so.
@@ -86,7 +88,10 @@ impl Backup {
     /// below it takes the claim away.
     pub fn verified_level(&self) -> Option<&Record> {
         let newest = |level: Level| {
-            let of = self.verified.iter().filter(move |r| r.level == level);
+            // A sample proves nothing of what it left out.
+            let counts = |r: &&Record| r.sample.is_none() || r.outcome != Outcome::Passed;
+            let all = self.verified.iter().filter(counts);
+            let of = all.filter(move |r| r.level == level);
             of.max_by_key(|r| r.to)
         };
         let mut best: Option<&Record> = None;
@@ -115,8 +120,18 @@ impl Backup {
 #[derive(Default)]
 struct Names {
     manifest: bool,
+    signed: bool,
+    staged: bool,
     verified: Vec<String>,
     held: Vec<String>,
+    opened: Vec<String>,
+}
+
+impl Names {
+    /// Whether a backup lost its manifest: it was signed, is not being made, and nobody removed it.
+    fn lost(&self, removed: bool) -> bool {
+        self.signed && !self.manifest && !self.staged && !removed
+    }
 }
 
 /// A manifest as it was read: parsed, bound to its repository and id, and with what its signature proves.
@@ -135,15 +150,20 @@ impl Repository {
             if let Some((id, rest)) = id_of(&entry.name) {
                 let names = folders.entry(id).or_default();
                 names.manifest |= rest == "manifest.json";
+                names.signed |= rest == "manifest.json.sig";
+                names.staged |= rest.starts_with("staged/");
                 match rest.split_once('/') {
                     Some(("verified", _)) => names.verified.push(entry.name),
                     Some(("held", _)) => names.held.push(entry.name),
+                    Some(("opened", _)) => names.opened.push(entry.name),
                     _ => {}
                 }
             }
         }
         let removed: BTreeSet<BackupId> = self.removed_ids().await?.into_iter().collect();
-        let complete = folders.into_iter().filter(|(_, names)| names.manifest);
+        let complete = folders
+            .into_iter()
+            .filter(|(id, names)| names.manifest || names.lost(removed.contains(id)));
         // Boxed here: a stream of borrowing closures hides from the compiler that the whole is `Send`.
         let looks: Vec<BoxFuture<'_, Result<Backup>>> = complete
             .map(|(id, names)| {
@@ -167,8 +187,11 @@ impl Repository {
         let names = |entries: Vec<Entry>| entries.into_iter().map(|e| e.name).collect();
         let names = Names {
             manifest: true,
+            signed: true,
+            staged: false,
             verified: names(self.store.list(&id.verified()).await?),
             held: names(self.store.list(&id.held()).await?),
+            opened: names(self.store.list(&id.opened()).await?),
         };
         let removed = self.store.head(&id.removed()).await?.is_some();
         self.look_at(id, &names, removed).await
@@ -181,6 +204,31 @@ impl Repository {
             let backup = self.look(&id).await?;
             if show.fits(&backup) {
                 return Ok(Some(backup));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A backup that lost its manifest, if there is one: nobody can tell what it needs.
+    pub(super) async fn lost_manifest(&self) -> Result<Option<BackupId>> {
+        let mut folders: BTreeMap<BackupId, (bool, bool)> = BTreeMap::new();
+        for entry in self.store.list(BACKUPS).await? {
+            let Some((id, rest)) = id_of(&entry.name) else {
+                continue;
+            };
+            let (signed, others) = folders.entry(id).or_default();
+            *signed |= rest == "manifest.json.sig";
+            *others |= rest == "manifest.json" || rest.starts_with("staged/");
+        }
+        for (id, (signed, others)) in folders {
+            // Looked at again: what is staged goes once the manifest is there.
+            if signed
+                && !others
+                && self.store.head(&id.manifest()).await?.is_none()
+                && self.store.head(&id.signature()).await?.is_some()
+                && self.store.head(&id.removed()).await?.is_none()
+            {
+                return Ok(Some(id));
             }
         }
         Ok(None)
@@ -205,6 +253,7 @@ impl Repository {
             signed: None,
             contents: None,
             verified: Vec::new(),
+            opened: None,
             held: None,
             problem: None,
         };
@@ -243,6 +292,7 @@ impl Repository {
         backup.verified = self.records(id, read.sha256, &names.verified).await?;
         let holds = self.holds_of(id, read.sha256, &names.held).await?;
         backup.held = holds.in_force();
+        backup.opened = self.opened(id, read.sha256, &names.opened).await?;
         Ok(backup)
     }
 

@@ -39,7 +39,7 @@ use super::names::{BACKUPS, BackupId, Digest, REMOVED, SEGMENTS, SegmentName};
 use super::retention::{Candidate, Fate, Rules, judge};
 use super::standing::held_error;
 use super::tombs::Batch;
-use super::{INCOMPLETE, Repository, changed_meanwhile};
+use super::{INCOMPLETE, Repository, changed_meanwhile, missing};
 use crate::error::{Context as _, Error, Report, Result};
 use crate::event::{Events, Unit};
 use crate::identity::Store as Kind;
@@ -205,6 +205,9 @@ impl Repository {
             .collect();
         if let Err(e) = references.staged(self, &going).await {
             blocked = Some(Report::from(&e));
+        }
+        if let Some(id) = self.lost_manifest().await? {
+            blocked = Some(Report::from(&unread(&id, missing(&id.manifest()))));
         }
         // The newest backup that refers to an object takes it along; one that stays keeps it.
         let mut last: HashMap<SegmentName, (u64, Option<usize>)> = HashMap::new();
@@ -486,6 +489,10 @@ impl References {
     /// Adds what is staged, and then what is published; in this order, because that is the way captures go.
     async fn refresh(&mut self, repository: &Repository) -> Result<()> {
         self.staged(repository, &HashSet::new()).await?;
+        if let Some(id) = repository.lost_manifest().await? {
+            let name = id.manifest();
+            return Err(unread(&id, missing(&name)));
+        }
         for id in repository.ids().await? {
             if self.seen.contains(&id) {
                 continue;

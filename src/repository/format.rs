@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::names::{BackupId, CopyTag, Digest, SegmentName};
+use super::sample::Sample;
 use super::{DAMAGED, NEWER_VERSION};
 use crate::capture::Captured;
 use crate::error::{Error, Result};
@@ -316,6 +317,9 @@ pub(super) struct VerifiedPayload {
     /// SHA-256 of the manifest that was verified.
     pub manifest_sha256: Digest,
     pub level: u8,
+    /// Which segments were looked at, if not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
     pub outcome: Outcome,
     pub from: Instant,
     pub to: Instant,

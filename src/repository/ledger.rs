@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{DOCUMENT_LIMIT, VERSION, VerifiedPayload};
 use super::names::{BackupId, Digest};
+use super::sample::Sample;
 use super::signed;
 use super::store::Created;
 use super::verify::{Finding, Verification};
@@ -82,6 +83,9 @@ impl From<Level> for u8 {
 pub struct Record {
     /// To which level.
     pub level: Level,
+    /// Which segments were looked at, if not all. If it passed, it claims nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
     /// `passed` or `failed`.
     pub outcome: Outcome,
     /// When it began.
@@ -128,6 +132,7 @@ impl Repository {
             backup: done.backup.clone(),
             manifest_sha256: done.manifest_sha256,
             level: done.level.number(),
+            sample: done.sample,
             outcome: done.outcome(),
             from: done.from,
             to: done.to,
@@ -226,6 +231,7 @@ fn record(payload: VerifiedPayload, key: KeyId, details: Option<Details>) -> Rec
     Record {
         // Checked by both callers.
         level: Level::try_from(payload.level).unwrap_or(Level::Objects),
+        sample: payload.sample,
         outcome: payload.outcome,
         from: payload.from,
         to: payload.to,

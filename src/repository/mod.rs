@@ -19,9 +19,11 @@ mod ledger;
 mod local;
 mod lock;
 mod names;
+mod opened;
 mod reader;
 mod retention;
 pub mod s3;
+mod sample;
 mod segment;
 mod signed;
 mod staging;
@@ -45,9 +47,11 @@ pub use ledger::{Level, Record};
 pub use local::LocalStore;
 pub use lock::{Holder, Lock, Mode};
 pub use names::{BackupId, Digest};
+pub use opened::Opened;
 pub use reader::BackupParts;
 pub use retention::{Fate, Rules, SAFETY_STAYS};
 pub use s3::{S3Place, S3Store};
+pub use sample::{Sample, Share};
 pub use staging::{Meta, State};
 pub use standing::Hold;
 pub use store::{Created, Entry, Object, Seen, Store};
@@ -283,6 +287,12 @@ impl Repository {
     /// Where it lies, for messages.
     pub fn place(&self) -> String {
         self.store.place()
+    }
+
+    /// The epochs and when each began, oldest first.
+    pub fn epochs(&self) -> Vec<(u32, Instant)> {
+        let epochs = self.doc.epochs.iter();
+        epochs.map(|e| (e.epoch, e.created)).collect()
     }
 
     /// The epoch that is written to.

@@ -83,6 +83,11 @@ impl BackupId {
         format!("{BACKUPS}{}/held/", self.0)
     }
 
+    /// The folder of proofs that an identity opens it.
+    pub(super) fn opened(&self) -> String {
+        format!("{BACKUPS}{}/opened/", self.0)
+    }
+
     /// Everything of the backup but its segments.
     pub(super) fn folder(&self) -> String {
         format!("{BACKUPS}{}/", self.0)

@@ -19,6 +19,7 @@ use super::catalog::ReadManifest;
 use super::format::{DOCUMENT_LIMIT, SegmentDoc};
 use super::ledger::Level;
 use super::names::{self, BackupId, Digest};
+use super::sample::Sample;
 use super::standing::removed_error;
 use super::store::sha256;
 use super::writer::blocking;
@@ -63,6 +64,9 @@ pub struct Verification {
     pub manifest_sha256: Digest,
     /// To which level.
     pub level: Level,
+    /// Which segments were looked at, if not all: then the level is not claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
     /// When it began.
     pub from: Instant,
     /// When it ended.
@@ -115,9 +119,34 @@ impl Repository {
         id: &BackupId,
         options: &VerifyOptions,
     ) -> Result<Verification> {
+        self.verify_some(id, None, options).await
+    }
+
+    /// The same for all documents and a sample of the segments. It claims no level, but what it finds takes one away.
+    pub async fn verify_sample(
+        &self,
+        id: &BackupId,
+        sample: Sample,
+        options: &VerifyOptions,
+    ) -> Result<Verification> {
+        self.verify_some(id, Some(sample), options).await
+    }
+
+    async fn verify_some(
+        &self,
+        id: &BackupId,
+        sample: Option<Sample>,
+        options: &VerifyOptions,
+    ) -> Result<Verification> {
         let look = Look::new(options);
         let (manifest, read) = self.verify_documents(id, &look).await?;
-        let segments = read.map(|r| r.doc.segments).unwrap_or_default();
+        let mut segments = read.map(|r| r.doc.segments).unwrap_or_default();
+        let mut measured = BTreeMap::new();
+        if let Some(sample) = sample {
+            measured.insert("segments-in-backup".to_owned(), segments.len() as u64);
+            segments = sample.of(segments);
+            measured.insert("segments-in-sample".to_owned(), segments.len() as u64);
+        }
         let total = segments.iter().map(|s| s.size).sum();
         look.total.store(total, Ordering::Relaxed);
         let looks: Vec<BoxFuture<'_, Result<()>>> = segments
@@ -130,7 +159,9 @@ impl Repository {
             .await
             .into_iter()
             .collect::<Result<()>>()?;
-        Ok(look.finish(id, manifest, Level::Objects, BTreeMap::new()))
+        let mut done = look.finish(id, manifest, Level::Objects, measured);
+        done.sample = sample;
+        Ok(done)
     }
 
     /// Level 2: level 1's checks on everything that is read, and every part decoded to the fingerprint that the manifest
@@ -223,10 +254,19 @@ impl Repository {
         manifest: Digest,
         look: &Look<'_>,
     ) -> Result<()> {
-        match self.removal(id).await {
-            Ok(None) => {}
-            Ok(Some(at)) => look.found(&id.manifest(), &removed_error(id, at)),
-            Err(e) => look.found(&id.removed(), &e),
+        if let Ok(Some(at)) = self.removal(id).await {
+            look.found(&id.manifest(), &removed_error(id, at));
+        }
+        for finding in self.verify_standings().await? {
+            look.note(&finding.object, &finding.problem);
+        }
+        for entry in self.store.list(&id.opened()).await? {
+            if let Some(bytes) = self.store.get(&entry.name, DOCUMENT_LIMIT).await?
+                && let Err(e) = self.read_opened(id, manifest, &entry.name, &bytes)
+                && e.reason() != &UNTRUSTED
+            {
+                look.found(&entry.name, &e);
+            }
         }
         for (object, error) in self.holds(id, manifest).await?.wrong {
             look.found(&object, &error);
@@ -238,6 +278,20 @@ impl Repository {
             }
         }
         Ok(())
+    }
+
+    /// The statements that belong to no backup that is there: which were removed.
+    async fn verify_standings(&self) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        for id in self.removed_ids().await? {
+            if let Err(e) = self.removal(&id).await {
+                findings.push(Finding {
+                    object: id.removed(),
+                    problem: e.one_line(),
+                });
+            }
+        }
+        Ok(findings)
     }
 
     /// Without its key file nobody can read a backup, however whole it is.
@@ -411,6 +465,7 @@ impl<'a> Look<'a> {
             backup: id.clone(),
             manifest_sha256,
             level,
+            sample: None,
             from: self.from,
             to: Instant::now(),
             findings,

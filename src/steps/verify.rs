@@ -22,7 +22,7 @@ use crate::event::Outcome;
 use crate::identity::Store;
 use crate::reasons;
 use crate::repository::{
-    BackupId, BackupParts, Finding, Level, Repository, Verification, VerifyOptions,
+    BackupId, BackupParts, Finding, Level, Repository, Sample, Verification, VerifyOptions,
 };
 use crate::time::Instant;
 
@@ -45,6 +45,9 @@ pub struct VerifyArgs {
     /// The context whose repository holds the backup, if it is another one. Its ledger gets the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// With level 1: look at all documents, and at this share of the segments, drawn from this seed. It claims no level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
 }
 
 fn newest() -> String {
@@ -62,6 +65,8 @@ pub struct VerifyChange {
     level: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sample: Option<Sample>,
     /// Records made before this moment are not ours.
     since: Instant,
 }
@@ -81,7 +86,13 @@ impl Step<World> for Verify {
     }
 
     fn title(&self, args: &VerifyArgs) -> String {
-        format!("verify backup {} to level {}", args.backup, args.level)
+        match args.sample {
+            Some(sample) => format!(
+                "look at {} of the segments of backup {}, seed {}",
+                sample.share, args.backup, sample.seed
+            ),
+            None => format!("verify backup {} to level {}", args.backup, args.level),
+        }
     }
 
     async fn plan(
@@ -90,6 +101,10 @@ impl Step<World> for Verify {
         args: &VerifyArgs,
     ) -> Result<Decision<VerifyChange>> {
         let level = Level::try_from(args.level)?;
+        if args.sample.is_some() && level != Level::Objects {
+            return Err(Error::input("a sample is of level 1")
+                .hint("Add `--level 1`, or leave `--sample` out."));
+        }
         let holder = Holder::of(cx.world, args.from.as_deref()).await?;
         let repository = holder.world().repository().await?;
         let choice: Choice = args.backup.parse()?;
@@ -99,6 +114,7 @@ impl Step<World> for Verify {
             backup: backup.id.clone(),
             level: level.number(),
             from: args.from.clone(),
+            sample: args.sample,
             since: Instant::now(),
         };
         let shown = Facts::from_iter([("backup".to_owned(), json!(backup.id))]);
@@ -118,6 +134,17 @@ impl Step<World> for Verify {
         let holder = Holder::of(cx.world, change.from.as_deref()).await?;
         let cx = &holder.view(cx);
         let repository = cx.world.repository().await?;
+        if let Some(sample) = change.sample {
+            let options = options(cx);
+            let done = repository
+                .verify_sample(&change.backup, sample, &options)
+                .await?;
+            repository.record(&done, cx.world.signing_key()?).await?;
+            return match done.outcome() {
+                Outcome::Passed => Ok(()),
+                _ => Err(not_verified(&change.backup, Level::Objects, &done.findings)),
+            };
+        }
         for level in Level::ALL
             .into_iter()
             .filter(|l| l.number() <= change.level)
@@ -142,6 +169,7 @@ impl Step<World> for Verify {
             .iter()
             .filter(|r| {
                 r.level.number() >= change.level
+                    && r.sample == change.sample
                     && r.outcome == Outcome::Passed
                     && r.to >= change.since
             })
@@ -149,22 +177,24 @@ impl Step<World> for Verify {
         let holds = backup
             .verified_level()
             .is_some_and(|r| r.level.number() >= change.level);
-        let record = made.filter(|_| holds).ok_or_else(|| {
-            Error::new(
-                &NOT_VERIFIED,
-                format!(
-                    "the ledger holds no new level {} for backup `{}`",
-                    change.level, change.backup
-                ),
-            )
-        })?;
+        let record = made
+            .filter(|_| holds || change.sample.is_some())
+            .ok_or_else(|| {
+                Error::new(
+                    &NOT_VERIFIED,
+                    format!(
+                        "the ledger holds no new level {} for backup `{}`",
+                        change.level, change.backup
+                    ),
+                )
+            })?;
         let measured = record
             .details
             .as_ref()
             .map(|d| d.measured.clone())
             .unwrap_or_default();
         Ok(Observed::of(json!({
-            "backup": change.backup, "level": record.level, "from": record.from, "to": record.to, "measured": measured,
+            "backup": change.backup, "level": record.level, "sample": record.sample, "from": record.from, "to": record.to, "measured": measured,
         })))
     }
 
@@ -225,6 +255,14 @@ fn not_verified(backup: &BackupId, level: Level, findings: &[Finding]) -> Error 
     .hint("Make a new backup with `summitctl backup create`, and keep this one for examination.")
 }
 
+fn options(cx: &ReadCx<'_, World>) -> VerifyOptions {
+    VerifyOptions {
+        jobs: cx.world.jobs,
+        events: cx.events.clone(),
+        cancel: cx.cancel.clone(),
+    }
+}
+
 /// Verifies to exactly one level.
 pub async fn verify_to(
     cx: &ReadCx<'_, World>,
@@ -232,11 +270,7 @@ pub async fn verify_to(
     backup: &BackupId,
     level: Level,
 ) -> Result<Verification> {
-    let options = VerifyOptions {
-        jobs: cx.world.jobs,
-        events: cx.events.clone(),
-        cancel: cx.cancel.clone(),
-    };
+    let options = options(cx);
     match level {
         Level::Objects => repository.verify_objects(backup, &options).await,
         Level::Rows => {
@@ -346,6 +380,7 @@ pub async fn restored(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Recov
         backup: backup.clone(),
         manifest_sha256: signed.manifest_sha256,
         level: Level::Restored,
+        sample: None,
         from,
         to: Instant::now(),
         findings,

@@ -19,7 +19,12 @@ fn needed(words: &str) -> &'static [&'static str] {
         "lease break" => &["nothing"],
         "sandbox break" => &["postgres"],
         "restore" | "backup diff" | "backup hold" | "backup release" => &["newest"],
+        "backup export" => &["newest", "plain"],
         "sandbox up" => &["--sandbox-dir", "occupied"],
+        "keys add" => &["bob", "age1"],
+        "keys remove" => &["bob"],
+        "keys rotate" => &["bob", "age1"],
+        "keys new-epoch" => &["--secret-file", "no/such/folder/secret"],
         "explain" => &["no-such-topic"],
         "completions" => &["bash"],
         "man" | "schemas" => &["made"],
@@ -148,6 +153,9 @@ fn copy(from: &Path, to: &Path) {
 pub const BACKUP: &str = "20261121T030405Z-9f3a";
 const RUN: &str = "20261121T030405Z-0000";
 
+const BOB: &str = "age1mukt0wyxk2rqkz24xsx5vml0xk79w43ve7mwu3jk0gkwtpytye3qzusf4w";
+const CAROL: &str = "age1lk7p8jxyqwmr2d5uwm502lfhj60ext3022z4mzhpmvsyy29wf5as4ug5r0";
+
 /// Commands in an order in which each finds what it works on, with their exit codes.
 const STORY: &[(&str, &[&str], i32)] = &[
     ("init", &["other.toml"], 0),
@@ -182,6 +190,20 @@ const STORY: &[(&str, &[&str], i32)] = &[
     ("backup hold", &[BACKUP, "--reason", "an audit", "--yes"], 0),
     ("backup release", &[BACKUP, "--yes"], 0),
     ("backup prune", &["--dry-run"], 0),
+    (
+        "backup verify",
+        &[BACKUP, "--level", "1", "--sample", "50%", "--yes"],
+        0,
+    ),
+    ("keys list", &[], 0),
+    ("keys add", &["bob", BOB, "--yes"], 0),
+    ("keys rotate", &["bob", CAROL, "--yes"], 0),
+    ("keys remove", &["bob", "--yes"], 0),
+    (
+        "keys new-epoch",
+        &["--secret-file", "new.secret", "--confirm", "sample"],
+        0,
+    ),
     ("lease show", &[], 0),
     ("sandbox status", &[], 1),
     ("sandbox mend", &[], 0),

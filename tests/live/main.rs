@@ -17,6 +17,7 @@ mod kills;
 mod neo4j;
 mod postgres;
 mod program;
+mod prune;
 mod redis;
 mod restore;
 mod s3;

@@ -11,6 +11,7 @@ pub const WITH_SERVERS: &[&str] = &[
     "backup create",
     "backup diff",
     "backup init",
+    "backup export",
     "backup verify",
     "context pin",
     "drill run",

@@ -1,5 +1,7 @@
 //! Arguments of the commands that decide which backups stay.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::choice;
@@ -60,6 +62,17 @@ pub struct HoldArgs {
     /// Why, for whoever wants to release it
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+}
+
+/// Arguments of `backup export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// An id or its beginning, `newest`, `label:NAME`, `commit:SHA`, or `before:2026-11-20T03:00Z`
+    #[arg(value_name = "BACKUP", value_parser = choice)]
+    pub backup: Choice,
+    /// A new or empty folder, on a disk where plain data may lie
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
 }
 
 /// Arguments of `backup release`.

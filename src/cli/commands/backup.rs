@@ -21,7 +21,7 @@ use crate::exit::Exit;
 use crate::identity::Store;
 use crate::ops::backup as plans;
 use crate::ops::execute::{Executed, execute};
-use crate::repository::{Backup, BackupId, Contents, Level, Repository};
+use crate::repository::{Backup, BackupId, Contents, Level, Repository, Sample};
 use crate::steps::choose::{Choice, Found, find};
 use crate::steps::drill::OPERATION;
 use crate::steps::evidence::trusted_keys;
@@ -41,6 +41,7 @@ pub async fn backup(session: &Session, command: BackupCommand) -> Result<Answer>
             super::keep::hold(session, &args.backup, true, args.reason.as_deref()).await
         }
         BackupCommand::Release(args) => super::keep::hold(session, &args.backup, false, None).await,
+        BackupCommand::Export(args) => super::keep::export(session, &args).await,
         BackupCommand::Prune(args) => super::keep::prune(session, &args).await,
     }
 }
@@ -380,9 +381,15 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
             held.since.human()
         ));
     }
+    if let Some(at) = backup.opened {
+        text.push_str(&format!("opened    by an identity at {}\n", at.human()));
+    }
     for record in &backup.verified {
+        let sample = record.sample.map_or(String::new(), |s| {
+            format!(", of {} of the segments, seed {},", s.share, s.seed)
+        });
         text.push_str(&format!(
-            "verified  level {} {} at {} by key {}\n",
+            "verified  level {}{sample} {} at {} by key {}\n",
             record.level.number(),
             record.outcome.word(),
             record.to.human(),
@@ -442,10 +449,33 @@ async fn verify(session: &Session, args: &BackupVerifyArgs) -> Result<Answer> {
     let world = world::world(session).await?;
     let repository = world.repository().await?;
     let backup = chosen(session, &world, &repository, &args.name.backup).await?;
-    let spec = plans::verify(&world, &backup.id, args.level).await?;
-    let command = format!("backup verify {} --level {}", backup.id, args.level);
+    if args.key_check {
+        let spec = crate::ops::keys::check(&world, &backup.id).await?;
+        let command = format!("backup verify {} --key-check", backup.id);
+        return carry_out(session, &world, spec, command, |_| {
+            format!("opened    {} with the identity at hand\n", backup.id)
+        })
+        .await;
+    }
+    let sample = match (args.sample, args.seed) {
+        (Some(share), Some(seed)) => Some(Sample { share, seed }),
+        (Some(share), None) => Some(Sample::draw(share)?),
+        (None, _) => None,
+    };
+    let spec = plans::verify(&world, &backup.id, args.level, sample).await?;
+    let mut command = format!("backup verify {} --level {}", backup.id, args.level);
+    if let Some(Sample { share, seed }) = sample {
+        command.push_str(&format!(" --sample {share} --seed {seed}"));
+    }
     carry_out(session, &world, spec, command, |report| {
         let seen = report.observed("verify").cloned().unwrap_or_default();
+        if let Some(Sample { share, seed }) = sample {
+            return format!(
+                "looked at {share} of the segments of {}, seed {seed}: {}; this claims no level\n",
+                backup.id,
+                measured(&seen)
+            );
+        }
         format!(
             "verified  {} to level {}: {}\n",
             backup.id,

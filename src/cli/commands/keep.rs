@@ -3,14 +3,15 @@
 use super::backup::{carry_out, chosen};
 use super::{show, world};
 use crate::cli::Session;
-use crate::cli::args::PruneArgs;
+use crate::cli::args::{ExportArgs, PruneArgs};
 use crate::cli::output::Answer;
 use crate::engine::executor::RunReport;
 use crate::engine::plan::Plan;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::execute::execute;
 use crate::ops::keep as plans;
 use crate::steps::choose::Choice;
+use crate::time::human_bytes;
 
 /// `backup prune`
 pub async fn prune(session: &Session, args: &PruneArgs) -> Result<Answer> {
@@ -35,8 +36,9 @@ fn summary(report: &RunReport) -> String {
             .to_owned();
     };
     let mut text = format!(
-        "removed   {} backups; {} are left\n",
+        "removed   {} of {} backups; {} are left\n",
         removed.len(),
+        removed.len() as u64 + seen["backups"].as_u64().unwrap_or(0),
         seen["backups"]
     );
     let waiting = seen["waiting-segments"].as_u64().unwrap_or(0);
@@ -67,6 +69,29 @@ fn flags(args: &PruneArgs) -> String {
         }
     }
     text
+}
+
+/// `backup export`
+pub async fn export(session: &Session, args: &ExportArgs) -> Result<Answer> {
+    let world = world::world(session).await?;
+    let repository = world.repository().await?;
+    let backup = chosen(session, &world, &repository, &args.backup).await?;
+    let folder =
+        std::path::absolute(&args.folder).map_err(|e| Error::io("find", &args.folder, e))?;
+    let spec = plans::export(&world, &backup.id, &folder).await?;
+    let quoted = world::quoted(&folder.display().to_string());
+    let command = format!("backup export {} {quoted}", backup.id);
+    carry_out(session, &world, spec, command, |report| {
+        let seen = report.observed("export").cloned().unwrap_or_default();
+        format!(
+            "exported  {} files, {}, {} rows, all as captured\n          in {}, in the clear: remove it when it is no longer needed\n",
+            seen["files"],
+            human_bytes(seen["bytes"].as_u64().unwrap_or(0)),
+            seen["rows"],
+            folder.display()
+        )
+    })
+    .await
 }
 
 /// `backup hold` and `backup release`

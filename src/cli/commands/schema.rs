@@ -2,7 +2,9 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 
-use super::{backup, checks, config, evidence, generate, golden, restore, runbook, runs, sandbox};
+use super::{
+    backup, checks, config, evidence, generate, golden, keys, restore, runbook, runs, sandbox,
+};
 use crate::check::Report;
 use crate::cli::output::Document;
 use crate::ops::execute::Executed;
@@ -31,7 +33,13 @@ const COMMANDS: &[Published] = &[
     ("backup verify", of::<Executed>),
     ("backup hold", of::<Executed>),
     ("backup release", of::<Executed>),
+    ("backup export", of::<Executed>),
     ("backup prune", of::<Executed>),
+    ("keys list", of::<keys::Keys>),
+    ("keys add", of::<Executed>),
+    ("keys remove", of::<Executed>),
+    ("keys rotate", of::<Executed>),
+    ("keys new-epoch", of::<Executed>),
     ("restore", of::<restore::Restored>),
     ("drill run", of::<Executed>),
     ("drill history", of::<backup::Drills>),

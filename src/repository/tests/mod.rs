@@ -1,9 +1,11 @@
 //! Tests across the repository's modules.
 
 mod collect;
+mod damage;
 mod flow;
 mod kill;
 mod open;
+mod scale;
 mod steps;
 mod stock;
 pub mod support;
