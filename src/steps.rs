@@ -10,6 +10,7 @@ pub mod drill;
 pub mod evidence;
 pub mod exec;
 pub mod gate;
+pub mod import;
 pub mod load;
 pub mod manual;
 pub mod pin;
@@ -34,6 +35,7 @@ pub fn registry() -> Registry<World> {
         .with(smoke::data_plane::DataPlaneProbe)
         .with(capture::Capture)
         .with(capture::Commit)
+        .with(import::Import)
         .with(verify::Verify)
         .with(load::Load)
         .with(restore::Swap)
