@@ -19,6 +19,7 @@ fn needed(words: &str) -> &'static [&'static str] {
         "lease break" => &["nothing"],
         "sandbox break" => &["postgres"],
         "restore" | "backup diff" => &["newest"],
+        "backup import" => &["no-such.dump"],
         "sandbox up" => &["--sandbox-dir", "occupied"],
         "explain" => &["no-such-topic"],
         "completions" => &["bash"],

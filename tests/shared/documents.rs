@@ -10,6 +10,7 @@ use serde_json::Value;
 pub const WITH_SERVERS: &[&str] = &[
     "backup create",
     "backup diff",
+    "backup import",
     "backup verify",
     "context pin",
     "drill run",
