@@ -12,6 +12,7 @@ pub mod exec;
 pub mod export;
 pub mod found;
 pub mod gate;
+pub mod import;
 pub mod keep;
 pub mod keys;
 pub mod load;
@@ -40,6 +41,7 @@ pub fn registry() -> Registry<World> {
         .with(found::Init)
         .with(capture::Capture)
         .with(capture::Commit)
+        .with(import::Import)
         .with(verify::Verify)
         .with(export::Export)
         .with(keep::Prune)

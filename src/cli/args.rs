@@ -14,7 +14,7 @@ use crate::identity::Store;
 use crate::providers::postgres;
 use crate::repository::Share;
 use crate::steps::choose::{self, Choice};
-use crate::time::Span;
+use crate::time::{Instant, Span};
 
 /// The operator's runbook and ops toolbox.
 ///
@@ -276,6 +276,8 @@ pub enum BackupCommand {
     Show(BackupName),
     /// What changed from one backup to another: rows, bytes, schema
     Diff(BackupDiffArgs),
+    /// Make a backup of a dump that another tool made
+    Import(BackupImportArgs),
     /// Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared
     Verify(BackupVerifyArgs),
     /// Keep a backup whatever the rules say
@@ -311,6 +313,20 @@ pub struct BackupCreateArgs {
     /// Stop writes meanwhile, by the programs of the context's `quiesce` section
     #[arg(long)]
     pub quiesce: bool,
+}
+
+/// Arguments of `backup import`.
+#[derive(Debug, Args)]
+pub struct BackupImportArgs {
+    /// What `pg_dump` wrote in any of its formats, a `dump.rdb`, or what `neo4j-admin database dump` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The moment whose data it holds, such as `2026-11-20T03:00:00Z`, if the dump does not say it
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<Instant>,
+    /// A label to find it by; may be given more than once
+    #[arg(long, value_name = "TEXT", value_parser = |text: &str| with_hint(choose::label(text)))]
+    pub label: Vec<String>,
 }
 
 /// Names a backup.
@@ -650,6 +666,7 @@ impl Command {
             Command::Backup(BackupCommand::List) => "backup list",
             Command::Backup(BackupCommand::Show(_)) => "backup show",
             Command::Backup(BackupCommand::Diff(_)) => "backup diff",
+            Command::Backup(BackupCommand::Import(_)) => "backup import",
             Command::Backup(BackupCommand::Verify(_)) => "backup verify",
             Command::Backup(BackupCommand::Hold(_)) => "backup hold",
             Command::Backup(BackupCommand::Release(_)) => "backup release",

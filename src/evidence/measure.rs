@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use ring::digest::{Context, SHA256};
 
 use super::predicate::{Host, Tool};
 use super::text::Digest;
+use crate::error::{Error, Result};
 
 /// This program: its version, and the digest of the executable that is running.
 pub(super) fn tool() -> Tool {
@@ -21,14 +23,25 @@ pub(super) fn tool() -> Tool {
 
 /// Linux's link leads to the running executable even after its file was replaced; elsewhere the path must do.
 fn executable() -> Option<Digest> {
-    let mut file = File::open("/proc/self/exe")
+    let file = File::open("/proc/self/exe")
         .or_else(|_| File::open(std::env::current_exe()?))
         .ok()?;
+    digest(file).ok()
+}
+
+/// The digest of a file, which is read once and never held whole.
+pub fn sha256_of_file(path: &Path) -> Result<Digest> {
+    File::open(path)
+        .and_then(digest)
+        .map_err(|e| Error::io("read", path, e))
+}
+
+fn digest(mut file: File) -> std::io::Result<Digest> {
     let mut hash = Context::new(&SHA256);
     let mut buffer = vec![0_u8; 1 << 16];
     loop {
-        match file.read(&mut buffer).ok()? {
-            0 => return Some(Digest::from_bytes(hash.finish().as_ref())),
+        match file.read(&mut buffer)? {
+            0 => return Ok(Digest::from_bytes(hash.finish().as_ref())),
             read => hash.update(&buffer[..read]),
         }
     }

@@ -32,6 +32,7 @@ pub use archive::{Archive, Filed, Query, Run};
 pub use bridge::Timeline;
 pub use entry::{Anchor, Entry, Head};
 pub use keys::TrustedKeys;
+pub use measure::sha256_of_file;
 pub use predicate::{
     Artefact, CheckRecord, Closing, ClosingFacts, ConsentFact, Failure, Host, IdentityFacts,
     Measure, Measurement, Position, Start, StartFacts, StartRef, StepRecord, Tool, VERSION,

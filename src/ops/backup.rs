@@ -1,13 +1,17 @@
 //! Backups and drills as plans: which steps, in which order, needing what.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::engine::plan::{OnFailure, Spec, StepSpec};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::identity::Store;
 use crate::repository::{BackupId, COMMIT_LABEL, Sample};
 use crate::runbook::EXEC;
+use crate::steps::import::{IMPORTED, describe};
 use crate::steps::world::World;
+use crate::time::Instant;
 
 /// A request about some stores of a world; looks at their identities.
 pub(super) async fn spec(
@@ -153,6 +157,57 @@ fn quiesced(world: &World, stores: &[Store], labels: &[String]) -> Result<Vec<St
         commit
     }));
     Ok(steps)
+}
+
+/// `backup import`: a dump of another tool as a backup of its own.
+pub async fn import(
+    world: &World,
+    file: &Path,
+    as_of: Option<Instant>,
+    labels: &[String],
+) -> Result<Spec> {
+    let foreign = describe(file).await?;
+    let stores = world.stores(&[foreign.store])?;
+    let shown = file.display();
+    let Some(as_of) = as_of.or(foreign.made) else {
+        return Err(Error::input(format!(
+            "`{shown}` does not say when it was made, and a backup must not look newer than its data"
+        ))
+        .hint("Say it with `--as-of 2026-11-20T03:00:00Z`."));
+    };
+    if as_of > Instant::now() {
+        return Err(Error::input(format!("{} is in the future", as_of.human())));
+    }
+    let file = file
+        .canonicalize()
+        .map_err(|e| Error::io("resolve", file, e))?;
+    let backup = BackupId::new(as_of)?;
+    let labels: Vec<String> = [IMPORTED.to_owned()]
+        .into_iter()
+        .chain(labels.iter().cloned())
+        .collect();
+    let steps = vec![
+        StepSpec::new(
+            "import",
+            "backup.import",
+            json!({"file": file, "as-of": as_of, "backup": backup}),
+            &[],
+        ),
+        StepSpec::new(
+            "commit",
+            "backup.commit",
+            json!({"backup": backup, "stores": stores, "labels": labels}),
+            &["import"],
+        ),
+        StepSpec::new(
+            "verify",
+            "backup.verify",
+            json!({"backup": backup, "level": 1}),
+            &["commit"],
+        ),
+    ];
+    let title = format!("import `{shown}` as backup {backup}");
+    spec(world, "backup import", title, &[], steps).await
 }
 
 /// `backup verify`.

@@ -156,20 +156,22 @@ impl Step<World> for Capture {
         change: &CaptureChange,
         _: Grant<'_>,
     ) -> Result<Undo> {
-        let repository = cx.world.repository().await?;
-        match repository.state(&change.backup).await? {
-            State::Staged(_) => {
-                repository.discard(&change.backup).await?;
-                Ok(Undo::Done(Observed::of(
-                    json!({"discarded": change.backup}),
-                )))
-            }
-            State::Absent => Ok(Undo::Nothing),
-            State::Complete => Ok(Undo::Kept(format!(
-                "backup `{}` is complete, and a complete backup stays",
-                change.backup
-            ))),
+        discard(cx, &change.backup).await
+    }
+}
+
+/// Takes back what is staged of a backup.
+pub(super) async fn discard(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Undo> {
+    let repository = cx.world.repository().await?;
+    match repository.state(backup).await? {
+        State::Staged(_) => {
+            repository.discard(backup).await?;
+            Ok(Undo::Done(Observed::of(json!({"discarded": backup}))))
         }
+        State::Absent => Ok(Undo::Nothing),
+        State::Complete => Ok(Undo::Kept(format!(
+            "backup `{backup}` is complete, and a complete backup stays"
+        ))),
     }
 }
 
@@ -182,7 +184,7 @@ fn shown(world: &World, store: Store, repository: &Repository) -> Facts {
 }
 
 /// The capture of a store, if it is staged or published.
-async fn staged(
+pub(super) async fn staged(
     repository: &Repository,
     backup: &BackupId,
     store: Store,
@@ -200,7 +202,7 @@ async fn staged(
     }
 }
 
-fn observed(captured: &Captured) -> Observed {
+pub(super) fn observed(captured: &Captured) -> Observed {
     let bytes: u64 = captured.parts.iter().map(|p| p.bytes).sum();
     let rows: u64 = captured
         .parts

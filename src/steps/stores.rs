@@ -23,57 +23,74 @@ use crate::providers::{neo4j, postgres, redis};
 use crate::repository::{BackupParts, DecodePart};
 use crate::sandbox::servers;
 
-/// Captures a store into a sink.
+/// Where a store is captured.
+pub enum Origin<'a> {
+    /// Databases of one server.
+    Postgres(&'a [postgres::Target]),
+    /// A server.
+    Neo4j(&'a neo4j::Target),
+    /// A server, or any of a cluster.
+    Redis(&'a redis::Target),
+}
+
+/// Captures a store of the context into a sink.
 pub async fn capture(
     cx: &ReadCx<'_, World>,
     store: Store,
     sink: &dyn PartSink,
     key: FingerprintKey,
 ) -> Result<Captured> {
+    let databases;
+    let origin = match store {
+        Store::Postgres => {
+            databases = cx.world.postgres_databases()?;
+            Origin::Postgres(&databases)
+        }
+        Store::Neo4j => Origin::Neo4j(cx.world.neo4j()?),
+        Store::Redis => Origin::Redis(cx.world.redis()?),
+    };
+    capture_from(cx, &origin, sink, key).await
+}
+
+/// Captures a store into a sink.
+pub async fn capture_from(
+    cx: &ReadCx<'_, World>,
+    origin: &Origin<'_>,
+    sink: &dyn PartSink,
+    key: FingerprintKey,
+) -> Result<Captured> {
     let world = cx.world;
     let (jobs, events, cancel) = (world.jobs, cx.events.clone(), cx.cancel.clone());
-    match store {
-        Store::Postgres => {
-            postgres::capture_all(
-                &world.postgres_databases()?,
-                sink,
-                &postgres::CaptureOptions {
-                    key,
-                    formats: BTreeMap::new(),
-                    patience: world.patience,
-                    stretch: postgres::STRETCH,
-                    jobs,
-                    events,
-                    cancel,
-                },
-            )
-            .await
+    match origin {
+        Origin::Postgres(databases) => {
+            let options = postgres::CaptureOptions {
+                key,
+                formats: BTreeMap::new(),
+                patience: world.patience,
+                stretch: postgres::STRETCH,
+                jobs,
+                events,
+                cancel,
+            };
+            postgres::capture_all(databases, sink, &options).await
         }
-        Store::Neo4j => {
-            neo4j::capture(
-                world.neo4j()?,
-                sink,
-                &neo4j::CaptureOptions {
-                    key,
-                    jobs,
-                    events,
-                    cancel,
-                },
-            )
-            .await
+        Origin::Neo4j(target) => {
+            let options = neo4j::CaptureOptions {
+                key,
+                jobs,
+                events,
+                cancel,
+            };
+            neo4j::capture(target, sink, &options).await
         }
-        Store::Redis => {
-            redis::capture(
-                world.redis()?,
-                sink,
-                &redis::CaptureOptions {
-                    key,
-                    jobs,
-                    events,
-                    cancel,
-                },
-            )
-            .await
+        Origin::Redis(target) => {
+            let options = redis::CaptureOptions {
+                key,
+                jobs,
+                events,
+                cancel,
+            };
+            redis::capture(target, sink, &options).await
         }
     }
 }

@@ -299,7 +299,7 @@ pub struct Recovery {
     pub tidying: f64,
 }
 
-fn scratch(world: &World, run: &str, store: Store) -> PathBuf {
+pub(super) fn scratch(world: &World, run: &str, store: Store) -> PathBuf {
     world
         .state
         .scratch()

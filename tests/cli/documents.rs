@@ -20,6 +20,7 @@ fn needed(words: &str) -> &'static [&'static str] {
         "sandbox break" => &["postgres"],
         "restore" | "backup diff" | "backup hold" | "backup release" => &["newest"],
         "backup export" => &["newest", "plain"],
+        "backup import" => &["no-such.dump"],
         "sandbox up" => &["--sandbox-dir", "occupied"],
         "keys add" => &["bob", "age1"],
         "keys remove" => &["bob"],

@@ -12,6 +12,7 @@ mod diff;
 mod documents;
 mod faults;
 mod fields;
+mod import;
 mod journey;
 mod kills;
 mod neo4j;

@@ -12,6 +12,7 @@ pub const WITH_SERVERS: &[&str] = &[
     "backup diff",
     "backup init",
     "backup export",
+    "backup import",
     "backup verify",
     "context pin",
     "drill run",

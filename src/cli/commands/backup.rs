@@ -8,7 +8,7 @@ use super::{show, world};
 use crate::capture::Consistency;
 use crate::cli::Session;
 use crate::cli::args::{
-    BackupCommand, BackupCreateArgs, BackupName, BackupVerifyArgs, DrillCommand,
+    BackupCommand, BackupCreateArgs, BackupImportArgs, BackupName, BackupVerifyArgs, DrillCommand,
 };
 use crate::cli::listen::rate;
 use crate::cli::output::{Answer, table};
@@ -36,6 +36,7 @@ pub async fn backup(session: &Session, command: BackupCommand) -> Result<Answer>
         BackupCommand::List => list(session).await,
         BackupCommand::Show(args) => show_backup(session, &args).await,
         BackupCommand::Diff(args) => super::diff::diff(session, &args).await,
+        BackupCommand::Import(args) => import(session, &args).await,
         BackupCommand::Verify(args) => verify(session, &args).await,
         BackupCommand::Hold(args) => {
             super::keep::hold(session, &args.backup, true, args.reason.as_deref()).await
@@ -94,6 +95,49 @@ async fn create(session: &Session, args: &BackupCreateArgs) -> Result<Answer> {
         format!("backup create{}", flags(args)),
         |report| summary_of_backup(report, ""),
     )
+    .await
+}
+
+async fn import(session: &Session, args: &BackupImportArgs) -> Result<Answer> {
+    let world = world::world(session).await?;
+    let spec = plans::import(&world, &args.file, args.as_of, &args.label).await?;
+    let mut command = format!(
+        "backup import {}",
+        world::quoted(&args.file.to_string_lossy())
+    );
+    if let Some(as_of) = args.as_of {
+        command.push_str(&format!(" --as-of {as_of}"));
+    }
+    for label in &args.label {
+        command.push_str(&format!(" --label {}", world::quoted(label)));
+    }
+    let context = world.context.clone();
+    carry_out(session, &world, spec, command, |report| {
+        let mut text = String::new();
+        let step = |id: &str| report.steps.iter().find(|s| s.id == id);
+        if let Some(import) = step("import") {
+            let (bytes, rows) = (
+                import.observed["bytes"].as_u64().unwrap_or(0),
+                import.observed["rows"].as_u64().unwrap_or(0),
+            );
+            text.push_str(&format!(
+                "imported  {rows} rows, {}: {}\n",
+                human_bytes(bytes),
+                import.observed["method"].as_str().unwrap_or("?")
+            ));
+            for line in import.observed["not-carried"].as_array().into_iter().flatten() {
+                text.push_str(&format!("not carried: {}\n", line.as_str().unwrap_or("?")));
+            }
+        }
+        if let Some(commit) = step("commit")
+            && let Some(backup) = commit.observed["backup"].as_str()
+        {
+            text.push_str(&format!(
+                "backup    {backup}\nnext      summitctl backup verify {backup} --level 3 --context {context}\n"
+            ));
+        }
+        text
+    })
     .await
 }
 

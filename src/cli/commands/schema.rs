@@ -30,6 +30,7 @@ const COMMANDS: &[Published] = &[
     ("backup list", of::<backup::Backups>),
     ("backup show", of::<backup::Shown>),
     ("backup diff", of::<crate::ops::diff::Comparison>),
+    ("backup import", of::<Executed>),
     ("backup verify", of::<Executed>),
     ("backup hold", of::<Executed>),
     ("backup release", of::<Executed>),

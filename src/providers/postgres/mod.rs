@@ -12,6 +12,7 @@ mod copy;
 mod decode;
 mod dump;
 mod enumerate;
+pub mod foreign;
 mod identify;
 mod large_objects;
 mod preview;

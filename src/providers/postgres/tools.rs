@@ -114,6 +114,16 @@ pub fn pg_restore(server_major: u32, dump_major: u32) -> Result<Tool> {
     )
 }
 
+/// The newest `pg_restore`: an archive of unknown version says itself whether it is too new.
+pub fn newest_pg_restore() -> Result<Tool> {
+    let places = [installed(), fetched()].concat();
+    let found = places.iter().filter_map(|f| tool_in(f, "pg_restore"));
+    match found.max_by_key(|tool| tool.major) {
+        Some(tool) => Ok(tool),
+        None => choose(&[], "pg_restore", 0),
+    }
+}
+
 /// From the first of the places that has one new enough.
 fn choose(places: &[Vec<PathBuf>], name: &str, at_least: u32) -> Result<Tool> {
     let mut newest: Option<Tool> = None;

@@ -12,6 +12,7 @@ mod capture;
 mod connect;
 mod ease;
 mod fleet;
+pub mod foreign;
 mod gather;
 mod health;
 mod load;

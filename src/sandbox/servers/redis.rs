@@ -39,7 +39,7 @@ pub enum Persistence {
 }
 
 /// How to start it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Whether the data outlive the process.
     pub persistence: Persistence,
@@ -47,6 +47,22 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// The server program, instead of the one on the PATH.
     pub program: Option<PathBuf>,
+    /// A snapshot file with which it begins.
+    pub load: Option<PathBuf>,
+    /// How long the start may take: loading included.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            persistence: Persistence::default(),
+            settings: Vec::new(),
+            program: None,
+            load: None,
+            patience: START,
+        }
+    }
 }
 
 impl Options {
@@ -107,10 +123,14 @@ pub async fn start(dir: &Path, options: &Options) -> Result<Running> {
     if let Some(process) = running(&dir, &record) {
         record.process = Some(process);
         record.save(&dir)?;
-        ready(&dir, &record, &password).await?;
+        ready(&dir, &record, &password, options.patience).await?;
         return finished(dir, record, password);
     }
     make_dir(&dir.join("data"), 0o700)?;
+    if let Some(file) = &options.load {
+        let into = dir.join("data/dump.rdb");
+        fs::copy(file, &into).map_err(|e| Error::io("copy the snapshot to", &into, e))?;
+    }
     let mut attempts = 0;
     loop {
         attempts += 1;
@@ -124,7 +144,7 @@ pub async fn start(dir: &Path, options: &Options) -> Result<Running> {
             .current_dir(dir.join("data"));
         record.process = Some(spawn_detached(&dir, &mut command)?);
         record.save(&dir)?;
-        match ready(&dir, &record, &password).await {
+        match ready(&dir, &record, &password, options.patience).await {
             Ok(()) => return finished(dir, record, password),
             Err(_) if attempts < PORTS && !record.alive() && port_was_taken(&dir) => {
                 record.port = free_port()?;
@@ -228,11 +248,11 @@ fn config(dir: &Path, record: &Record, password: &Secret, options: &Options) -> 
 }
 
 /// Waits for an authenticated PING.
-async fn ready(dir: &Path, record: &Record, password: &Secret) -> Result<()> {
+async fn ready(dir: &Path, record: &Record, password: &Secret, patience: Duration) -> Result<()> {
     let target = Target::new("127.0.0.1", record.port, Some(password.clone()));
     let waited = poll(
         "the start of Redis",
-        Deadline::after(START),
+        Deadline::after(patience),
         Duration::from_millis(50),
         async || {
             if !record.alive() {

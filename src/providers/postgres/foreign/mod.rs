@@ -1,0 +1,568 @@
+//! Dumps that others made: `pg_dump` in each of its formats, loaded into a database of a scratch server by a role of few rights.
+//!
+//! Archives are turned into a script by `pg_restore`, and scripts are read by ourselves: no shell, no `psql`, whose commands in a dump
+//! run programs on the machine that loads it (CVE-2025-8714, CVE-2025-8715). The role that loads owns the database and nothing else.
+
+mod script;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use sqlx::Executor as _;
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, BufReader};
+
+use super::session::{Access, close, failed, open, run};
+use super::sql::{ident, literal};
+use super::tools::{self, Tool};
+use super::{RESTORE_FAILED, Target};
+use crate::error::{Context as _, Error, Result};
+use crate::event::{Events, Unit};
+use crate::reasons;
+use crate::secret::Secret;
+use crate::time::Instant;
+use crate::wait::Cancel;
+
+use script::{Said, Script, Statement};
+
+reasons! {
+    /// A dump cannot be taken in.
+    BAD_DUMP = "postgres.bad-dump", Usage,
+        "The dump is not whole, or holds what is not taken from a dump that somebody else made. The message says where. The repository was not changed.";
+}
+
+/// What a dump says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dump {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether `pg_restore` must read it.
+    pub archive: bool,
+    /// When it was made, as it says.
+    pub made: Option<Instant>,
+    /// The version of the server that it was made of, as it says.
+    pub server_version: Option<String>,
+}
+
+impl Dump {
+    /// What kind of dump it is.
+    pub fn kind(&self) -> &'static str {
+        if self.archive {
+            "pg_dump archive"
+        } else {
+            "SQL script"
+        }
+    }
+
+    /// The major version of the server.
+    pub fn major(&self) -> Option<u32> {
+        let version = self.server_version.as_deref()?;
+        let digits = version.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    }
+}
+
+/// What loading left out.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// Each with how often.
+    pub left_out: Vec<String>,
+}
+
+/// The magic bytes of `pg_dump --format=custom`.
+const CUSTOM: &[u8] = b"PGDMP";
+/// A tar archive of `pg_dump` begins with the entry of this name, as does a folder of its directory format.
+const CONTENTS: &str = "toc.dat";
+
+/// What a file or folder is, if it is a dump of Postgres.
+pub async fn describe(path: &Path) -> Result<Option<Dump>> {
+    let folder = path.is_dir();
+    let archive = if folder {
+        if !path.join(CONTENTS).is_file() {
+            return Ok(None);
+        }
+        true
+    } else {
+        let mut start = [0_u8; 512];
+        let mut file = tokio::fs::File::open(path)
+            .await
+            .map_err(|e| Error::io("open", path, e))?;
+        let mut length = 0;
+        while length < start.len() {
+            match file
+                .read(&mut start[length..])
+                .await
+                .map_err(|e| Error::io("read", path, e))?
+            {
+                0 => break,
+                read => length += read,
+            }
+        }
+        let start = &start[..length];
+        let tar = start.get(257..262) == Some(b"ustar") && start.starts_with(CONTENTS.as_bytes());
+        let text = start.starts_with(b"--\n-- PostgreSQL database dump")
+            || path.extension().is_some_and(|e| e == "sql");
+        if start.starts_with(b"--\n-- PostgreSQL database cluster dump") {
+            return Err(Error::new(
+                &BAD_DUMP,
+                format!("`{}` is the dump of a whole server", path.display()),
+            )
+            .hint("Dump each database with `pg_dump`; `pg_dumpall` is not taken in."));
+        }
+        if !start.starts_with(CUSTOM) && !tar && !text {
+            return Ok(None);
+        }
+        !text || start.starts_with(CUSTOM) || tar
+    };
+    let mut dump = Dump {
+        path: path.to_owned(),
+        archive,
+        made: None,
+        server_version: None,
+    };
+    if archive {
+        listed(&mut dump).await?;
+    } else {
+        let said = script_said(path).await?;
+        dump.server_version = said.version.map(|v| first_word(&v));
+        dump.made = said.started.and_then(|text| moment(&text));
+    }
+    Ok(Some(dump))
+}
+
+fn first_word(text: &str) -> String {
+    text.split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// `2026-11-21 03:04:05 UTC`; another zone's name says too little.
+fn moment(text: &str) -> Option<Instant> {
+    let plain = text
+        .trim()
+        .strip_suffix(" UTC")
+        .or_else(|| text.trim().strip_suffix(" GMT"))?;
+    format!("{}Z", plain.replacen(' ', "T", 1)).parse().ok()
+}
+
+/// The head of a script: the comments before its first statement.
+async fn script_said(path: &Path) -> Result<Said> {
+    let file = tokio::fs::File::open(path)
+        .await
+        .map_err(|e| Error::io("open", path, e))?;
+    let mut script = Script::new(BufReader::new(file));
+    script.next().await.context(|| shown(path))?;
+    Ok(script.said)
+}
+
+fn shown(path: &Path) -> String {
+    format!("the dump `{}`", path.display())
+}
+
+fn pg_restore() -> Result<Tool> {
+    // It says by itself if an archive is newer than it.
+    tools::newest_pg_restore()
+}
+
+/// What `pg_restore --list` says at its head.
+async fn listed(dump: &mut Dump) -> Result<()> {
+    let tool = pg_restore()?;
+    let output = tokio::process::Command::new(&tool.path)
+        .arg("--list")
+        .arg(&dump.path)
+        .env("TZ", "UTC")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .map_err(|e| Error::io("run", &tool.path, e))?;
+    if !output.status.success() {
+        return Err(refused(&dump.path, &tool, &output.stderr));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    for line in text.lines().take_while(|line| line.starts_with(';')) {
+        let words = line.trim_start_matches([';', ' ']);
+        if let Some(made) = words.strip_prefix("Archive created at ") {
+            dump.made = moment(made);
+        } else if let Some(version) = words.strip_prefix("Dumped from database version: ") {
+            dump.server_version = Some(first_word(version));
+        }
+    }
+    Ok(())
+}
+
+fn refused(path: &Path, tool: &Tool, said: &[u8]) -> Error {
+    let said = String::from_utf8_lossy(said);
+    let line = said.lines().next().unwrap_or("it said nothing");
+    Error::new(
+        &BAD_DUMP,
+        format!(
+            "`{}` cannot read the dump `{}`",
+            tool.path.display(),
+            path.display()
+        ),
+    )
+    .caused_by(line.to_owned())
+}
+
+/// Makes a database of a scratch server and loads a dump into it, as a new role of the name `owner`. `server` is the server's
+/// maintenance database, as its administrator.
+pub async fn load(
+    server: &Target,
+    database: &str,
+    owner: &str,
+    password: &Secret,
+    dump: &Dump,
+    events: &Events,
+    cancel: &Cancel,
+) -> Result<Imported> {
+    let mut session = open(server, Access::Write).await?;
+    let make = format!(
+        "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {}",
+        ident(owner),
+        literal(password.expose())
+    );
+    super::session::run_as(server, &mut session, "make the role that loads", &make).await?;
+    let made = format!(
+        "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'",
+        ident(database),
+        ident(owner)
+    );
+    run(server, &mut session, &made).await?;
+    close(session).await;
+    let admin = server.with_database(database);
+    let mut user = admin.clone();
+    user.user = owner.to_owned();
+    user.password = Some(password.clone());
+    let place = Place {
+        admin: &admin,
+        user: &user,
+        dump,
+        events,
+    };
+    cancel.guard(place.load()).await
+}
+
+struct Place<'a> {
+    /// The new database, as the administrator.
+    admin: &'a Target,
+    /// As its owner.
+    user: &'a Target,
+    dump: &'a Dump,
+    events: &'a Events,
+}
+
+impl Place<'_> {
+    async fn load(&self) -> Result<Imported> {
+        if !self.dump.archive {
+            let file = tokio::fs::File::open(&self.dump.path)
+                .await
+                .map_err(|e| Error::io("open", &self.dump.path, e))?;
+            return self
+                .statements(BufReader::with_capacity(1 << 18, file))
+                .await;
+        }
+        let tool = pg_restore()?;
+        let mut child = tokio::process::Command::new(&tool.path)
+            .args([
+                "--file=-",
+                "--no-owner",
+                "--no-privileges",
+                "--no-tablespaces",
+            ])
+            .arg(&self.dump.path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| Error::io("run", &tool.path, e))?;
+        let (Some(out), Some(mut err)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(Error::bug("a piped stream is missing"));
+        };
+        let mut words = Vec::new();
+        let (loaded, _) = tokio::join!(
+            self.statements(BufReader::with_capacity(1 << 18, out)),
+            limited(&mut err, &mut words)
+        );
+        let status = child
+            .wait()
+            .await
+            .map_err(|e| Error::io("wait for", &tool.path, e))?;
+        if !status.success() {
+            return Err(refused(&self.dump.path, &tool, &words));
+        }
+        loaded
+    }
+
+    async fn statements<R: AsyncBufRead + Unpin>(&self, from: R) -> Result<Imported> {
+        let mut script = Script::new(from);
+        let mut session = open(self.user, Access::Write).await?;
+        run(
+            self.user,
+            &mut session,
+            "SET default_transaction_read_only = off; SET statement_timeout = 0",
+        )
+        .await?;
+        let mut left_out: std::collections::BTreeMap<&'static str, u64> = Default::default();
+        let mut rows = 0_u64;
+        while let Some(statement) = script.next().await.context(|| shown(&self.dump.path))? {
+            match judge(&statement.sql) {
+                Verdict::Run => {
+                    let at = statement.line;
+                    self.one(&mut session, &statement, &mut script, &mut rows)
+                        .await
+                        .context(|| format!("{}, line {at}", shown(&self.dump.path)))?;
+                }
+                Verdict::Extension => self.extension(&statement).await?,
+                Verdict::LeaveOut(what) => *left_out.entry(what).or_default() += 1,
+                Verdict::Refuse(why) => {
+                    return Err(Error::new(
+                        &BAD_DUMP,
+                        format!("{}, line {}: {why}", shown(&self.dump.path), statement.line),
+                    )
+                    .hint("Dump one database with `pg_dump`, without `--create`."));
+                }
+            }
+        }
+        close(session).await;
+        if script.said.begun && !script.said.complete {
+            return Err(Error::new(
+                &BAD_DUMP,
+                format!(
+                    "{} has no end: `pg_dump` did not finish it",
+                    shown(&self.dump.path)
+                ),
+            )
+            .hint("It was cut off when it was made or copied. Take another one."));
+        }
+        Ok(Imported {
+            left_out: left_out
+                .into_iter()
+                .map(|(what, n)| format!("{n} {what}"))
+                .collect(),
+        })
+    }
+
+    async fn one<R: AsyncBufRead + Unpin>(
+        &self,
+        session: &mut sqlx::postgres::PgConnection,
+        statement: &Statement,
+        script: &mut Script<R>,
+        rows: &mut u64,
+    ) -> Result<()> {
+        if !statement.copies {
+            return session
+                .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement.sql.as_str())))
+                .await
+                .map(drop)
+                .map_err(|e| failed(self.user, "run a statement of the dump", e));
+        }
+        let mut copy = session
+            .copy_in_raw(&statement.sql)
+            .await
+            .map_err(|e| failed(self.user, "begin to load rows of the dump", e))?;
+        loop {
+            let chunk = match script.rows().await {
+                Ok(chunk) if chunk.is_empty() => break,
+                Ok(chunk) => chunk,
+                Err(e) => {
+                    let _ = copy.abort("the dump could not be read").await;
+                    return Err(e);
+                }
+            };
+            copy.send(chunk)
+                .await
+                .map_err(|e| failed(self.user, "send rows of the dump", e))?;
+        }
+        *rows += copy
+            .finish()
+            .await
+            .map_err(|e| failed(self.user, "load rows of the dump", e))?;
+        self.events.progress("import", *rows, None, Unit::Items);
+        Ok(())
+    }
+
+    /// An extension is made by the administrator, from the server's own files: of the dump only two names are taken.
+    async fn extension(&self, statement: &Statement) -> Result<()> {
+        let refused = || {
+            Error::new(
+                &BAD_DUMP,
+                format!(
+                    "{}, line {}: it makes an extension in a way that `pg_dump` does not",
+                    shown(&self.dump.path),
+                    statement.line
+                ),
+            )
+        };
+        let (name, schema) = extension_in(&statement.sql).ok_or_else(refused)?;
+        let mut session = open(self.admin, Access::Write).await?;
+        let owner = ident(&self.user.user);
+        let make = format!(
+            "CREATE SCHEMA IF NOT EXISTS {0} AUTHORIZATION {owner}; CREATE EXTENSION IF NOT EXISTS {1} WITH SCHEMA {0}",
+            ident(&schema),
+            ident(&name)
+        );
+        let made = run(self.admin, &mut session, &make).await;
+        close(session).await;
+        made.map_err(|e| {
+            Error::new(
+                &RESTORE_FAILED,
+                format!(
+                    "the scratch server cannot make the extension `{name}` that the dump needs"
+                ),
+            )
+            .caused_by(e)
+            .hint("Install the extension's files for this version of Postgres, and import again.")
+        })
+    }
+}
+
+async fn limited(from: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>) {
+    // What a program says more is of no use, but it must be able to say it.
+    let mut buffer = [0_u8; 4096];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        if into.len() < 1 << 16 {
+            into.extend_from_slice(&buffer[..read]);
+        }
+    }
+}
+
+/// What is done with a statement of a dump.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Run,
+    Extension,
+    LeaveOut(&'static str),
+    Refuse(&'static str),
+}
+
+fn judge(sql: &str) -> Verdict {
+    let lower: String = sql
+        .chars()
+        .take(4096)
+        .collect::<String>()
+        .to_ascii_lowercase();
+    let all: Vec<&str> = lower.split_whitespace().collect();
+    let owner = matches!(all[..], ["alter", .., "owner", "to", _]);
+    let words = &all[..all.len().min(3)];
+    match *words {
+        ["create", "extension", ..] => Verdict::Extension,
+        ["comment", "on", "extension"] => Verdict::LeaveOut("comments on extensions"),
+        ["grant" | "revoke", ..] | ["alter", "default", "privileges"] => {
+            Verdict::LeaveOut("grants")
+        }
+        _ if owner => Verdict::LeaveOut("owners"),
+        ["create" | "alter" | "drop", "user", "mapping"] => Verdict::LeaveOut("user mappings"),
+        ["set", "session", "authorization"] | ["security", "label", _] => {
+            Verdict::LeaveOut("owners")
+        }
+        ["create" | "alter", "subscription", ..] | ["comment", "on", "subscription"] => {
+            Verdict::LeaveOut("subscriptions")
+        }
+        ["create", "event", "trigger"]
+        | ["alter", "event", "trigger"]
+        | ["comment", "on", "event"] => Verdict::LeaveOut("event triggers"),
+        ["create" | "alter" | "drop", "database", ..] => {
+            Verdict::Refuse("it makes or changes a database")
+        }
+        [
+            "create" | "alter" | "drop",
+            "role" | "user" | "tablespace",
+            ..,
+        ] => Verdict::Refuse("it makes or changes roles or tablespaces of the whole server"),
+        _ => Verdict::Run,
+    }
+}
+
+/// Name and schema of `CREATE EXTENSION IF NOT EXISTS name WITH SCHEMA schema`.
+fn extension_in(sql: &str) -> Option<(String, String)> {
+    let lower = sql.to_ascii_lowercase();
+    let at =
+        lower.find("create extension if not exists ")? + "create extension if not exists ".len();
+    let (name, rest) = name_at(sql.get(at..)?.trim_start())?;
+    let rest = rest.trim_start();
+    let with = rest.get(..12)?;
+    if !with.eq_ignore_ascii_case("with schema ") {
+        return None;
+    }
+    let (schema, rest) = name_at(rest[12..].trim_start())?;
+    rest.trim().is_empty().then_some((name, schema))
+}
+
+/// A name at the beginning of a text, with or without quotes, and what follows.
+fn name_at(text: &str) -> Option<(String, &str)> {
+    if let Some(quoted) = text.strip_prefix('"') {
+        let mut name = String::new();
+        let mut chars = quoted.char_indices().peekable();
+        while let Some((at, c)) = chars.next() {
+            if c != '"' {
+                name.push(c);
+            } else if chars.peek().is_some_and(|(_, next)| *next == '"') {
+                name.push('"');
+                chars.next();
+            } else {
+                return Some((name, &quoted[at + 1..]));
+            }
+        }
+        return None;
+    }
+    let end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .unwrap_or(text.len());
+    (end > 0).then(|| (text[..end].to_ascii_lowercase(), &text[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_extension_two_names_are_taken() {
+        let of = |sql: &str| extension_in(sql);
+        assert_eq!(
+            of("CREATE EXTENSION IF NOT EXISTS pgcrypto WITH SCHEMA public"),
+            Some(("pgcrypto".into(), "public".into()))
+        );
+        assert_eq!(
+            of("CREATE EXTENSION IF NOT EXISTS \"uuid-ossp\" WITH SCHEMA \"a \"\"b\""),
+            Some(("uuid-ossp".into(), "a \"b".into()))
+        );
+        for bad in [
+            "CREATE EXTENSION x",
+            "CREATE EXTENSION IF NOT EXISTS x WITH SCHEMA y VERSION '1'",
+            "CREATE EXTENSION IF NOT EXISTS x WITH SCHEMA y; DROP TABLE z",
+        ] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_needs_more_rights_is_left_out_or_refused() {
+        assert_eq!(
+            judge("ALTER TABLE public.t OWNER TO app"),
+            Verdict::LeaveOut("owners")
+        );
+        assert_eq!(judge("GRANT ALL ON t TO x"), Verdict::LeaveOut("grants"));
+        assert!(matches!(judge("CREATE DATABASE x"), Verdict::Refuse(_)));
+        assert!(matches!(judge("create  role x"), Verdict::Refuse(_)));
+        assert_eq!(
+            judge("ALTER TABLE ONLY t ADD CONSTRAINT c UNIQUE (a)"),
+            Verdict::Run
+        );
+        assert_eq!(
+            judge("CREATE USER MAPPING FOR x SERVER y"),
+            Verdict::LeaveOut("user mappings")
+        );
+        assert_eq!(
+            judge("ALTER TABLE t ALTER c SET DEFAULT 'the owner to be'"),
+            Verdict::Run
+        );
+    }
+
+    #[test]
+    fn only_a_moment_in_utc_is_one() {
+        assert!(moment("2026-11-21 03:04:05 UTC").is_some());
+        assert_eq!(moment("2026-11-21 03:04:05 CET"), None);
+    }
+}

@@ -1,0 +1,222 @@
+//! `backup import`: what other tools dumped becomes a backup with the same fingerprints, as old as it is; what is cut off or would run
+//! programs does not.
+
+use std::path::Path;
+use std::process::Command;
+
+use summitctl::providers::postgres::tools;
+use summitctl::sandbox::servers::neo4j as graph;
+
+use crate::program::{Program, said};
+
+const HERE: [&str; 2] = ["--context", "sandbox"];
+
+fn with<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    [words, &HERE].concat()
+}
+
+fn done(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", said(&output));
+}
+
+/// Dumps the practice database in one of pg_dump's formats.
+fn pg_dump(program: &Program, format: &str, into: &Path) {
+    let record = program.server("postgres");
+    let tool = tools::pg_dump(15).unwrap();
+    done(
+        Command::new(&tool.path)
+            .args(["--host=127.0.0.1", "--no-password", "--dbname=app"])
+            .arg("--exclude-schema=summitctl")
+            .arg(format!("--port={}", record.port))
+            .arg(format!("--username={}", record.user))
+            .arg(format!("--format={format}"))
+            .arg("--file")
+            .arg(into)
+            .env("PGPASSWORD", program.secret("postgres/password")),
+    );
+}
+
+fn imported(program: &Program, args: &[&str]) -> String {
+    let result = program.json(&with(&[&["backup", "import"], args, &["--yes"]].concat()));
+    let steps = result["report"]["steps"].as_array().unwrap();
+    let commit = steps.iter().find(|s| s["id"] == "commit");
+    let backup = commit.map(|s| &s["observed"]["backup"]);
+    backup
+        .and_then(|b| b.as_str())
+        .unwrap_or_else(|| panic!("{args:?}: {result}"))
+        .to_owned()
+}
+
+/// No part with rows differs between two backups.
+fn same_rows(program: &Program, one: &str, other: &str, prefix: &str) {
+    let compared = program.json(&with(&["backup", "diff", one, other]));
+    let stores = compared["stores"].as_array().unwrap();
+    let parts = stores.iter().flat_map(|s| s["parts"].as_array().unwrap());
+    let differ: Vec<&str> = parts
+        .filter(|p| p["from-bytes"].is_u64() && p["to-bytes"].is_u64())
+        .filter_map(|p| p["name"].as_str())
+        .filter(|name| name.starts_with(prefix))
+        .collect();
+    assert!(differ.is_empty(), "{prefix}: {differ:?}");
+    let equal: u64 = stores.iter().filter_map(|s| s["same"].as_u64()).sum();
+    assert!(equal > 0, "{compared}");
+}
+
+#[tokio::test]
+async fn dumps_of_other_tools_become_backups_or_are_refused() {
+    let program = Program::start("import");
+    program.ok(&with(&["backup", "create", "--yes"]));
+    let own = program.backups().remove(0);
+
+    let custom = program.dir.join("app.dump");
+    pg_dump(&program, "custom", &custom);
+    let file = custom.to_string_lossy().into_owned();
+    let plan = said(&program.ok(&with(&["backup", "import", &file, "--plan-only"])));
+    for part in ["pg_dump archive of postgres", "as of 20", "in the clear"] {
+        assert!(plan.contains(part), "{part}: {plan}");
+    }
+    let backup = imported(&program, &[&file]);
+    same_rows(&program, &own, &backup, "postgres/app/table/");
+    program.ok(&with(&[
+        "backup", "verify", &backup, "--level", "3", "--yes",
+    ]));
+    let shown = said(&program.ok(&with(&["backup", "show", &backup])));
+    for part in [
+        "imported",
+        "pg_dump archive `app.dump`, sha256:",
+        "not carried: of the dump",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+
+    // A folder and a tar file say the same; a script does not say when it was made.
+    for format in ["directory", "tar"] {
+        let dump = program.dir.join(format!("app.{format}"));
+        pg_dump(&program, format, &dump);
+        let backup = imported(&program, &[&dump.to_string_lossy()]);
+        same_rows(&program, &own, &backup, "postgres/app/table/");
+    }
+    let script = program.dir.join("app.sql");
+    pg_dump(&program, "plain", &script);
+    let file = script.to_string_lossy().into_owned();
+    let output = program.call(&with(&["backup", "import", &file, "--yes"]), None);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("--as-of"), "{}", said(&output));
+    let then = "2026-01-02T03:04:05Z";
+    let args = [file.as_str(), "--as-of", then];
+    let killed = with(&[&["backup", "import"][..], &args, &["--yes"]].concat());
+    assert!(program.killed_at(&killed, "\"unit\":\"items\""));
+    program.ok(&["run", "resume"]);
+    assert!(program.scratch().is_empty(), "{:?}", program.scratch());
+    let old = program.backups().pop().unwrap();
+    assert!(old.starts_with("20260102T030405Z-"), "{old}");
+    same_rows(&program, &own, &old, "postgres/app/table/");
+    assert_ne!(program.backups().remove(0), old, "it is as old as its data");
+
+    refused(&program, &script);
+
+    // Redis and Neo4j.
+    let rdb = program.dir.join("dump.rdb");
+    let record = program.server("redis");
+    done(
+        Command::new("redis-cli")
+            .args(["-h", "127.0.0.1", "-p", &record.port.to_string(), "--rdb"])
+            .arg(&rdb)
+            .env("REDISCLI_AUTH", program.secret("redis/password")),
+    );
+    let backup = imported(&program, &[&rdb.to_string_lossy()]);
+    same_rows(&program, &own, &backup, "redis/");
+    let dump = graph_dump(&program.dir).await;
+    let backup = imported(&program, &[&dump.to_string_lossy(), "--as-of", then]);
+    let shown = program
+        .json(&with(&["backup", "show", &backup]))
+        .to_string();
+    assert!(shown.contains("neo4j-admin dump"), "{shown}");
+    program.ok(&with(&[
+        "backup", "verify", &backup, "--level", "3", "--yes",
+    ]));
+}
+
+/// What would run programs, and what is not whole.
+fn refused(program: &Program, script: &Path) {
+    let whole = std::fs::read_to_string(script).unwrap();
+    let witness = program.dir.join("witness");
+    let evil = format!("\\! touch {}\n", witness.display());
+    let before = program.backups();
+    for (name, text, part) in [
+        ("evil", format!("{whole}{evil}"), "the `psql` command `\\!`"),
+        (
+            "program",
+            format!(
+                "{whole}COPY accounts TO PROGRAM 'touch {}';\n",
+                witness.display()
+            ),
+            "permission denied",
+        ),
+        ("cut", whole[..whole.len() / 2].to_owned(), "line "),
+        (
+            "unfinished",
+            whole.replace("-- PostgreSQL database dump complete", "--"),
+            "`pg_dump` did not finish it",
+        ),
+        (
+            "roles",
+            format!("CREATE ROLE boss SUPERUSER;\n{whole}"),
+            "roles",
+        ),
+        ("nothing", "neither this nor that".to_owned(), "has no end"),
+    ] {
+        let file = program.dir.join(format!("{name}.sql"));
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_string_lossy().into_owned();
+        let words = [
+            "backup",
+            "import",
+            &file,
+            "--as-of",
+            "2026-01-01T00:00:00Z",
+            "--yes",
+        ];
+        let output = program.call(&with(&words), None);
+        assert_ne!(output.status.code(), Some(0), "{name}: {}", said(&output));
+        assert!(said(&output).contains(part), "{name}: {}", said(&output));
+        program.call(&["run", "abort"], None);
+    }
+    assert!(!witness.exists(), "a dump ran a program");
+    assert_eq!(program.backups(), before);
+    assert!(program.scratch().is_empty(), "{:?}", program.scratch());
+    let noise = program.dir.join("noise");
+    std::fs::write(&noise, "noise").unwrap();
+    let output = program.call(
+        &with(&["backup", "import", &noise.to_string_lossy(), "--yes"]),
+        None,
+    );
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+}
+
+/// A small graph as `neo4j-admin database dump` writes it.
+async fn graph_dump(folder: &Path) -> std::path::PathBuf {
+    let dir = folder.join("graph");
+    let size = graph::Options::default();
+    let running = graph::start(&dir, &size).await.unwrap();
+    let connected = neo4rs::Graph::new(
+        running.uri(),
+        running.user.as_str(),
+        running.password.expose(),
+    )
+    .unwrap();
+    let make =
+        "UNWIND range(1, 50) AS n CREATE (a:Thing {n: n})-[:NEXT]->(:Other {at: datetime()})";
+    connected.run(neo4rs::query(make)).await.unwrap();
+    graph::stop(&dir).await.unwrap();
+    let offline = graph::offline(&dir, &size).await.unwrap();
+    let into = offline.folder("out").unwrap();
+    let mut to = std::ffi::OsString::from("--to-path=");
+    to.push(&into);
+    let words = ["database", "dump", "neo4j"];
+    let mut words: Vec<std::ffi::OsString> = words.map(Into::into).into();
+    words.push(to);
+    offline.admin(&words).await.unwrap();
+    into.join("neo4j.dump")
+}
