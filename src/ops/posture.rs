@@ -138,7 +138,7 @@ fn encryption(place: &S3Place, posture: &Posture) -> Finding {
             "by {by}; backups are encrypted before they leave this host as well"
         )),
         (None, None) => {
-            Finding::passed("not by default; backups are encrypted before they leave this host")
+            Finding::skipped("not by default; backups are encrypted before they leave this host")
         }
     })
 }
@@ -206,7 +206,7 @@ fn replication(_: &S3Place, posture: &Posture) -> Finding {
         if *on {
             Finding::passed("replication is on")
         } else {
-            Finding::passed("replication is off: the bucket is the only copy of the backups")
+            Finding::skipped("replication is off: the bucket is the only copy of the backups")
         }
     })
 }
@@ -222,7 +222,8 @@ fn lock(place: &S3Place, posture: &Posture) -> Finding {
         (Some(default), None) => Finding::passed(format!("on ({default})")),
         (None, Some(_)) => Finding::failed("`repository.s3.object-lock` is set, and the bucket has no Object Lock: nothing can be written")
             .hint("Make a bucket with Object Lock, or remove `object-lock` and `retain-for`."),
-        (None, None) => Finding::passed("off: whoever holds the access key can delete the backups"),
+        (None, None) => Finding::degraded("off: whoever holds the access key can delete the backups")
+            .hint("Object Lock is turned on when a bucket is made; then set `object-lock` and `retain-for` in the context's `repository.s3` section."),
     }
     })
 }

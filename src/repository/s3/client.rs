@@ -31,6 +31,8 @@ pub(super) const ATTEMPTS: u32 = 6;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The slowest link that is worked on: an attempt gets the time that its bytes take on it.
 const SLOWEST: u64 = 32 << 10;
+/// No object is larger than one of the largest parts.
+const LARGEST: u64 = 5 << 30;
 /// A transfer that does not move for so long is given up and tried again.
 const STALLED: Duration = Duration::from_secs(20);
 
@@ -101,7 +103,7 @@ impl S3Place {
 
 /// What one attempt to move so many bytes may take.
 pub(super) fn patience(bytes: u64) -> TimeoutConfig {
-    let whole = PATIENCE + Duration::from_secs(bytes / SLOWEST);
+    let whole = PATIENCE + Duration::from_secs(bytes.min(LARGEST) / SLOWEST);
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
         .read_timeout(whole)

@@ -85,8 +85,13 @@ impl S3Place {
             _ => deepest,
         };
         let at = self.endpoint.as_deref().unwrap_or("AWS");
+        let who = match &error {
+            _ if reason == &NO_CREDENTIALS => "the chain of credentials says".to_owned(),
+            SdkError::ServiceError(_) => format!("`{at}` says"),
+            _ => format!("`{at}`"),
+        };
         let error = Error::new(reason, format!("cannot {verb} `{place}`: {why}"))
-            .caused_by(format!("`{at}` says: {said}"));
+            .caused_by(format!("{who}: {said}"));
         self.hints(reason, error)
     }
 
