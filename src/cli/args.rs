@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod import;
 mod keep;
 mod keys;
+pub use import::BackupImportArgs;
 pub use keep::{ExportArgs, HoldArgs, PruneArgs, ReleaseArgs};
 pub use keys::KeysCommand;
 
@@ -14,7 +16,7 @@ use crate::identity::Store;
 use crate::providers::postgres;
 use crate::repository::Share;
 use crate::steps::choose::{self, Choice};
-use crate::time::{Instant, Span};
+use crate::time::Span;
 
 /// The operator's runbook and ops toolbox.
 ///
@@ -313,20 +315,6 @@ pub struct BackupCreateArgs {
     /// Stop writes meanwhile, by the programs of the context's `quiesce` section
     #[arg(long)]
     pub quiesce: bool,
-}
-
-/// Arguments of `backup import`.
-#[derive(Debug, Args)]
-pub struct BackupImportArgs {
-    /// What `pg_dump` wrote in any of its formats, a `dump.rdb`, or what `neo4j-admin database dump` wrote
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// The moment whose data it holds, such as `2026-11-20T03:00:00Z`, if the dump does not say it
-    #[arg(long, value_name = "TIME")]
-    pub as_of: Option<Instant>,
-    /// A label to find it by; may be given more than once
-    #[arg(long, value_name = "TEXT", value_parser = |text: &str| with_hint(choose::label(text)))]
-    pub label: Vec<String>,
 }
 
 /// Names a backup.

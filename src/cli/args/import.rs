@@ -1,0 +1,23 @@
+//! Arguments of `backup import`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::with_hint;
+use crate::steps::choose;
+use crate::time::Instant;
+
+/// Arguments of `backup import`.
+#[derive(Debug, Args)]
+pub struct BackupImportArgs {
+    /// What `pg_dump` wrote in any of its formats, a `dump.rdb`, or what `neo4j-admin database dump` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The moment whose data it holds, such as `2026-11-20T03:00:00Z`, if the dump does not say it
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<Instant>,
+    /// A label to find it by; may be given more than once
+    #[arg(long, value_name = "TEXT", value_parser = |text: &str| with_hint(choose::label(text)))]
+    pub label: Vec<String>,
+}
