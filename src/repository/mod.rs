@@ -41,7 +41,7 @@ pub use names::{BackupId, Digest};
 pub use reader::BackupParts;
 pub use staging::{Meta, State};
 pub use store::{Created, Entry, Object, Store};
-pub use verify::{DecodePart, Finding, Verification, VerifyOptions};
+pub use verify::{CrossCheck, DecodePart, Finding, Verification, VerifyOptions};
 pub use writer::{BackupWriter, Written};
 
 use crate::capture::FingerprintKey;
