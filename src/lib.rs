@@ -1,5 +1,7 @@
 //! The operator's runbook and ops toolbox: a library, and the thin binary `summitctl`.
 #![doc = include_str!("../docs/code-map.md")]
+// Stores that are restored side by side are futures nested deeper than the default allows.
+#![recursion_limit = "256"]
 
 pub mod capture;
 pub mod check;

@@ -20,7 +20,7 @@ const BATCH: i64 = 20_000;
 const BACKUP: &str = "20260101T000000Z-0001";
 const SCRIPT: &str = include_str!("neo4j_peer.py");
 
-/// The size of every server here: the drill's own has the default, which is smaller.
+/// The size of every server here: a proof's own has the default, which is smaller.
 fn size() -> server::Options {
     server::Options {
         heap_mib: 1_024,
@@ -219,7 +219,7 @@ pub async fn export(folder: &Path, uri: &str, backup: &str) {
     super::ours::publish(folder, &repository, backup).await;
 }
 
-/// Our side of a restore, as a drill does it.
+/// Our side of a restore, as level 3 of a verification does it.
 pub async fn restore(folder: &Path, dir: &Path, backup: &str) {
     let repository = super::ours::open(folder).await;
     let source = repository.source(&backup.parse().unwrap()).await.unwrap();
@@ -232,12 +232,13 @@ pub async fn restore(folder: &Path, dir: &Path, backup: &str) {
     let told = |what: &str| println!("  {what}: {:.1} s", began.elapsed().as_secs_f64());
     let offline = server::offline(dir, &size()).await.unwrap();
     let files = offline.folder("import").unwrap();
-    let staged = import::stage(&source, &files, &options)
+    let staged = import::stage(&source, &files, import::GROUPS, &options)
         .await
         .unwrap()
         .unwrap();
     told("written");
-    offline.admin(&staged.arguments()).await.unwrap();
+    let arguments = staged.arguments();
+    offline.admin(staged.folder(), &arguments).await.unwrap();
     drop(offline);
     told("imported");
     let running = server::start(dir, &size()).await.unwrap();

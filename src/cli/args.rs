@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod import;
 mod keep;
 mod keys;
-pub use import::BackupImportArgs;
+pub use import::{BackupDiffArgs, BackupImportArgs};
 pub use keep::{ExportArgs, HoldArgs, PruneArgs, ReleaseArgs};
 pub use keys::KeysCommand;
 
@@ -323,17 +323,6 @@ pub struct BackupName {
     /// An id or its beginning, `newest`, `label:NAME`, `commit:SHA`, or `before:2026-11-20T03:00Z`
     #[arg(default_value = "newest", value_name = "BACKUP", value_parser = choice)]
     pub backup: Choice,
-}
-
-/// Arguments of `backup diff`.
-#[derive(Debug, Args)]
-pub struct BackupDiffArgs {
-    /// The backup to compare with: an id or its beginning, `label:NAME`, `commit:SHA`, or `before:2026-11-20T03:00Z`
-    #[arg(value_name = "OLD", value_parser = choice)]
-    pub from: Choice,
-    /// The other, in the same words
-    #[arg(default_value = "newest", value_name = "NEW", value_parser = choice)]
-    pub to: Choice,
 }
 
 /// Arguments of `backup verify`.

@@ -288,6 +288,7 @@ impl File<'_> {
             name: name.to_owned(),
             every: keys(&at.value.every)?,
             is_in: keys(&at.value.is_in)?,
+            must: self.or(at.value.must.as_ref(), false),
         };
         if check.every.store == check.is_in.store {
             return Err(self

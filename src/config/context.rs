@@ -76,6 +76,8 @@ pub struct CrossCheck {
     pub every: Keys,
     /// Where they must be.
     pub is_in: Keys,
+    /// Whether the gate says no-go if they are not; false if nobody said.
+    pub must: Sourced<bool>,
 }
 
 /// A query whose first column is a set of values.

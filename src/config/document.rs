@@ -168,6 +168,7 @@ pub(super) struct Quiesce {
 pub(super) struct CrossCheck {
     pub every: At<Keys>,
     pub is_in: At<Keys>,
+    pub must: Option<At<bool>>,
 }
 
 /// A query of one of the two.

@@ -98,6 +98,7 @@ pub fn show(context: &Context, environment: &Environment) -> Vec<Shown> {
             let name = format!("cross-checks.{}.{side}.{}", check.name, keys.store);
             list.text(&name, &keys.query);
         }
+        list.display(&format!("cross-checks.{}.must", check.name), &check.must);
     }
     if let Some(quiesce) = &context.quiesce {
         for (name, argv) in [("begin", &quiesce.begin), ("end", &quiesce.end)] {

@@ -33,6 +33,7 @@ pub fn reasons() -> Vec<&'static [&'static Reason]> {
         crate::sandbox::faults::REASONS,
         crate::sandbox::folder::REASONS,
         crate::sandbox::servers::REASONS,
+        crate::steps::cross::REASONS,
         crate::steps::drill::REASONS,
         crate::steps::exec::REASONS,
         crate::steps::gate::REASONS,
@@ -164,6 +165,20 @@ const GATE: &[Known] = &[
     (
         "backup.consistent",
         "Each store of the newest backup shows one moment",
+        Category::Backups,
+        None,
+        None,
+    ),
+    (
+        "stores.must-agree",
+        "The cross-store checks declared `must` hold, by the newest restore of the newest backup",
+        Category::Backups,
+        Some("A recovery brings the disagreement back as it is."),
+        None,
+    ),
+    (
+        "stores.agree",
+        "The other cross-store checks hold, by the newest restore of the newest backup",
         Category::Backups,
         None,
         None,

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::event::Outcome;
 use crate::evidence::Archive;
 use crate::steps::choose::{self, Found};
+use crate::steps::cross;
 use crate::steps::drill::OPERATION;
 use crate::steps::evidence::trusted_keys;
 use crate::steps::smoke::smoke;
@@ -185,6 +186,21 @@ async fn backup(world: &World) -> Row {
                 let stores = fuzzy.join(" and ");
                 detail = format!("{detail}; {stores} changed while it was read (fuzzy)");
             }
+            let declared = world.settings.cross_checks.iter();
+            let names: Vec<&str> = declared.map(|c| c.name.as_str()).collect();
+            let agree = cross::finding(world, &backup, &names);
+            let disagree = !names.is_empty() && agree.outcome != Outcome::Passed;
+            if disagree {
+                detail = match agree.outcome {
+                    Outcome::NotEvaluated => {
+                        format!(
+                            "{detail}; whether the stores agree is not known: {}",
+                            agree.detail
+                        )
+                    }
+                    _ => format!("{detail}; {}", agree.detail),
+                };
+            }
             if !lacks.is_empty() {
                 let detail = format!("{detail}, and lacks {}", choose::named(&lacks));
                 row("backup", Outcome::Failed, detail).next(create)
@@ -200,6 +216,14 @@ async fn backup(world: &World) -> Row {
                 ))
             } else if !fuzzy.is_empty() {
                 row("backup", Outcome::Degraded, detail).next(create)
+            } else if disagree {
+                // Where nothing was asked yet, that can be done; what was seen stands in the records.
+                let look = match agree.hints.is_empty() || agree.outcome == Outcome::Failed {
+                    true => format!("backup show {}", backup.id),
+                    false => format!("backup verify {} --level 3", backup.id),
+                };
+                row("backup", Outcome::Degraded, detail)
+                    .next(format!("summitctl {look} --context {}", world.context))
             } else {
                 row("backup", Outcome::Passed, detail)
             }

@@ -16,6 +16,7 @@ use super::ledger::{Level, Record};
 use super::names::{BACKUPS, BackupId, Digest};
 use super::standing::{Hold, removed_error};
 use super::store::{Entry, sha256};
+use super::verify::CrossCheck;
 use super::{DAMAGED, NO_SUCH_BACKUP, Repository, UNTRUSTED, missing};
 use crate::error::{Error, Report, Result};
 use crate::event::Outcome;
@@ -108,6 +109,14 @@ impl Backup {
         }
         // A failure of a higher level found something that the lower one did not look for.
         best.filter(|record| failed.is_none_or(|at| at < record.to))
+    }
+
+    /// What the newest restore of this backup, to whatever end it came, showed of the declared checks between the stores.
+    /// `None` if it was never restored, or the repository is locked.
+    pub fn cross_checks(&self) -> Option<&[CrossCheck]> {
+        let restored = self.verified.iter().filter(|r| r.level == Level::Restored);
+        let newest = restored.max_by_key(|r| r.to)?;
+        newest.details.as_ref().map(|d| d.cross_checks.as_slice())
     }
 
     /// Whether the manifest is whole, signed by somebody trusted, and its contents are known.

@@ -13,7 +13,7 @@ use super::names::{BackupId, Digest};
 use super::sample::Sample;
 use super::signed;
 use super::store::Created;
-use super::verify::{Finding, Verification};
+use super::verify::{CrossCheck, Finding, Verification};
 use super::{DAMAGED, Repository, tool};
 use crate::error::{Error, Result};
 use crate::event::Outcome;
@@ -112,6 +112,12 @@ pub struct Details {
     pub measured: BTreeMap<String, u64>,
     /// What was wrong; empty if it passed.
     pub findings: Vec<Finding>,
+    /// At level 3, how each store was loaded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub loaded: BTreeMap<String, String>,
+    /// At level 3, what the stores said of each other; it takes no level away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cross_checks: Vec<CrossCheck>,
 }
 
 impl Repository {
@@ -124,6 +130,8 @@ impl Repository {
             host: crate::pid::host_name(),
             measured: done.measured.clone(),
             findings: done.findings.clone(),
+            loaded: done.loaded.clone(),
+            cross_checks: done.cross_checks.clone(),
         };
         let payload = VerifiedPayload {
             version: VERSION,

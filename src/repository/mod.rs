@@ -55,7 +55,7 @@ pub use sample::{Sample, Share};
 pub use staging::{Meta, State};
 pub use standing::Hold;
 pub use store::{Created, Entry, Object, Seen, Store};
-pub use verify::{DecodePart, Finding, Verification, VerifyOptions};
+pub use verify::{CrossCheck, DecodePart, Finding, Verification, VerifyOptions};
 pub use writer::{BackupWriter, Written};
 
 use crate::capture::FingerprintKey;

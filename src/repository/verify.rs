@@ -54,6 +54,23 @@ pub struct Finding {
     pub problem: String,
 }
 
+/// What a declared check between the stores showed, on servers restored from the backup. Whatever it says, it says of the
+/// stores and not of the backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CrossCheck {
+    /// The check's name in the configuration.
+    pub name: String,
+    /// `passed`; `failed` if there were orphans; `not-evaluated` if it could not be asked.
+    pub outcome: Outcome,
+    /// How many values were looked for; null if it was not evaluated.
+    pub values: Option<u64>,
+    /// How many of them the other store lacks; null if it was not evaluated.
+    pub orphans: Option<u64>,
+    /// What was seen, or why it was not evaluated.
+    pub detail: String,
+}
+
 /// A verification that was carried out. [`Repository::record`] keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -75,6 +92,10 @@ pub struct Verification {
     pub findings: Vec<Finding>,
     /// What was counted: at level 1 `objects` and their encrypted `bytes`, at level 2 `parts`, `plain-bytes` and `rows`.
     pub measured: BTreeMap<String, u64>,
+    /// At level 3, how each store was loaded.
+    pub loaded: BTreeMap<String, String>,
+    /// At level 3, what the stores say of each other. No part of the outcome.
+    pub cross_checks: Vec<CrossCheck>,
 }
 
 impl Verification {
@@ -470,6 +491,8 @@ impl<'a> Look<'a> {
             to: Instant::now(),
             findings,
             measured,
+            loaded: BTreeMap::new(),
+            cross_checks: Vec::new(),
         }
     }
 }

@@ -26,6 +26,9 @@ reasons! {
         "A program that the sandbox needs is not installed. The message names it and the package that holds it; `make setup` installs all of them.";
     /// The server did not come up.
     START_FAILED = "sandbox.start-failed", Failed, "A sandbox server did not start. The message holds the end of its log.";
+    /// neo4j-admin did not load a capture.
+    ADMIN_FAILED = "sandbox.import-failed", Failed,
+        "`neo4j-admin database import` could not load a backup into a scratch database; the message holds the end of what it said: a full disk, too little memory, or a row that it refuses. The backup may be sound: `summitctl drill run` restores it without the import.";
     /// The folder is not ours.
     NOT_OURS = "sandbox.not-ours", Refused, "The folder does not carry the sandbox's label, so nothing in it is touched.";
 }

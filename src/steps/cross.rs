@@ -6,37 +6,38 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::world::World;
-use crate::error::{Context as _, Result};
+use crate::check::Finding;
+use crate::config;
+use crate::error::Error;
+use crate::event::Outcome;
 use crate::identity::Store;
 use crate::providers::{neo4j, postgres};
+use crate::reasons;
+use crate::repository::{Backup, BackupParts, CrossCheck};
+
+reasons! {
+    /// One store names what another lacks.
+    DISAGREE = "stores.disagree", Failed,
+        "A check between the stores, declared in the context's `cross-checks`, found values in one store that another lacks. The backup is as captured and comes back exactly: the live stores disagreed when it was made, so another backup shows the same until they are mended. Look up the named values in both.";
+}
 
 /// How many orphans are named.
 const NAMED: usize = 3;
+
+/// A side's values, or why there are none.
+type Asked = std::result::Result<Vec<String>, String>;
 
 /// What a store answered for one side of a check.
 pub struct Answer {
     check: String,
     side: Side,
-    values: Vec<String>,
+    values: Asked,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Side {
     Every,
     IsIn,
-}
-
-/// What a check showed.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Checked {
-    /// The check's name.
-    pub check: String,
-    /// How many values were looked for.
-    pub values: u64,
-    /// How many of them were not there.
-    pub orphans: u64,
-    /// The first of those.
-    pub examples: Vec<String>,
 }
 
 /// A server that was restored.
@@ -47,8 +48,9 @@ pub enum Restored<'a> {
     Neo4j(&'a neo4j::Target),
 }
 
-/// Asks a restored server everything that the context's checks want of its store.
-pub async fn ask(world: &World, restored: Restored<'_>) -> Result<Vec<Answer>> {
+/// Asks a restored server everything that the context's checks want of its store. A query that fails spoils its check and
+/// nothing else.
+pub async fn ask(world: &World, restored: Restored<'_>) -> Vec<Answer> {
     let mut answers = Vec::new();
     let store = match restored {
         Restored::Postgres(_) => Store::Postgres,
@@ -61,80 +63,193 @@ pub async fn ask(world: &World, restored: Restored<'_>) -> Result<Vec<Answer>> {
             }
             let mut values = Vec::new();
             let mut each = |value: String| values.push(value);
-            match restored {
+            let asked = match restored {
                 Restored::Postgres(target) => {
                     postgres::column(target, &keys.query.value, &mut each).await
                 }
                 Restored::Neo4j(target) => {
                     neo4j::column(target, &keys.query.value, &mut each).await
                 }
-            }
-            .context(|| format!("the cross-store check `{}` cannot ask {store}", check.name))?;
+            };
             answers.push(Answer {
                 check: check.name.clone(),
                 side,
-                values,
+                values: match asked {
+                    Ok(_) => Ok(values),
+                    Err(e) => Err(format!("{store} could not be asked: {}", e.one_line())),
+                },
             });
         }
     }
-    Ok(answers)
+    answers
 }
 
-/// Compares what was answered. A check of which one side was not asked is not in the result: it was not evaluated.
-pub fn compare(answers: Vec<Answer>) -> Vec<Checked> {
-    let mut sides: BTreeMap<String, BTreeMap<Side, Vec<String>>> = BTreeMap::new();
+/// Judges every declared check by what was answered.
+pub fn judge(world: &World, source: &BackupParts, answers: Vec<Answer>) -> Vec<CrossCheck> {
+    let mut answered: BTreeMap<(String, Side), Asked> = BTreeMap::new();
     for answer in answers {
-        let check = sides.entry(answer.check).or_default();
-        check.entry(answer.side).or_default().extend(answer.values);
+        answered.insert((answer.check, answer.side), answer.values);
     }
-    let mut checked = Vec::new();
-    for (check, mut sides) in sides {
-        let (Some(every), Some(is_in)) = (sides.remove(&Side::Every), sides.remove(&Side::IsIn))
-        else {
-            continue;
+    let checks = world.settings.cross_checks.iter();
+    let judged = checks.map(|check| {
+        let mut side = |side, store| {
+            let answer = answered.remove(&(check.name.clone(), side));
+            answer.unwrap_or_else(|| Err(absent(world, source, store)))
         };
-        let there: HashSet<String> = is_in.into_iter().collect();
-        let values = every.len() as u64;
-        let mut orphans: Vec<String> = every
-            .into_iter()
-            .filter(|value| !there.contains(value))
-            .collect();
-        let count = orphans.len() as u64;
-        orphans.sort_unstable();
-        orphans.truncate(NAMED);
-        checked.push(Checked {
-            check,
-            values,
-            orphans: count,
-            examples: orphans,
-        });
+        let every = side(Side::Every, check.every.store);
+        compare(check, every, side(Side::IsIn, check.is_in.store))
+    });
+    judged.collect()
+}
+
+/// Why a store was not asked.
+fn absent(world: &World, source: &BackupParts, store: Store) -> String {
+    match &world.postgres {
+        Some(target) if source.contents().store(store).is_some() => format!(
+            "the backup does not hold the database `{}`, which the context's URL names",
+            target.database
+        ),
+        _ => format!("the backup holds no {store}"),
     }
-    checked
+}
+
+fn compare(check: &config::CrossCheck, every: Asked, is_in: Asked) -> CrossCheck {
+    let name = check.name.clone();
+    let (wanted, place) = (check.every.store, check.is_in.store);
+    let (every, is_in) = match (every, is_in) {
+        (Ok(every), Ok(is_in)) => (every, is_in),
+        (every, is_in) => {
+            let mut why: Vec<String> = [every.err(), is_in.err()].into_iter().flatten().collect();
+            why.dedup();
+            return CrossCheck {
+                name,
+                outcome: Outcome::NotEvaluated,
+                values: None,
+                orphans: None,
+                detail: why.join("; "),
+            };
+        }
+    };
+    let there: HashSet<String> = is_in.into_iter().collect();
+    let values = every.len() as u64;
+    let orphaned = every.into_iter().filter(|value| !there.contains(value));
+    let mut examples: Vec<String> = orphaned.collect();
+    let orphans = examples.len() as u64;
+    examples.sort_unstable();
+    examples.truncate(NAMED);
+    let (outcome, detail) = if orphans == 0 {
+        let detail = format!("all {values} values of {wanted} are in {place}");
+        (Outcome::Passed, detail)
+    } else {
+        let detail = format!(
+            "{orphans} of {values} values of {wanted} are not in {place}, such as `{}`",
+            examples.join("`, `")
+        );
+        (Outcome::Failed, detail)
+    };
+    CrossCheck {
+        name,
+        outcome,
+        values: Some(values),
+        orphans: Some(orphans),
+        detail,
+    }
+}
+
+/// A check in one sentence, wherever it is shown.
+pub fn said(check: &CrossCheck) -> String {
+    let CrossCheck { name, detail, .. } = check;
+    match check.outcome {
+        Outcome::Passed => format!("cross-store check `{name}`: {detail}"),
+        Outcome::NotEvaluated => format!("cross-store check `{name}` was not evaluated: {detail}"),
+        _ => format!(
+            "cross-store check `{name}`: {detail}; the live stores disagree, and the backup is as captured"
+        ),
+    }
+}
+
+/// What the newest restore of a backup showed of these checks, as one finding.
+pub fn finding(world: &World, backup: &Backup, names: &[&str]) -> Finding {
+    let restore = format!(
+        "Restore it to scratch servers with `summitctl backup verify {} --level 3 --context {}`.",
+        backup.id, world.context
+    );
+    let Some(seen) = backup.cross_checks() else {
+        return Finding::not_evaluated(format!("no restore of `{}` is recorded", backup.id))
+            .hint(restore);
+    };
+    let (mut orphans, mut unknown, mut passed) = (Vec::new(), Vec::new(), Vec::new());
+    let mut early = false;
+    for name in names {
+        match seen.iter().find(|c| c.name == *name) {
+            None => {
+                early = true;
+                unknown.push(format!("`{name}`: the last restore did not ask it"));
+            }
+            Some(check) => {
+                let list = match check.outcome {
+                    Outcome::Passed => &mut passed,
+                    Outcome::NotEvaluated => &mut unknown,
+                    _ => &mut orphans,
+                };
+                list.push(format!("`{name}`: {}", check.detail));
+            }
+        }
+    }
+    if !orphans.is_empty() {
+        orphans.extend(unknown);
+        let message = format!("the stores disagree: {}", orphans.join("; "));
+        let error = Error::new(&DISAGREE, message).hint(
+            "The backup is as captured: look up the named values in the live stores and mend them there; a backup made after that shows it.",
+        );
+        return Finding::from_error(&error);
+    }
+    if !unknown.is_empty() {
+        let finding = Finding::not_evaluated(unknown.join("; "));
+        return if early {
+            finding.hint(restore)
+        } else {
+            finding
+        };
+    }
+    Finding::passed(passed.join("; "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{CrossCheck as Declared, Keys, Sourced};
 
     #[test]
-    fn orphans_are_counted_and_half_asked_checks_left_out() {
-        let answer = |check: &str, side, values: &[&str]| Answer {
-            check: check.to_owned(),
-            side,
-            values: values.iter().map(|v| (*v).to_owned()).collect(),
+    fn orphans_are_counted_and_what_was_not_asked_is_not_evaluated() {
+        let sourced = |text: &str| Sourced::default_of(text.to_owned());
+        let keys = |store| Keys {
+            store,
+            query: sourced("q"),
         };
-        let checked = compare(vec![
-            answer("notes", Side::Every, &["d", "a", "c", "b", "e", "a"]),
-            answer("notes", Side::IsIn, &["a", "x"]),
-            answer("half", Side::Every, &["a"]),
-        ]);
-        let examples = ["b", "c", "d"].map(str::to_owned).to_vec();
-        let notes = Checked {
-            check: "notes".to_owned(),
-            values: 6,
-            orphans: 4,
-            examples,
+        let check = Declared {
+            name: "notes".to_owned(),
+            every: keys(Store::Neo4j),
+            is_in: keys(Store::Postgres),
+            must: Sourced::default_of(false),
         };
-        assert_eq!(checked, [notes]);
+        let values = |values: &[&str]| Ok(values.iter().map(|v| (*v).to_owned()).collect());
+        let every = values(&["d", "a", "c", "b", "e", "a"]);
+        let seen = compare(&check, every, values(&["a", "x"]));
+        assert_eq!((seen.values, seen.orphans), (Some(6), Some(4)));
+        assert_eq!(seen.outcome, Outcome::Failed);
+        assert!(said(&seen).contains("such as `b`, `c`, `d`; the live stores disagree"));
+        assert_eq!(
+            compare(&check, values(&["a"]), values(&["a"])).outcome,
+            Outcome::Passed
+        );
+
+        let lacks = || Err("the backup holds no neo4j".to_owned());
+        let seen = compare(&check, lacks(), values(&["a"]));
+        assert_eq!((seen.outcome, seen.orphans), (Outcome::NotEvaluated, None));
+        assert_eq!(
+            said(&seen),
+            "cross-store check `notes` was not evaluated: the backup holds no neo4j"
+        );
     }
 }

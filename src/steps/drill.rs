@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::choose::{Choice, find};
+use super::stores::Loading;
 use super::verify::{Recovery, restored, verify_to, wipe_scratch};
 use super::world::{EvidenceSettings, World};
 use crate::consent::Effect;
@@ -173,6 +174,7 @@ impl Step<World> for Drill {
             "seconds": phases,
             "finished": closing.predicate.facts.finished,
             "rows": closing.predicate.facts.observations.0.get("rows"),
+            "cross-checks": closing.predicate.facts.observations.0.get("cross-checks"),
         })))
     }
 
@@ -182,7 +184,8 @@ impl Step<World> for Drill {
 }
 
 impl Drill {
-    /// Everything a real recovery would have to do: check the objects, open them with the real key, restore, compare.
+    /// Everything a real recovery would have to do, and the way it would: check the objects, open them with the real key,
+    /// load one store after the other as `restore` does, compare.
     async fn recover(&self, cx: &ApplyCx<'_, World>, change: &DrillChange) -> Result<Recovery> {
         let repository = cx.world.repository().await?;
         let objects = verify_to(cx, &repository, &change.backup, Level::Objects).await?;
@@ -197,7 +200,7 @@ impl Drill {
             )
             .caused_by(finding.unwrap_or_default()));
         }
-        let recovery = restored(cx, &change.backup).await?;
+        let recovery = restored(cx, &change.backup, &Loading::as_restore()).await?;
         // A drill is a verification too: it counts in the repository's ledger, passed or not.
         for done in [&objects, &recovery.verification] {
             repository.record(done, cx.world.signing_key()?).await?;
@@ -234,7 +237,7 @@ fn judge(
         None,
         rto,
         Some(policy.rto.value),
-        "wall time from the drill's start to the last compared row",
+        "wall time from the drill's start to the last compared row, each store loaded as `restore` loads it",
     )];
     for proof in proofs {
         for (phase, seconds) in &proof.phases {
@@ -313,6 +316,7 @@ fn judge(
         ("backup".to_owned(), json!(change.backup)),
         ("rows".to_owned(), json!(rows)),
         ("stores".to_owned(), json!(proofs)),
+        ("cross-checks".to_owned(), json!(verification.cross_checks)),
     ])
     .into();
     (facts, error)

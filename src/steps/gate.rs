@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::choose::{self, Found};
+use super::cross;
 use super::drill;
 use super::evidence::trusted_keys;
 use super::smoke::smoke;
@@ -148,7 +149,16 @@ async fn backups(world: &World, checks: &mut Vec<Check<'_>>) {
         "Make one with `summitctl backup create --context {}`.",
         world.context
     );
-    let (fresh, verified, consistent) = match newest(world).await {
+    let found = newest(world).await;
+    let backup = found
+        .as_ref()
+        .ok()
+        .and_then(|f| f.as_ref())
+        .map(|f| &f.backup);
+    for must in [true, false] {
+        checks.extend(agreement(world, backup, must));
+    }
+    let (fresh, verified, consistent) = match found {
         Err(error) => {
             let finding = Finding::from_error(&error);
             let reason = "the repository could not be read";
@@ -258,6 +268,38 @@ pub fn level(world: &World, backup: &Backup) -> Finding {
             finding.fact("level", number)
         }
     }
+}
+
+/// What the newest restore of the newest backup showed of the declared checks between the stores: of those that must hold,
+/// or of the others.
+fn agreement<'a>(world: &World, backup: Option<&Backup>, must: bool) -> Option<Check<'a>> {
+    let declared = world.settings.cross_checks.iter();
+    let names: Vec<&str> = declared
+        .filter(|c| c.must.value == must)
+        .map(|c| c.name.as_str())
+        .collect();
+    if names.is_empty() {
+        return None;
+    }
+    let finding = match backup {
+        None => Finding::not_evaluated("there is no usable backup"),
+        Some(backup) => cross::finding(world, backup, &names),
+    };
+    let finding = match finding.outcome {
+        Outcome::Failed if !must => Finding {
+            outcome: Outcome::Degraded,
+            ..finding
+        },
+        _ => finding,
+    };
+    Some(if must {
+        let title = "The stores agree where they must";
+        Check::known("stores.must-agree", Category::Backups, title, finding)
+            .impact("A recovery brings the disagreement back as it is.")
+    } else {
+        let title = "The stores agree";
+        Check::known("stores.agree", Category::Backups, title, finding).advisory()
+    })
 }
 
 fn consistency(backup: &Backup) -> Finding {

@@ -392,7 +392,7 @@ async fn load(cx: &ReadCx<'_, World>, change: &ImportChange, dir: &Path) -> Resu
                 let words = ["database", "load", GRAPH, "--overwrite-destination=true"];
                 let mut words: Vec<std::ffi::OsString> = words.map(Into::into).into();
                 words.push(from);
-                offline.admin(&words).await?;
+                offline.admin(&folder, &words).await?;
             }
             let running = servers::neo4j::start(dir, &size).await?;
             Ok(Loaded {

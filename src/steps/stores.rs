@@ -10,6 +10,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::cross;
 use super::world::World;
@@ -130,6 +131,8 @@ pub struct Proof {
     pub parts: usize,
     /// Rows that were compared.
     pub rows: u64,
+    /// How it was loaded.
+    pub loaded: String,
     /// Seconds by phase: `start`, `load`, `compare`, `stop`.
     pub phases: BTreeMap<String, f64>,
     /// Parts that are not what was captured; empty if everything is.
@@ -148,9 +151,40 @@ impl Proof {
     }
 }
 
+/// How scratch servers are loaded.
+#[derive(Debug)]
+pub enum Loading {
+    /// The quickest way there is, several stores at once: the result is compared and removed.
+    Quickest,
+    /// As `restore` loads a server that stays, one store after the other: what is timed is what a recovery would take.
+    AsRestore(Mutex<()>),
+}
+
+impl Loading {
+    /// As `restore` does it.
+    pub fn as_restore() -> Loading {
+        Loading::AsRestore(Mutex::new(()))
+    }
+
+    /// Waits until no other store is being loaded or compared. Servers may start meanwhile: those of a real recovery run.
+    async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        match self {
+            Loading::Quickest => None,
+            Loading::AsRestore(turn) => Some(turn.lock().await),
+        }
+    }
+
+    fn quickest(&self) -> bool {
+        matches!(self, Loading::Quickest)
+    }
+}
+
+const AS_RESTORE: &str = "as `restore` loads it";
+
 /// What a scratch restore is compared on.
 struct Scratch {
     version: String,
+    loaded: String,
     expected: BTreeMap<String, Fingerprint>,
     measured: BTreeMap<String, Fingerprint>,
     /// What differs inside of parts, where that was looked for.
@@ -176,12 +210,20 @@ pub async fn prove(
     source: &BackupParts,
     store: Store,
     dir: &Path,
+    loading: &Loading,
 ) -> Result<Proved> {
     let mut phases = BTreeMap::new();
     wipe(store, dir).await?;
     let worked = cx
         .cancel
-        .guard(restore_and_measure(cx, source, store, dir, &mut phases))
+        .guard(restore_and_measure(
+            cx,
+            source,
+            store,
+            dir,
+            loading,
+            &mut phases,
+        ))
         .await;
     let began = Instant::now();
     let stopped = wipe(store, dir).await;
@@ -193,6 +235,7 @@ pub async fn prove(
     let proof = Proof {
         store,
         server_version: scratch.version,
+        loaded: scratch.loaded,
         parts: scratch.expected.len(),
         rows: scratch.expected.values().map(|f| f.rows).sum(),
         phases,
@@ -224,12 +267,13 @@ async fn restore_and_measure(
     source: &BackupParts,
     store: Store,
     dir: &Path,
+    loading: &Loading,
     phases: &mut BTreeMap<String, f64>,
 ) -> Result<Scratch> {
     match store {
-        Store::Postgres => prove_postgres(cx, source, dir, phases).await,
-        Store::Neo4j => graph::prove(cx, source, dir, phases).await,
-        Store::Redis => prove_redis(cx, source, dir, phases).await,
+        Store::Postgres => prove_postgres(cx, source, dir, loading, phases).await,
+        Store::Neo4j => graph::prove(cx, source, dir, loading, phases).await,
+        Store::Redis => prove_redis(cx, source, dir, loading, phases).await,
     }
 }
 
@@ -250,6 +294,7 @@ async fn prove_postgres(
     cx: &ReadCx<'_, World>,
     source: &BackupParts,
     dir: &Path,
+    loading: &Loading,
     phases: &mut BTreeMap<String, f64>,
 ) -> Result<Scratch> {
     let captured = captured(source, Store::Postgres)?;
@@ -260,6 +305,7 @@ async fn prove_postgres(
         .and_then(|m| m.trim().parse().ok());
     let options = servers::postgres::Options::scratch(major);
     let running = phase(phases, "start", servers::postgres::start(dir, &options)).await?;
+    let _turn = loading.turn().await;
     let key = source.fingerprint_key();
     let (jobs, events, cancel) = (cx.world.jobs, cx.events.clone(), cx.cancel.clone());
     let server = running.target();
@@ -275,7 +321,7 @@ async fn prove_postgres(
             cancel: cancel.clone(),
             roles: postgres::MissingRoles::Create,
             only: Default::default(),
-            throwaway: true,
+            throwaway: loading.quickest(),
             work_dir: dir.to_owned(),
         };
         let loaded = phase(phases, "load", async {
@@ -311,11 +357,16 @@ async fn prove_postgres(
             .as_ref()
             .is_some_and(|p| p.database == database)
         {
-            answers.extend(cross::ask(cx.world, cross::Restored::Postgres(&target)).await?);
+            answers.extend(cross::ask(cx.world, cross::Restored::Postgres(&target)).await);
         }
     }
+    let loaded = match loading {
+        Loading::Quickest => "without statistics, long values in the quickest compression",
+        Loading::AsRestore(_) => AS_RESTORE,
+    };
     Ok(Scratch {
         version: running.version,
+        loaded: loaded.to_owned(),
         expected: expected(source, Store::Postgres),
         measured,
         named: Vec::new(),
@@ -334,6 +385,7 @@ async fn prove_redis(
     cx: &ReadCx<'_, World>,
     source: &BackupParts,
     dir: &Path,
+    loading: &Loading,
     phases: &mut BTreeMap<String, f64>,
 ) -> Result<Scratch> {
     let running = phase(
@@ -342,6 +394,7 @@ async fn prove_redis(
         servers::redis::start(dir, &servers::redis::Options::scratch()),
     )
     .await?;
+    let _turn = loading.turn().await;
     let target = running.target();
     let key = source.fingerprint_key();
     let (jobs, events, cancel) = (cx.world.jobs, cx.events.clone(), cx.cancel.clone());
@@ -378,6 +431,7 @@ async fn prove_redis(
     .version;
     Ok(Scratch {
         version,
+        loaded: AS_RESTORE.to_owned(),
         expected: compared.expected,
         measured: compared.measured,
         named,

@@ -4,6 +4,7 @@
 //! and compares. A failed verification is recorded too: it takes an earlier claim away.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -13,18 +14,20 @@ use serde_json::json;
 
 use super::choose::{Choice, Found, find};
 use super::cross;
-use super::stores::{self, Decoders, Proof, Proved};
+use super::stores::{self, Decoders, Loading, Proof, Proved};
 use super::world::World;
 use crate::consent::Effect;
 use crate::engine::step::{ApplyCx, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
 use crate::error::{Error, Result};
 use crate::event::Outcome;
+use crate::exit::Exit;
 use crate::identity::Store;
 use crate::reasons;
 use crate::repository::{
     BackupId, BackupParts, Finding, Level, Repository, Sample, Verification, VerifyOptions,
 };
 use crate::time::Instant;
+use crate::wait::Cancel;
 
 reasons! {
     /// The backup is not what was captured.
@@ -188,13 +191,11 @@ impl Step<World> for Verify {
                     ),
                 )
             })?;
-        let measured = record
-            .details
-            .as_ref()
-            .map(|d| d.measured.clone())
-            .unwrap_or_default();
+        let details = record.details.as_ref();
         Ok(Observed::of(json!({
-            "backup": change.backup, "level": record.level, "sample": record.sample, "from": record.from, "to": record.to, "measured": measured,
+            "backup": change.backup, "level": record.level, "sample": record.sample, "from": record.from, "to": record.to,
+            "measured": details.map(|d| &d.measured), "loaded": details.map(|d| &d.loaded),
+            "cross-checks": details.map(|d| &d.cross_checks),
         })))
     }
 
@@ -280,7 +281,10 @@ pub async fn verify_to(
                 .verify_rows(backup, &Decoders, &options)
                 .await
         }
-        Level::Restored => Ok(restored(cx, backup).await?.verification),
+        Level::Restored => {
+            let recovery = restored(cx, backup, &Loading::Quickest).await?;
+            Ok(recovery.verification)
+        }
         Level::Asserted => Err(Error::input(
             "level 4 needs assertions, which this version does not have",
         )),
@@ -331,7 +335,11 @@ pub async fn wipe_scratch_of(world: &World, run: &str) -> Result<Vec<PathBuf>> {
 
 /// Level 3: every store of the backup on a scratch server. Neo4j takes longest to start and is brought back beside the
 /// others, which follow one another, so that two cores are not shared by three starting servers.
-pub async fn restored(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Recovery> {
+pub async fn restored(
+    cx: &ReadCx<'_, World>,
+    backup: &BackupId,
+    loading: &Loading,
+) -> Result<Recovery> {
     let repository = cx.world.readable_repository().await?;
     let from = Instant::now();
     let source = repository.source(backup).await?;
@@ -342,12 +350,8 @@ pub async fn restored(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Recov
     let stores = source.contents().stores.iter().map(|s| s.captured.store);
     let (beside_stores, others): (Vec<_>, Vec<_>) =
         stores.partition(|store| *store == Store::Neo4j);
-    let (beside, others) = tokio::join!(
-        prove_each(cx, &source, &beside_stores),
-        prove_each(cx, &source, &others)
-    );
-    let mut proved = others?;
-    proved.extend(beside?);
+    let groups = [&others[..], &beside_stores[..]];
+    let proved = side_by_side(cx, &source, groups, loading).await?;
     if !beside_stores.is_empty() {
         quicken(cx).await;
     }
@@ -360,7 +364,11 @@ pub async fn restored(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Recov
         proofs.push(proved.proof);
         answers.extend(proved.answers);
     }
-    cross_checks(cx, answers, &mut findings, &mut measured);
+    let cross_checks = cross::judge(cx.world, &source, answers);
+    for check in &cross_checks {
+        cx.events.note(cross::said(check));
+    }
+    let mut loaded = BTreeMap::new();
     for proof in &proofs {
         let store = proof.store;
         for difference in &proof.differences {
@@ -369,6 +377,7 @@ pub async fn restored(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Recov
                 problem: difference.clone(),
             });
         }
+        loaded.insert(store.name().to_owned(), proof.loaded.clone());
         measured.insert(format!("{}-rows", store.name()), proof.rows);
         measured.insert(format!("{}-parts", store.name()), proof.parts as u64);
         measured.insert(
@@ -385,6 +394,8 @@ pub async fn restored(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result<Recov
         to: Instant::now(),
         findings,
         measured,
+        loaded,
+        cross_checks,
     };
     let oldest = source.contents().window().map(|(from, _)| from);
     Ok(Recovery {
@@ -410,41 +421,65 @@ async fn quicken(cx: &ReadCx<'_, World>) {
     }
 }
 
-/// Judges what the restored stores say of each other. A check that could not be asked is said, and is no finding.
-fn cross_checks(
+/// Proves two groups of stores beside each other. The first failure ends the other group as well, which still stops its
+/// server and removes its data.
+async fn side_by_side(
     cx: &ReadCx<'_, World>,
-    answers: Vec<cross::Answer>,
-    findings: &mut Vec<Finding>,
-    measured: &mut BTreeMap<String, u64>,
-) {
-    let checked = cross::compare(answers);
-    for check in &cx.world.settings.cross_checks {
-        let (name, every, is_in) = (&check.name, check.every.store, check.is_in.store);
-        let Some(seen) = checked.iter().find(|c| c.check == *name) else {
-            cx.events.note(format!(
-                "cross-store check `{name}` was not evaluated: the backup lacks {every} or {is_in}"
-            ));
-            continue;
-        };
-        measured.insert(format!("cross-check-{name}-values"), seen.values);
-        measured.insert(format!("cross-check-{name}-orphans"), seen.orphans);
-        if seen.orphans == 0 {
-            cx.events.note(format!(
-                "cross-store check `{name}`: all {} values of {every} are in {is_in}",
-                seen.values
-            ));
-            continue;
-        }
-        findings.push(Finding {
-            object: format!("cross-check {name}"),
-            problem: format!(
-                "{} of {} values of {every} are not in {is_in}, such as `{}`",
-                seen.orphans,
-                seen.values,
-                seen.examples.join("`, `")
-            ),
-        });
+    source: &BackupParts,
+    groups: [&[Store]; 2],
+    loading: &Loading,
+) -> Result<Vec<Proved>> {
+    let stop = Cancel::new();
+    if cx.cancel.has_begun() {
+        stop.goes_on();
     }
+    let inner = &ReadCx {
+        world: cx.world,
+        events: cx.events.clone(),
+        cancel: stop.clone(),
+        run: cx.run,
+        step: cx.step,
+    };
+    let prove = async |stores| {
+        let proved = prove_each(inner, source, stores, loading).await;
+        if proved.is_err() {
+            stop.raise();
+            stop.raise();
+        }
+        proved
+    };
+    let both = async { tokio::join!(prove(groups[0]), prove(groups[1])) };
+    let proved = tokio::select! {
+        proved = both => proved,
+        never = hand_on(&cx.cancel, &stop) => match never {},
+    };
+    match proved {
+        (Ok(mut proved), Ok(more)) => {
+            proved.extend(more);
+            Ok(proved)
+        }
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        (Err(one), Err(other)) => {
+            let (told, rest) = match one.exit() {
+                Exit::Interrupted => (other, one),
+                _ => (one, other),
+            };
+            if rest.exit() != Exit::Interrupted {
+                cx.events
+                    .note(format!("failed as well: {}", rest.one_line()));
+            }
+            Err(told)
+        }
+    }
+}
+
+/// Tells one signal what the other is told.
+async fn hand_on(from: &Cancel, to: &Cancel) -> Infallible {
+    from.asked().await;
+    to.raise();
+    from.now().await;
+    to.raise();
+    std::future::pending().await
 }
 
 /// Proves stores one after the other.
@@ -452,17 +487,19 @@ async fn prove_each(
     cx: &ReadCx<'_, World>,
     source: &BackupParts,
     stores: &[Store],
+    loading: &Loading,
 ) -> Result<Vec<Proved>> {
     let mut proofs = Vec::new();
     for store in stores {
         let dir = scratch(cx.world, cx.run, *store);
-        let proved = stores::prove(cx, source, *store, &dir).await?;
+        let proved = stores::prove(cx, source, *store, &dir, loading).await?;
         let proof = &proved.proof;
         cx.events.note(format!(
-            "{store}: {} rows in {} parts restored to a scratch server in {:.1} s and compared: {}",
+            "{store}: {} rows in {} parts restored to a scratch server in {:.1} s ({}) and compared: {}",
             proof.rows,
             proof.parts,
             proof.recovery_seconds(),
+            proof.loaded,
             if proof.differences.is_empty() {
                 "all equal"
             } else {

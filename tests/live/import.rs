@@ -217,6 +217,6 @@ async fn graph_dump(folder: &Path) -> std::path::PathBuf {
     let words = ["database", "dump", "neo4j"];
     let mut words: Vec<std::ffi::OsString> = words.map(Into::into).into();
     words.push(to);
-    offline.admin(&words).await.unwrap();
+    offline.admin(&into, &words).await.unwrap();
     into.join("neo4j.dump")
 }

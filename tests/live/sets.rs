@@ -12,6 +12,10 @@ const CHECKS: &str = r#"
 [contexts.sandbox.cross-checks.people]
 every.neo4j = "MATCH (p:Person) RETURN p.id"
 is-in.postgres = "SELECT id FROM accounts"
+
+[contexts.sandbox.cross-checks.typo]
+every.neo4j = "MATCH (p:Person) RETURN p.id"
+is-in.postgres = "SELECT id FROM acounts"
 "#;
 
 async fn cypher(program: &Program, text: &str) {
@@ -70,26 +74,27 @@ async fn orphans_between_the_stores_are_counted_and_named() {
     .await;
 
     program.ok(&with(&["backup", "create", "--yes"]));
-    let verified = program.ok(&with(&[
-        "backup", "verify", "newest", "--level", "3", "--yes",
-    ]));
-    let text = said(&verified);
+    let verify = ["backup", "verify", "newest", "--level", "3", "--yes"];
+    let text = said(&program.ok(&with(&verify)));
     assert!(
         text.contains("cross-store check `people`: all 2400 values of neo4j are in postgres"),
         "{text}"
     );
-    let shown = program.json(&with(&["backup", "show", "newest"]));
-    let record = shown.to_string();
+    let unknown =
+        "finding   cross-store check `typo` was not evaluated: postgres could not be asked:";
+    assert!(text.contains(unknown) && text.contains("acounts"), "{text}");
+    let details = |level: u64| {
+        let shown = program.json(&with(&["backup", "show", "newest"]));
+        let records = shown["backup"]["verified"].as_array().unwrap().clone();
+        let newest = records.into_iter().rev().find(|r| r["level"] == level);
+        newest.unwrap()["details"].clone()
+    };
+    assert_eq!(details(3)["cross-checks"][0]["orphans"], 0);
+    let quickest = details(3)["loaded"]["neo4j"].to_string();
     assert!(
-        record.contains("\"cross-check-people-values\":2400"),
-        "{record}"
+        quickest.contains("neo4j-admin database import"),
+        "{quickest}"
     );
-    assert!(
-        record.contains("\"cross-check-people-orphans\":0"),
-        "{record}"
-    );
-    let drilled = said(&program.ok(&with(&["drill", "run", "--yes"])));
-    assert!(drilled.contains("all 2400 values"), "{drilled}");
 
     cypher(
         &program,
@@ -97,16 +102,31 @@ async fn orphans_between_the_stores_are_counted_and_named() {
     )
     .await;
     program.ok(&with(&["backup", "create", "--yes"]));
-    for command in [
-        &["backup", "verify", "newest", "--level", "3", "--yes"][..],
-        &["drill", "run", "--yes"],
-    ] {
-        let output = program.call(&with(command), None);
-        let text = said(&output);
-        assert_eq!(output.status.code(), Some(1), "{text}");
-        let named = "2 of 2402 values of neo4j are not in postgres, such as `999998`, `999999`";
-        assert!(text.contains(named), "{text}");
+    // The stores disagree, and the backup is as captured.
+    let named = "2 of 2402 values of neo4j are not in postgres, such as `999998`, `999999`";
+    for command in [&verify[..], &["drill", "run", "--yes"]] {
+        let text = said(&program.ok(&with(command)));
+        let finding = format!("finding   cross-store check `people`: {named}; the live stores");
+        assert!(text.contains(&finding), "{text}");
     }
+    let drilled = details(3);
+    assert_eq!(drilled["cross-checks"][0]["outcome"], "failed");
+    assert_eq!(drilled["findings"].as_array().unwrap().len(), 0);
+    assert_eq!(drilled["loaded"]["neo4j"], "as `restore` loads it");
+    assert_eq!(drilled["loaded"]["postgres"], "as `restore` loads it");
+    let drills = program.json(&with(&["drill", "history"]));
+    let record = drills["drills"][0]["record"].as_str().unwrap();
+    let command = ["evidence", "show", record, "--output", "json"];
+    let evidence = said(&program.ok(&[&command[..], &flags].concat()));
+    assert!(evidence.contains(named), "{evidence}");
+    let shown = said(&program.ok(&with(&["backup", "show", "newest"])));
+    assert!(
+        shown.contains("verified  level 3 passed") && shown.contains(named),
+        "{shown}"
+    );
+    let status = said(&program.call(&with(&["status"]), None));
+    assert!(status.contains(named), "{status}");
+    agree_in_the_gate(&program, &with(&[]), &edited, "must = true\n", named);
     written_meanwhile(&program, &with(&[])).await;
     killed_while_it_imports(&program, &with(&[]));
     quiesced(&program, &with(&[]), &flag);
@@ -118,8 +138,34 @@ async fn orphans_between_the_stores_are_counted_and_named() {
     let postgres_alone = program.backups().remove(0);
     let command = ["backup", "verify", &postgres_alone, "--level", "3", "--yes"];
     let text = said(&program.ok(&[&command[..], &flags].concat()));
-    assert!(text.contains("`people` was not evaluated"), "{text}");
+    let finding = "cross-store check `people` was not evaluated: the backup holds no neo4j";
+    assert!(text.contains(finding), "{text}");
     assert!(program.scratch().is_empty());
+}
+
+/// A warning for the gate, unless the check is declared to be a must.
+fn agree_in_the_gate(program: &Program, flags: &[&str], file: &str, must: &str, named: &str) {
+    let gate = [&["gate", "run"], flags].concat();
+    let text = said(&program.call(&gate, None));
+    assert!(
+        text.contains(named) && !text.contains("stores.must-agree"),
+        "{text}"
+    );
+    assert!(text.contains("verdict   GO\n"), "{text}");
+
+    let declared = std::fs::read_to_string(file).unwrap();
+    let place = "is-in.postgres = \"SELECT id FROM accounts\"\n";
+    let stricter = declared.replace(place, &format!("{place}{must}"));
+    std::fs::write(file, stricter).unwrap();
+    let output = program.call(&gate, None);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(5), "{text}");
+    assert!(
+        text.contains("stores.must-agree") && text.contains(named),
+        "{text}"
+    );
+    assert!(text.contains("The backup is as captured"), "{text}");
+    std::fs::write(file, declared).unwrap();
 }
 
 /// Somebody commits all the time: no reading shows one moment, and every place that shows the backup says so.

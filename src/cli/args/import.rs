@@ -1,11 +1,11 @@
-//! Arguments of `backup import`.
+//! Arguments of `backup diff` and `backup import`.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::with_hint;
-use crate::steps::choose;
+use super::{choice, with_hint};
+use crate::steps::choose::{self, Choice};
 use crate::time::Instant;
 
 /// Arguments of `backup import`.
@@ -20,4 +20,15 @@ pub struct BackupImportArgs {
     /// A label to find it by; may be given more than once
     #[arg(long, value_name = "TEXT", value_parser = |text: &str| with_hint(choose::label(text)))]
     pub label: Vec<String>,
+}
+
+/// Arguments of `backup diff`.
+#[derive(Debug, Args)]
+pub struct BackupDiffArgs {
+    /// The backup to compare with: an id or its beginning, `label:NAME`, `commit:SHA`, or `before:2026-11-20T03:00Z`
+    #[arg(value_name = "OLD", value_parser = choice)]
+    pub from: Choice,
+    /// The other, in the same words
+    #[arg(default_value = "newest", value_name = "NEW", value_parser = choice)]
+    pub to: Choice,
 }

@@ -1,7 +1,7 @@
 //! `backup …` and `drill …`.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
 use super::{show, world};
@@ -21,8 +21,9 @@ use crate::exit::Exit;
 use crate::identity::Store;
 use crate::ops::backup as plans;
 use crate::ops::execute::{Executed, execute};
-use crate::repository::{Backup, BackupId, Contents, Level, Repository, Sample};
+use crate::repository::{Backup, BackupId, Contents, CrossCheck, Level, Repository, Sample};
 use crate::steps::choose::{Choice, Found, find};
+use crate::steps::cross;
 use crate::steps::drill::OPERATION;
 use crate::steps::evidence::trusted_keys;
 use crate::steps::world::World;
@@ -439,6 +440,15 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
             record.to.human(),
             record.key
         ));
+        let Some(details) = &record.details else {
+            continue;
+        };
+        for (store, how) in &details.loaded {
+            text.push_str(&format!("            {store} loaded {how}\n"));
+        }
+        for check in &details.cross_checks {
+            text.push_str(&format!("            {}\n", cross::said(check)));
+        }
     }
     if let Some(contents) = &backup.contents {
         text.push_str(&format!(
@@ -521,10 +531,11 @@ async fn verify(session: &Session, args: &BackupVerifyArgs) -> Result<Answer> {
             );
         }
         format!(
-            "verified  {} to level {}: {}\n",
+            "verified  {} to level {}: {}\n{}",
             backup.id,
             seen["level"],
-            measured(&seen)
+            measured(&seen),
+            findings_between(&seen)
         )
     })
     .await
@@ -535,6 +546,15 @@ pub fn measured(seen: &Value) -> String {
     let measured = seen["measured"].as_object().into_iter().flatten();
     let shown: Vec<String> = measured.map(|(k, v)| format!("{k} {v}")).collect();
     shown.join(", ")
+}
+
+/// Where the stores do not agree, or nobody knows, in words.
+fn findings_between(seen: &Value) -> String {
+    let checks = Vec::<CrossCheck>::deserialize(&seen["cross-checks"]).unwrap_or_default();
+    let found = checks.iter().filter(|c| c.outcome != Outcome::Passed);
+    found
+        .map(|c| format!("finding   {}\n", cross::said(c)))
+        .collect()
 }
 
 /// `drill …`
@@ -575,7 +595,7 @@ pub fn summary_of_drill(world: &World, report: &RunReport, step: &str) -> String
         .filter_map(|(k, v)| Some(format!("{} {}", k.strip_prefix("phase/")?, span(v))))
         .collect();
     format!(
-        "drill     backup {}, {} rows restored to scratch servers and compared\n  RTO       {} of {} ({})\n  RPO       {} of {}\n",
+        "drill     backup {}, {} rows restored to scratch servers and compared\n  RTO       {} of {} ({})\n  RPO       {} of {}\n{}",
         seen["backup"].as_str().unwrap_or("?"),
         seen["rows"],
         seconds.get("rto").map_or("?".to_owned(), span),
@@ -583,6 +603,7 @@ pub fn summary_of_drill(world: &World, report: &RunReport, step: &str) -> String
         phases.join(", "),
         seconds.get("rpo").map_or("?".to_owned(), span),
         world.policy.rpo.value,
+        findings_between(seen),
     )
 }
 

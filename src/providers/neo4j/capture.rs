@@ -2,8 +2,9 @@
 //!
 //! Neo4j isolates at "read committed": a transaction sees what others commit while it runs. So the newest committed
 //! transaction is asked for before and after (a read transaction's bookmark names it). The reading transactions wait
-//! for the first bookmark to be wholly applied; if the second is the same, nothing was committed in between, and
-//! what was read is one moment. If not, it is read again, and after the last attempt the capture is labelled fuzzy.
+//! for the first bookmark to be wholly applied, and name the newest when they end; if all of these and the second are the
+//! same, nothing was committed in between, on whichever member of a cluster each of them was, and what was read is one
+//! moment. If not, it is read again, and after the last attempt the capture is labelled fuzzy.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
         .await?;
         let after = bookmark(&mut connection).await?;
         let to = Instant::now();
-        if before == after {
+        if is_one_moment(&before, &after, &pass.bookmarks) {
             let method = "bookmark unchanged".to_owned();
             break (pass, Consistency::PointInTime, method, from, to);
         }
@@ -100,6 +101,11 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
     })
 }
 
+/// Whether nothing was committed meanwhile, wherever one looked.
+fn is_one_moment(before: &str, after: &str, readers: &[String]) -> bool {
+    after == before && readers.iter().all(|reader| reader == before)
+}
+
 /// The newest transaction committed in the database, as a read transaction's bookmark names it.
 async fn bookmark(connection: &mut Connection) -> Result<String> {
     connection.begin(&Begin::read("bookmark")).await?;
@@ -120,6 +126,8 @@ struct Pass {
     /// Relationships at a node that was not read: at our marker, or made meanwhile.
     at_marker: u64,
     dangling: u64,
+    /// The newest transaction that each reader's server had committed at its end.
+    bookmarks: Vec<String>,
 }
 
 impl Pass {
@@ -193,10 +201,11 @@ async fn read(
     let done = scan::read(target, &begin, what, jobs, make, Some(&mut nodes)).await?;
     let mut sum = options.key.start();
     let mut seen = IdSet::default();
-    for worker in done {
+    for worker in done.workers {
         sum.merge(&worker.sum.finish());
-        seen.0.extend(worker.seen.0);
+        seen.merge(worker.seen);
     }
+    let mut bookmarks = done.bookmarks;
     nodes.sum = sum.finish();
 
     let mut relationships = part("relationships", rows::FORMAT, about).await?;
@@ -205,7 +214,6 @@ async fn read(
         sum: options.key.start(),
         seen: Arc::clone(&seen),
         markers: Arc::clone(&markers),
-        row: Vec::new(),
         at_marker: 0,
         dangling: 0,
     };
@@ -213,7 +221,8 @@ async fn read(
     let done = scan::read(target, &begin, what, jobs, make, Some(&mut relationships)).await?;
     let mut sum = options.key.start();
     let (mut at_marker, mut dangling) = (0, 0);
-    for worker in done {
+    bookmarks.extend(done.bookmarks);
+    for worker in done.workers {
         sum.merge(&worker.sum.finish());
         at_marker += worker.at_marker;
         dangling += worker.dangling;
@@ -226,6 +235,7 @@ async fn read(
         failed_indexes: found.failed,
         at_marker,
         dangling,
+        bookmarks,
     })
 }
 
@@ -251,7 +261,6 @@ struct RelationshipWorker {
     sum: Fingerprinter,
     seen: Arc<IdSet>,
     markers: Arc<Vec<i64>>,
-    row: Vec<u8>,
     at_marker: u64,
     dangling: u64,
 }
@@ -269,13 +278,7 @@ impl Worker for RelationshipWorker {
             self.dangling += 1;
             return Ok(id);
         }
-        self.row.clear();
-        relationship.encode(&mut self.row)?;
-        self.sum.add(&self.row);
-        rows::frame(out, |out| {
-            rows::with_id(id, &self.row, out);
-            Ok(())
-        })?;
+        relationship.frame(out, |row| self.sum.add(row))?;
         Ok(id)
     }
 }
@@ -290,6 +293,14 @@ impl IdSet {
         page[((id >> 6) & 63) as usize] |= 1 << (id & 63);
     }
 
+    /// Adds the ids of another; workers share no range, but a page may be wider or narrower than one.
+    fn merge(&mut self, other: IdSet) {
+        for (page, bits) in other.0 {
+            let ours = self.0.entry(page).or_insert_with(|| Box::new([0; 64]));
+            ours.iter_mut().zip(bits.iter()).for_each(|(a, b)| *a |= b);
+        }
+    }
+
     fn contains(&self, id: i64) -> bool {
         self.0
             .get(&(id >> 12))
@@ -300,6 +311,7 @@ impl IdSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::MemoryParts;
     use proptest::prelude::*;
 
     proptest! {
@@ -314,6 +326,60 @@ mod tests {
             }
             set.insert(far);
             prop_assert!(set.contains(far));
+            let (mut even, mut odd) = (IdSet::default(), IdSet::default());
+            ids.iter().for_each(|id| if id % 2 == 0 { even.insert(*id) } else { odd.insert(*id) });
+            even.merge(odd);
+            prop_assert!(ids.iter().all(|id| even.contains(*id)));
+        }
+    }
+
+    #[test]
+    fn every_reader_must_have_seen_the_same_newest_transaction() {
+        let readers = |seen: &[&str]| seen.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        assert!(is_one_moment("n", "n", &readers(&["n", "n"])));
+        assert!(!is_one_moment("n", "m", &readers(&["n", "n"])));
+        // The member of a cluster that was asked before and after lags; another one, which was read, does not.
+        assert!(!is_one_moment("n", "n", &readers(&["n", "m"])));
+    }
+
+    #[tokio::test]
+    async fn relationships_without_their_nodes_are_left_out_of_a_fuzzy_capture_and_damage_a_quiet_one()
+     {
+        for (consistency, dangling) in [
+            (Consistency::Fuzzy, 2),
+            (Consistency::PointInTime, 2),
+            (Consistency::PointInTime, 0),
+        ] {
+            let options = CaptureOptions {
+                key: FingerprintKey::new([1; 32]),
+                jobs: 1,
+                events: Events::silent(),
+                cancel: Cancel::new(),
+            };
+            let parts = MemoryParts::default();
+            let part = async |name| {
+                let made = Part::create(&parts, name, rows::FORMAT, BTreeMap::new(), &options);
+                made.await.expect("creates")
+            };
+            let pass = Pass {
+                schema: part("schema").await,
+                nodes: part("nodes").await,
+                relationships: part("relationships").await,
+                failed_indexes: Vec::new(),
+                at_marker: 0,
+                dangling,
+                bookmarks: Vec::new(),
+            };
+            match (pass.finish(consistency).await, consistency, dangling) {
+                (Ok((_, lines)), Consistency::Fuzzy, _) => {
+                    assert!(lines[1].starts_with("2 relationships whose nodes appeared or went"));
+                }
+                (Err(error), Consistency::PointInTime, 2) => {
+                    assert_eq!(error.reason(), &INCONSISTENT);
+                }
+                (Ok((_, lines)), Consistency::PointInTime, 0) => assert_eq!(lines.len(), 1),
+                (other, ..) => panic!("{:?}", other.map(|seen| seen.1)),
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Nodes keep the source's ids (`--id-type=actual`), so relationships need no map to find them. Rows are grouped by the
 //! names and types of their properties, a file each. CSV cannot say everything: empty lists, byte arrays, NaN, infinities,
-//! points, durations, times with named zones, control characters, very long strings, names with punctuation. A node's
+//! points, durations, times with named zones, control characters, names with punctuation, nor rows of more than 2 MiB. A node's
 //! properties of that kind, and relationships that have any, are kept aside and follow over Bolt ([`complete`]).
 
 mod cell;
@@ -26,8 +26,8 @@ use crate::capture::{Fingerprint, PartSource};
 use crate::error::{Error, Result};
 use crate::wait::Deadline;
 
-/// As many files are open at once; rows of rarer kinds follow over Bolt.
-const MAX_GROUPS: usize = 200;
+/// As many files of rows of one kind are open at once, and may be: rows of rarer kinds follow over Bolt.
+pub const GROUPS: usize = 200;
 
 const PATCH_ROWS: usize = 5_000;
 const PATCH_BYTES: usize = 2 << 20;
@@ -51,7 +51,8 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// The arguments of `neo4j-admin` that load the files into the database `neo4j` of a home without one.
+    /// The arguments of `neo4j-admin`, run in the files' folder, that load them into the database `neo4j` of a home without
+    /// one. They name no folder, because a comma in a path would end it.
     pub fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = [
             "database",
@@ -69,19 +70,19 @@ impl Staged {
         .map(OsString::from)
         .to_vec();
         arguments.push(format!("--multiline-fields={}", self.multiline).into());
-        let mut report = OsString::from("--report-file=");
-        report.push(self.folder.join("report"));
-        arguments.push(report);
+        arguments.push("--report-file=report".into());
         for (option, groups) in [("nodes", self.nodes), ("relationships", self.relationships)] {
             for group in 0..groups {
-                let mut argument = OsString::from(format!("--{option}="));
-                argument.push(self.folder.join(format!("{option}-{group}.header")));
-                argument.push(",");
-                argument.push(self.folder.join(format!("{option}-{group}.csv")));
-                arguments.push(argument);
+                let files = format!("{option}-{group}.header,{option}-{group}.csv");
+                arguments.push(format!("--{option}={files}").into());
             }
         }
         arguments
+    }
+
+    /// Where the files are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Removes the files that neo4j-admin has read; what follows over Bolt stays.
@@ -102,24 +103,27 @@ impl Staged {
     }
 }
 
-/// Writes the files into `folder`, which only we may read. `None` if the capture cannot be loaded this way: it holds no
-/// node, or a label or type with a control character in it.
+/// Writes the files into `folder`, which only we may read: at most `groups` of nodes, and of relationships. `None` if the
+/// capture cannot be loaded this way: it holds no node, or a label or type with a control character in it.
 pub async fn stage(
     source: &dyn PartSource,
     folder: &Path,
+    groups: usize,
     options: &RestoreOptions,
 ) -> Result<Option<Staged>> {
-    options.cancel.guard(write(source, folder, options)).await
+    let writing = write(source, folder, groups, options);
+    options.cancel.guard(writing).await
 }
 
 async fn write(
     source: &dyn PartSource,
     folder: &Path,
+    groups: usize,
     options: &RestoreOptions,
 ) -> Result<Option<Staged>> {
     let parts = restore::parts_of(source)?;
     let wanted = restore::wanted_schema(source, &parts.schema, options).await?;
-    let mut nodes = Groups::new(folder, "nodes", ":ID,:LABEL");
+    let mut nodes = Groups::new(folder, groups, "nodes", ":ID,:LABEL");
     let mut aside = Aside::create(&folder.join("nodes.aside"))?;
     let mut reader = source.open(&parts.nodes.name).await?;
     let mut frames = Frames::new(&parts.nodes, reader.as_mut())?;
@@ -153,6 +157,8 @@ async fn write(
         if full {
             pace.sent();
             options.cancel.check()?;
+            // Nothing else here waits, and the other stores are restored by the same task.
+            tokio::task::yield_now().await;
         }
     }
     pace.sent();
@@ -164,7 +170,8 @@ async fn write(
     let patched_nodes = aside.finish()?;
     let id_map = IdMap::new(&parts.database, ids);
 
-    let mut relationships = Groups::new(folder, "relationships", ":START_ID,:END_ID,:TYPE");
+    let header = ":START_ID,:END_ID,:TYPE";
+    let mut relationships = Groups::new(folder, groups, "relationships", header);
     let mut aside = Aside::create(&folder.join("relationships.aside"))?;
     let mut reader = source.open(&parts.relationships.name).await?;
     let mut frames = Frames::new(&parts.relationships, reader.as_mut())?;
@@ -198,6 +205,8 @@ async fn write(
         if full {
             pace.sent();
             options.cancel.check()?;
+            // Nothing else here waits, and the other stores are restored by the same task.
+            tokio::task::yield_now().await;
         }
     }
     pace.sent();
@@ -345,6 +354,7 @@ fn row_of<const N: usize>(row: Value) -> Result<[Value; N]> {
 /// The files of one kind, by the columns of their rows.
 struct Groups<'a> {
     folder: &'a Path,
+    most: usize,
     what: &'static str,
     header: &'static str,
     files: HashMap<String, BufWriter<File>>,
@@ -352,9 +362,10 @@ struct Groups<'a> {
 }
 
 impl<'a> Groups<'a> {
-    fn new(folder: &'a Path, what: &'static str, header: &'static str) -> Groups<'a> {
+    fn new(folder: &'a Path, most: usize, what: &'static str, header: &'static str) -> Groups<'a> {
         Groups {
             folder,
+            most,
             what,
             header,
             files: HashMap::new(),
@@ -366,7 +377,7 @@ impl<'a> Groups<'a> {
     fn put(&mut self, row: &Row) -> Result<bool> {
         if !self.files.contains_key(row.header()) {
             // The file for rows without properties is always allowed.
-            if self.files.len() >= MAX_GROUPS && !row.header().is_empty() {
+            if self.files.len() >= self.most && !row.header().is_empty() {
                 return Ok(false);
             }
             let number = self.files.len();

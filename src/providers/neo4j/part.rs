@@ -8,6 +8,9 @@ use crate::capture::{Fingerprint, PartInfo, PartSink, PartWriter};
 use crate::error::Result;
 use crate::event::{Events, Unit};
 
+/// A long row is handed on in pieces, so that what is written of it leaves memory while the rest waits.
+const PIECE: usize = 1 << 20;
+
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) struct Part {
@@ -48,8 +51,10 @@ impl Part {
     /// Writes bytes; waits while more is in flight than memory is meant for.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.bytes += bytes.len() as u64;
-        self.writer.append(bytes);
-        self.writer.settle().await?;
+        for piece in bytes.chunks(PIECE) {
+            self.writer.append(piece);
+            self.writer.settle().await?;
+        }
         if self.told.elapsed() >= PROGRESS_EVERY {
             self.told = std::time::Instant::now();
             self.events

@@ -180,8 +180,28 @@ impl<'a> RelationshipRecord<'a> {
     }
 
     /// Appends the row without the relationship's own id.
-    pub(super) fn encode(mut self, out: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn encode(self, out: &mut Vec<u8>) -> Result<()> {
         out.push(0x94);
+        self.encode_values(out)
+    }
+
+    /// Appends the frame, and shows the row without the relationship's own id, which is never copied: it may be long.
+    pub(super) fn frame(self, out: &mut Vec<u8>, show: impl FnOnce(&[u8])) -> Result<()> {
+        let mut at = 0;
+        frame(out, |out| {
+            out.push(0x95);
+            encode_int(self.id, out);
+            at = out.len() - 1;
+            self.encode_values(out)
+        })?;
+        // The row has another first byte where the frame has the id's last one.
+        let last = std::mem::replace(&mut out[at], 0x94);
+        show(&out[at..]);
+        out[at] = last;
+        Ok(())
+    }
+
+    fn encode_values(mut self, out: &mut Vec<u8>) -> Result<()> {
         encode_str(self.kind, out);
         encode_int(self.start, out);
         encode_int(self.end, out);
@@ -213,13 +233,6 @@ fn judged(copied: std::result::Result<bool, Malformed>) -> Result<()> {
         Ok(false) => Err(unexpected_record()),
         Err(e) => Err(unexpected_record().caused_by(e)),
     }
-}
-
-/// A relationship's frame content: its row with its own id before it.
-pub(super) fn with_id(id: i64, row: &[u8], out: &mut Vec<u8>) {
-    out.push(0x95);
-    encode_int(id, out);
-    out.extend_from_slice(row.get(1..).unwrap_or_default());
 }
 
 /// A relationship's fingerprint row: its frame without its own id, which nothing refers to.
@@ -384,6 +397,22 @@ mod tests {
                 out
             };
             prop_assert_eq!(without_id(&encoded(true)), encoded(false));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_relationship_is_framed_with_its_id_and_shown_without(
+            id in prop_oneof![0_i64..300, 0_i64..100_000, any::<i64>()], start in any::<i64>(), end in 0_i64..99
+        ) {
+            let values = [id.into(), "KNOWS".into(), start.into(), end.into(), Value::map([("k", Value::Int(1))])];
+            let mut record = Vec::new();
+            Value::List(values.to_vec()).encode(&mut record);
+            let (mut framed, mut shown) = (b"before".to_vec(), Vec::new());
+            let relationship = RelationshipRecord::of(Raw::new(&record)).expect("is one");
+            relationship.frame(&mut framed, |row| shown = row.to_vec()).expect("fits");
+            prop_assert_eq!(&framed[6 + 4..], record.as_slice());
+            prop_assert_eq!(shown, without_id(&record));
         }
     }
 

@@ -1,7 +1,8 @@
 //! Reading all nodes or all relationships: by ranges of ids, on several connections at once.
 //!
-//! A range is a seek (`NodeByIdSeek`, `DirectedRelationshipByIdSeek`): the server looks up each id and scans nothing, and
-//! says so itself before it is believed. Ranges go round the connections in turn, each asked for one range ahead; what
+//! A range is a seek (`NodeByIdSeek`, `DirectedRelationshipByIdSeek`): the server looks up each id and reads no other, and
+//! says so itself before it is believed. How far the ids reach is asked first, which is a scan of ids without their
+//! properties; where ids are so sparse that most lookups would find nothing, the store is read by one scan. Ranges go round the connections in turn, each asked for one range ahead; what
 //! they read is handed on in the order of the ids, so that an unchanged stretch of the store is written alike again.
 //! Each connection may hold [`BUDGET`] bytes that nobody has taken yet, and the one record that it is reading.
 
@@ -57,7 +58,8 @@ impl What {
         }
     }
 
-    fn extent_query(self) -> &'static str {
+    /// The query for the highest id and how many there are.
+    pub fn extent_query(self) -> &'static str {
         match self {
             What::Nodes => "MATCH (n) RETURN max(id(n)), count(n)",
             What::Relationships => "MATCH ()-[r]->() RETURN max(id(r)), count(r)",
@@ -97,8 +99,16 @@ struct Chunk {
     _room: OwnedSemaphorePermit,
 }
 
+/// What was read.
+pub(super) struct Done<W> {
+    /// The workers.
+    pub(super) workers: Vec<W>,
+    /// The newest transaction that each connection's server had committed when it had read everything.
+    pub(super) bookmarks: Vec<String>,
+}
+
 /// Reads everything of a kind inside transactions begun with `begin`, by `jobs` connections with a worker each, into
-/// `part` if there is one. Returns the workers.
+/// `part` if there is one.
 pub(super) async fn read<W: Worker>(
     target: &Target,
     begin: &Begin,
@@ -106,7 +116,7 @@ pub(super) async fn read<W: Worker>(
     jobs: usize,
     make: impl Fn() -> W,
     part: Option<&mut Part>,
-) -> Result<Vec<W>> {
+) -> Result<Done<W>> {
     let mut first = Connection::open(target, Deadline::after(server::LOGIN)).await?;
     let way = way(&mut first, what, begin).await?;
     let (ranges, lanes) = match way {
@@ -137,11 +147,14 @@ pub(super) async fn read<W: Worker>(
     if let Some(part) = part {
         collect(part, incoming, ranges).await?;
     }
-    let mut workers = Vec::new();
+    let (mut workers, mut bookmarks) = (Vec::new(), Vec::new());
     while let Some(done) = tasks.join_next().await {
-        workers.push(done.map_err(|e| Error::bug("a reading task ended").caused_by(e))??);
+        let (worker, bookmark) =
+            done.map_err(|e| Error::bug("a reading task ended").caused_by(e))??;
+        workers.push(worker);
+        bookmarks.push(bookmark);
     }
-    Ok(workers)
+    Ok(Done { workers, bookmarks })
 }
 
 /// Writes what the lanes read, range by range. A lane that ends before its last range has failed, and says why when it is
@@ -220,7 +233,7 @@ impl<I: Iterator<Item = i64>> Lane<I> {
         begin: &Begin,
         mut worker: W,
         outlet: Outlet,
-    ) -> Result<W> {
+    ) -> Result<(W, String)> {
         connection.begin(begin).await?;
         let mut asked = self.ask(&mut connection).await?;
         while asked {
@@ -245,9 +258,9 @@ impl<I: Iterator<Item = i64>> Lane<I> {
             }
             outlet.send(&mut buffer, cut, true).await;
         }
-        connection.commit().await?;
+        let bookmark = connection.commit().await?;
         connection.close().await;
-        Ok(worker)
+        Ok((worker, bookmark))
     }
 
     /// Asks for the next range; false if there is none.

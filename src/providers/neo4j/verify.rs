@@ -102,8 +102,8 @@ pub async fn fingerprints(
         };
         let done = scan::read(target, &begin, what, jobs, make, None).await?;
         let mut sum = key.start();
-        done.iter()
-            .for_each(|worker| sum.merge(&worker.sum.finish()));
+        let workers = done.workers.iter();
+        workers.for_each(|worker| sum.merge(&worker.sum.finish()));
         Result::Ok(sum.finish())
     };
     let nodes = measure(What::Nodes).await?;

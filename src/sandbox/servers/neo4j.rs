@@ -192,11 +192,11 @@ impl Offline {
         Ok(folder)
     }
 
-    /// Runs neo4j-admin with these arguments to its end; an error holds the end of what it said.
-    pub async fn admin(&self, arguments: &[std::ffi::OsString]) -> Result<()> {
+    /// Runs neo4j-admin in a folder, with these arguments, to its end; an error holds the end of what it said.
+    pub async fn admin(&self, folder: &Path, arguments: &[std::ffi::OsString]) -> Result<()> {
         let home = home(&self.claimed.dir);
         self.installed
-            .admin(&home, self.options.heap_mib, arguments)
+            .admin(&home, folder, self.options.heap_mib, arguments)
             .await
     }
 }

@@ -1,10 +1,11 @@
-//! Neo4j on a scratch server: small graphs over Bolt, large ones by neo4j-admin's import before the server starts.
+//! Neo4j on a scratch server: over Bolt, as `restore` does it, or large graphs more quickly by neo4j-admin's import before
+//! the server starts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Scratch, expected, phase};
+use super::{AS_RESTORE, Loading, Scratch, expected, phase};
 use crate::engine::step::ReadCx;
 use crate::error::Result;
 use crate::identity::Store;
@@ -22,6 +23,7 @@ pub(super) async fn prove(
     cx: &ReadCx<'_, World>,
     source: &BackupParts,
     dir: &Path,
+    loading: &Loading,
     phases: &mut BTreeMap<String, f64>,
 ) -> Result<Scratch> {
     let key = source.fingerprint_key();
@@ -33,13 +35,21 @@ pub(super) async fn prove(
     let expected = expected(source, Store::Neo4j);
     let rows: u64 = expected.values().map(|f| f.rows).sum();
     let size = server::Options::default();
-    let staged = if rows < IMPORT_FROM {
-        None
-    } else {
+    let staged = if loading.quickest() && rows >= IMPORT_FROM {
         phase(phases, "load", import(source, dir, &size, &options)).await?
+    } else {
+        None
+    };
+    let loaded = match &staged {
+        None => AS_RESTORE.to_owned(),
+        Some(staged) => format!(
+            "by `neo4j-admin database import`, and {} nodes' properties and {} relationships over Bolt",
+            staged.patched_nodes, staged.patched_relationships
+        ),
     };
     let running = phase(phases, "start", server::start(dir, &size)).await?;
     let target = running.target();
+    let _turn = loading.turn().await;
     let restored = phase(phases, "load", async {
         match staged {
             Some(staged) => import::complete(&target, staged, &options).await,
@@ -49,11 +59,12 @@ pub(super) async fn prove(
     .await?;
     let measuring = neo4j::fingerprints(&target, &key, Some(&restored.id_map), cx.world.jobs);
     let measured = phase(phases, "compare", measuring).await?;
-    let answers = cross::ask(cx.world, cross::Restored::Neo4j(&target)).await?;
+    let answers = cross::ask(cx.world, cross::Restored::Neo4j(&target)).await;
     let soon = Deadline::after(Duration::from_secs(15));
     let version = neo4j::ping(&target, soon).await?.version;
     Ok(Scratch {
         version,
+        loaded,
         expected,
         measured,
         named: Vec::new(),
@@ -71,12 +82,12 @@ async fn import(
 ) -> Result<Option<import::Staged>> {
     let offline = server::offline(dir, size).await?;
     let folder = offline.folder("import")?;
-    let Some(staged) = import::stage(source, &folder, options).await? else {
+    let Some(staged) = import::stage(source, &folder, import::GROUPS, options).await? else {
         return Ok(None);
     };
     options
         .cancel
-        .guard(offline.admin(&staged.arguments()))
+        .guard(offline.admin(staged.folder(), &staged.arguments()))
         .await?;
     staged.remove_files()?;
     Ok(Some(staged))

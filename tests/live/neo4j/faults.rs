@@ -45,7 +45,8 @@ fn take_one(left: &AtomicU32) -> bool {
     one_less.is_ok()
 }
 
-/// A sink in which something happens as the part of nodes is being written.
+/// A sink in which something happens: a commit when all nodes have been read and no relationship has, or a kill as the part
+/// of nodes is being written.
 struct Disturbed(MemoryParts, Meanwhile);
 
 struct DisturbedWriter(Box<dyn PartWriter>, Option<Meanwhile>);
@@ -54,6 +55,14 @@ struct DisturbedWriter(Box<dyn PartWriter>, Option<Meanwhile>);
 impl PartSink for Disturbed {
     async fn create(&self, name: &str, format: &str) -> Result<Box<dyn PartWriter>> {
         let disturbance = name.ends_with("/nodes").then(|| self.1.clone());
+        match &self.1 {
+            Meanwhile::Commit(target, left)
+                if name.ends_with("/relationships") && take_one(left) =>
+            {
+                query(target, "MATCH (a:Bulk {i: 1}) CREATE (a)-[:LATE]->(:Late)").await;
+            }
+            _ => {}
+        }
         Ok(Box::new(DisturbedWriter(
             self.0.create(name, format).await?,
             disturbance,
@@ -76,16 +85,9 @@ impl PartWriter for DisturbedWriter {
         self.0.append(bytes);
     }
     async fn settle(&mut self) -> Result<()> {
-        match self.1.take() {
-            // A node that this scan does not show, and a relationship to it that the next one does.
-            Some(Meanwhile::Commit(target, left)) if take_one(&left) => {
-                query(&target, "MATCH (a:Bulk {i: 1}) CREATE (a)-[:LATE]->(:Late)").await;
-            }
-            Some(Meanwhile::Kill(process)) => {
-                let kill = rustix::process::Signal::KILL;
-                process.end(kill, Duration::from_secs(10)).await?;
-            }
-            _ => {}
+        if let Some(Meanwhile::Kill(process)) = self.1.take() {
+            let kill = rustix::process::Signal::KILL;
+            process.end(kill, Duration::from_secs(10)).await?;
         }
         self.0.settle().await
     }
@@ -135,6 +137,12 @@ async fn writes_meanwhile_and_a_killed_server_are_told() {
     assert_eq!(captured.consistency, Consistency::Fuzzy);
     assert_eq!(u32::MAX - always.load(Ordering::SeqCst), 3);
     assert!(captured.to >= captured.from);
+    let left_out = "1 relationships whose nodes appeared or went while they were read";
+    assert!(
+        captured.not_carried.iter().any(|line| line == left_out),
+        "{:?}",
+        captured.not_carried
+    );
     let scratch = Server::start("fuzzy").await;
     let restored = neo4j::restore(&scratch.target(), &sink.0, &restore_options())
         .await
@@ -145,6 +153,11 @@ async fn writes_meanwhile_and_a_killed_server_are_told() {
         .map(|p| (p.name.clone(), p.fingerprint.expect("has one")));
     let measured = neo4j::fingerprints(&scratch.target(), &key(), Some(&restored.id_map), 2).await;
     assert_eq!(measured.expect("measures"), recorded.collect());
+    // The last of four began after the nodes were read.
+    for (server, there) in [(&target, 4), (&scratch.target(), 3)] {
+        let late = query(server, "MATCH ()-[r:LATE]->() RETURN count(r)").await;
+        assert_eq!(late[0][0].as_int(), Some(there));
+    }
     drop(scratch);
     damage_is_found(&sink.0).await;
 

@@ -152,7 +152,7 @@ pub async fn make(target: &Target) {
 pub async fn as_told(target: &Target) -> Vec<Vec<Value>> {
     query(
         target,
-        "MATCH (n) WHERE NOT n:__SummitctlMarker AND NOT n:Many UNWIND keys(n) AS k \
+        "MATCH (n) WHERE NOT n:__SummitctlMarker AND NOT n:Many AND NOT n:Huge UNWIND keys(n) AS k \
          WITH labels(n) AS l, k, n[k] AS v UNWIND l AS label WITH label, k, v ORDER BY label, k \
          RETURN label, k, valueType(v), CASE WHEN valueType(v) STARTS WITH 'LIST' \
          THEN reduce(t = '', x IN v | t + '|' + coalesce(toStringOrNull(x), '?')) \

@@ -1,10 +1,60 @@
 //! A capture into a database that does not run, by neo4j-admin's own import.
 
-use summitctl::capture::MemoryParts;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use summitctl::capture::{Fingerprint, MemoryParts};
 use summitctl::providers::neo4j::{self, import};
 use summitctl::sandbox::servers::neo4j as servers;
 
-use super::{Server, capture_options, graph, key, query, restore_options, scratch};
+use super::{Server, Target, capture_options, graph, key, query, restore_options, scratch};
+
+/// A capture of a server, and its fingerprints as the server itself tells them.
+async fn captured(from: &Target) -> (MemoryParts, BTreeMap<String, Fingerprint>) {
+    let parts = MemoryParts::default();
+    neo4j::capture(from, &parts, &capture_options())
+        .await
+        .expect("captures");
+    let wanted = neo4j::fingerprints(from, &key(), None, 2).await;
+    (parts, wanted.expect("measures"))
+}
+
+/// Imports into a folder, starts the server, adds the rest and compares. Returns the server, and how many nodes and
+/// relationships followed over Bolt.
+async fn imported(
+    dir: PathBuf,
+    parts: &MemoryParts,
+    wanted: &BTreeMap<String, Fingerprint>,
+    groups: usize,
+) -> (Server, u64, u64) {
+    let size = servers::Options::default();
+    let offline = servers::offline(&dir, &size).await.expect("is free");
+    let folder = offline.folder("import").expect("makes");
+    let staged = import::stage(parts, &folder, groups, &restore_options())
+        .await
+        .expect("stages");
+    let staged = staged.expect("can be imported");
+    let (nodes, relationships) = (staged.patched_nodes, staged.patched_relationships);
+    println!("{nodes} nodes and {relationships} relationships follow");
+    let arguments = staged.arguments();
+    offline
+        .admin(staged.folder(), &arguments)
+        .await
+        .expect("imports");
+    drop(offline);
+    staged.remove_files().expect("removes");
+    let running = servers::start(&dir, &size).await.expect("starts");
+    let server = Server {
+        dir: running.dir.clone(),
+        running,
+    };
+    let restored = import::complete(&server.target(), staged, &restore_options())
+        .await
+        .expect("completes");
+    let measured = neo4j::fingerprints(&server.target(), &key(), Some(&restored.id_map), 2).await;
+    assert_eq!(measured.expect("measures"), *wanted);
+    (server, nodes, relationships)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_graph_of_everything_is_imported_exactly() {
@@ -24,44 +74,52 @@ async fn a_graph_of_everything_is_imported_exactly() {
         query(&from, text).await;
     }
     neo4j::plant_marker(&from, "source").await.expect("plants");
-    let parts = MemoryParts::default();
-    neo4j::capture(&from, &parts, &capture_options())
-        .await
-        .expect("captures");
-    let wanted = neo4j::fingerprints(&from, &key(), None, 2)
-        .await
-        .expect("measures");
+    // One row longer than the importer's buffer of 4 Mi characters: of texts, of numbers, of a list of texts.
+    for (label, properties) in [
+        ("Texts", "a: t, b: t, c: t, d: t, e: t"),
+        ("Numbers", "n: range(1, 1000000)"),
+        (
+            "List",
+            "l: [i IN range(1, 60) | substring(t, 0, 100000) + i]",
+        ),
+    ] {
+        let text = "WITH substring(reduce(s = 'x', i IN range(1, 20) | s + s), 0, 900000) AS t";
+        query(
+            &from,
+            &format!("{text} CREATE (:Huge:{label} {{{properties}}})"),
+        )
+        .await;
+    }
+    let (parts, wanted) = captured(&from).await;
     let told = graph::as_told(&from).await;
+    // The same without line ends, where the importer looks for whole lines; and with few kinds of rows by file.
+    query(
+        &from,
+        "MATCH (n) WHERE NOT (n:Huge OR n:Part OR n:Many) DETACH DELETE n",
+    )
+    .await;
+    query(
+        &from,
+        "MATCH (t:Texts) CREATE (t)-[:LONG {n: range(1, 1000000)}]->(t)",
+    )
+    .await;
+    let (plain, plain_wanted) = captured(&from).await;
     drop(source);
 
+    let dir = scratch("plain,with a comma");
+    let (server, nodes, relationships) = imported(dir, &plain, &plain_wanted, 2).await;
+    assert!(nodes > 3 && relationships > 1, "{nodes}, {relationships}");
+    drop(server);
+
     let dir = scratch("imported");
-    let size = servers::Options::default();
-    let offline = servers::offline(&dir, &size).await.expect("is free");
-    let folder = offline.folder("import").expect("makes");
-    let staged = import::stage(&parts, &folder, &restore_options())
-        .await
-        .expect("stages");
-    let staged = staged.expect("can be imported");
-    println!(
-        "{} nodes and {} relationships follow",
-        staged.patched_nodes, staged.patched_relationships
-    );
+    let (server, nodes, relationships) =
+        imported(dir.clone(), &parts, &wanted, import::GROUPS).await;
     // All plain rows go by file.
-    assert!(staged.patched_nodes < 100 && staged.patched_relationships < 50);
-    offline.admin(&staged.arguments()).await.expect("imports");
-    drop(offline);
-    staged.remove_files().expect("removes");
-    let running = servers::start(&dir, &size).await.expect("starts");
-    let server = Server {
-        dir: running.dir.clone(),
-        running,
-    };
+    assert!(
+        nodes < 100 && relationships < 50,
+        "{nodes}, {relationships}"
+    );
     let to = server.target();
-    let restored = import::complete(&to, staged, &restore_options())
-        .await
-        .expect("completes");
-    let measured = neo4j::fingerprints(&to, &key(), Some(&restored.id_map), 2).await;
-    assert_eq!(measured.expect("measures"), wanted);
     graph::check_temporal(&to).await;
     graph::check_scalars(&to).await;
     assert_eq!(graph::as_told(&to).await, told);
@@ -71,7 +129,7 @@ async fn a_graph_of_everything_is_imported_exactly() {
     assert_eq!(count[0][0].as_int(), Some(100));
 
     // A server that runs is left alone.
-    let Err(error) = servers::offline(&dir, &size).await else {
+    let Err(error) = servers::offline(&dir, &servers::Options::default()).await else {
         panic!("it runs");
     };
     assert!(format!("{error}").contains("runs"), "{error}");

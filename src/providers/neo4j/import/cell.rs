@@ -7,8 +7,10 @@ use super::super::bolt::packstream::Value;
 /// Separates labels and a list's items: no text that a row carries holds it.
 const SEPARATOR: u8 = 0x1F;
 
-/// Longer text does not fit the importer's default read buffer (4 MiB) with certainty: four bytes a character.
-const MAX_TEXT: usize = 1 << 20;
+/// The importer reads into a buffer of 4 Mi characters, and refuses a file of plain lines in which no line ends within it,
+/// and one of fields with line ends in which a field does not fit. A character has at least one byte here, so that half of
+/// it leaves room for whatever precedes the line.
+const MAX_LINE: usize = 2 << 20;
 
 /// Tags of Bolt's temporal structures (Bolt specification, "Structure semantics").
 mod tag {
@@ -31,7 +33,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Begins a row with its ids, and its labels or type. False if the text among them cannot be said.
+    /// Begins a row with its ids, and its labels or type. False if the text among them cannot be said, or is too long.
     pub(super) fn begin(&mut self, ids: &[i64], names: &[&str]) -> bool {
         self.line.clear();
         self.header.clear();
@@ -53,29 +55,35 @@ impl Row {
             self.line.push(b'"');
         }
         self.fixed = self.line.len();
-        true
+        self.fits()
     }
 
-    /// Adds a property; false, and nothing is added, if the importer would not bring exactly this value back.
+    /// Whether the importer's buffer holds the row, and the names of its columns.
+    fn fits(&self) -> bool {
+        self.line.len().max(self.header.len()) <= MAX_LINE
+    }
+
+    /// Adds a property; false, and nothing is added, if the importer would not bring exactly this value back, or the row
+    /// would become too long.
     pub(super) fn add(&mut self, name: &str, value: &Value) -> bool {
         let is_plain = |c: char| c.is_alphanumeric() || c == '_';
         if name.is_empty() || !name.chars().all(is_plain) {
             return false;
         }
-        let before = self.line.len();
+        let (line, header, multiline) = (self.line.len(), self.header.len(), self.multiline);
         self.line.push(b',');
-        match self.cell(value) {
-            Some(kind) => {
-                for piece in [",", name, ":", kind] {
-                    self.header.push_str(piece);
-                }
-                true
+        if let Some(kind) = self.cell(value) {
+            for piece in [",", name, ":", kind] {
+                self.header.push_str(piece);
             }
-            None => {
-                self.line.truncate(before);
-                false
+            if self.fits() {
+                return true;
             }
         }
+        self.line.truncate(line);
+        self.header.truncate(header);
+        self.multiline = multiline;
+        false
     }
 
     /// Takes all properties off again.
@@ -127,7 +135,7 @@ impl Row {
     }
 
     fn text(&mut self, text: &str) -> Option<()> {
-        if text.len() > MAX_TEXT
+        if text.len() > MAX_LINE
             || text.contains(|c: char| c.is_control() && c != '\n' && c != '\t')
         {
             return None;
@@ -158,7 +166,7 @@ impl Row {
                 Value::Bool(_) | Value::Int(_) | Value::Float(_) => self.number(item)?,
                 _ => return None,
             };
-            if *kind.get_or_insert(this) != this {
+            if *kind.get_or_insert(this) != this || !self.fits() {
                 return None;
             }
         }
@@ -288,6 +296,27 @@ mod tests {
             refused,
             ["nan", "zero", "none", "with", "odd", "two words", "bytes"]
         );
+    }
+
+    #[test]
+    fn a_row_is_no_longer_than_the_importer_can_read() {
+        let text = |bytes: usize| Value::from("x".repeat(bytes));
+        let (header, line, refused) = row_of(&[
+            ("a", text(900 << 10)),
+            ("many", Value::List((0..1 << 20).map(Value::Int).collect())),
+            ("texts", Value::List(vec![text(100 << 10); 60])),
+            ("b", text(900 << 10)),
+            ("c", text(900 << 10)),
+            ("quotes", Value::from("\"\n".repeat(1 << 20))),
+            ("d", Value::Int(1)),
+        ]);
+        assert_eq!(header, ",a:string,b:string,d:long");
+        assert_eq!(refused, ["many", "texts", "c", "quotes"]);
+        assert!(line.len() <= MAX_LINE && line.ends_with("x\",1"));
+        let mut row = Row::default();
+        assert!(row.begin(&[1], &[]) && !row.add("t", &Value::from("\n".repeat(MAX_LINE))));
+        assert!(!row.multiline(), "what was refused leaves nothing behind");
+        assert!(!row.begin(&[1], &["L".repeat(MAX_LINE).as_str()]));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::super::{MISSING_PROGRAM, START_FAILED, make_dir, program, write_private};
+use super::super::{ADMIN_FAILED, MISSING_PROGRAM, START_FAILED, make_dir, program, write_private};
 use super::Options;
 use crate::error::{Context as _, Error, Result};
 use crate::wait::{Deadline, Look, poll};
@@ -118,10 +118,11 @@ impl Install {
         arguments
     }
 
-    /// Runs neo4j-admin's own program on a home.
+    /// Runs neo4j-admin's own program on a home, in a folder.
     pub(super) async fn admin(
         &self,
         home: &Path,
+        folder: &Path,
         heap_mib: u32,
         arguments: &[std::ffi::OsString],
     ) -> Result<()> {
@@ -135,10 +136,18 @@ impl Install {
             .args(arguments)
             .env("NEO4J_HOME", home)
             .env("NEO4J_CONF", home.join("conf"))
-            .current_dir(home);
+            .current_dir(folder);
         let what = arguments.iter().take(3).map(|a| a.to_string_lossy());
         let what = what.collect::<Vec<_>>().join(" ");
-        output_of(&mut command, &format!("`neo4j-admin {what}`"), ADMIN_LIMIT).await
+        let done = output_of(&mut command, &format!("`neo4j-admin {what}`"), ADMIN_LIMIT).await;
+        done.map_err(|e| {
+            Error::new(&ADMIN_FAILED, "a scratch database could not be imported")
+                .caused_by(e)
+                .hint(format!(
+                    "Look at the space free under `{}`; `summitctl drill run` loads the same backup over Bolt, without the import.",
+                    home.display()
+                ))
+        })
     }
 
     /// The arguments of every Java program of the server.
@@ -353,13 +362,39 @@ async fn compile(java: &Path, lib: &Path, source: &Path, jar_path: &Path) -> Res
 
 /// Runs a server once, in a scratch home, to record the classes it loads.
 async fn train(install: &Install) -> Result<()> {
+    remove_left_homes(&install.archive);
     let home = install
         .archive
         .with_extension(format!("home{}", std::process::id()));
+    // Also when somebody interrupts us: it holds a password.
+    let _gone = Gone(&home);
     make_dir(&home.join("conf"), 0o700)?;
-    let outcome = train_in(install, &home).await;
-    let removed = fs::remove_dir_all(&home).map_err(|e| Error::io("remove", &home, e));
-    outcome.and(removed)
+    train_in(install, &home).await
+}
+
+/// A folder that goes with the value.
+struct Gone<'a>(&'a Path);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(self.0);
+    }
+}
+
+/// Removes what killed trainings left; call it under the lock, so that none is in use.
+fn remove_left_homes(archive: &Path) {
+    let Some(folder) = archive.parent() else {
+        return;
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("classes.home") {
+            let _ = fs::remove_dir_all(entry.path());
+        } else if name.starts_with("classes.tmp") {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 async fn train_in(install: &Install, home: &Path) -> Result<()> {
