@@ -392,7 +392,10 @@ mod tests {
         let mut found = Vec::new();
         while let Some(statement) = script.next().await? {
             found.push(format!("{}: {}", statement.line, statement.sql));
-            while statement.copies {
+            if !statement.copies {
+                continue;
+            }
+            loop {
                 let rows = script.rows().await?;
                 if rows.is_empty() {
                     break;
