@@ -4,8 +4,8 @@
 PROFILE ?= dev
 # What `make demo` adds to the command line: who types `make demo` agrees to servers on this machine's loopback.
 ARGS ?= --yes
-# The live tests start real servers: two at a time is what two cores carry.
-RUST_TEST_THREADS ?= 2
+# The live tests start real servers and often wait for them: three at a time keep two cores busy.
+RUST_TEST_THREADS ?= 3
 export RUST_TEST_THREADS
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)

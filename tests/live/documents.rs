@@ -25,6 +25,11 @@ const STORY: &[(&str, &str, i32)] = &[
     ("backup verify", "newest --key-check --yes", 0),
     ("backup export", "newest exported --yes", 0),
     ("backup export", "newest exported --yes", 3),
+    (
+        "backup import",
+        "small.sql --as-of 2026-01-02T03:04:05Z --yes",
+        0,
+    ),
     ("restore", "newest --plan-only", 0),
     ("restore", "newest --yes", 3),
     ("restore", "newest --confirm sandbox", 0),
@@ -51,6 +56,8 @@ const STORY: &[(&str, &str, i32)] = &[
 #[test]
 fn every_result_that_needs_servers_fits_its_schema() {
     let journey = Program::start("documents");
+    let small = "CREATE TABLE small (n int);\nINSERT INTO small VALUES (1);\n";
+    std::fs::write(journey.dir.join("small.sql"), small).unwrap();
     let mut held: BTreeSet<&str> = BTreeSet::new();
     for (words, more, code) in STORY {
         let mut args: Vec<&str> = words.split(' ').chain(more.split_whitespace()).collect();

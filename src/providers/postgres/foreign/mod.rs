@@ -289,10 +289,17 @@ impl Place<'_> {
             .wait()
             .await
             .map_err(|e| Error::io("wait for", &tool.path, e))?;
-        if !status.success() {
-            return Err(refused(&self.dump.path, &tool, &words));
+        // If a statement failed, we stopped listening, and the program can only say that.
+        let cut_off = String::from_utf8_lossy(&words).contains("Broken pipe");
+        match loaded {
+            Err(e) if words.is_empty() || cut_off => Err(e),
+            _ if !status.success() => Err(refused(&self.dump.path, &tool, &words)),
+            Ok(mut imported) => {
+                imported.left_out.push("owners and grants".to_owned());
+                Ok(imported)
+            }
+            Err(e) => Err(e),
         }
-        loaded
     }
 
     async fn statements<R: AsyncBufRead + Unpin>(&self, from: R) -> Result<Imported> {
@@ -315,6 +322,7 @@ impl Place<'_> {
                         .context(|| format!("{}, line {at}", shown(&self.dump.path)))?;
                 }
                 Verdict::Extension => self.extension(&statement).await?,
+                Verdict::Skip => {}
                 Verdict::LeaveOut(what) => *left_out.entry(what).or_default() += 1,
                 Verdict::Refuse(why) => {
                     return Err(Error::new(
@@ -433,6 +441,8 @@ async fn limited(from: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>) {
 enum Verdict {
     Run,
     Extension,
+    /// Nothing is lost by leaving it out.
+    Skip,
     LeaveOut(&'static str),
     Refuse(&'static str),
 }
@@ -444,10 +454,13 @@ fn judge(sql: &str) -> Verdict {
         .collect::<String>()
         .to_ascii_lowercase();
     let all: Vec<&str> = lower.split_whitespace().collect();
-    let owner = matches!(all[..], ["alter", .., "owner", "to", _]);
+    // Where a text stands it may be that of a default.
+    let owner = matches!(all[..], ["alter", .., "owner", "to", _]) && !lower.contains('\'');
     let words = &all[..all.len().min(3)];
     match *words {
         ["create", "extension", ..] => Verdict::Extension,
+        // A newer `pg_restore` sets it, and an older server does not know it.
+        ["set", "transaction_timeout", "="] => Verdict::Skip,
         ["comment", "on", "extension"] => Verdict::LeaveOut("comments on extensions"),
         ["grant" | "revoke", ..] | ["alter", "default", "privileges"] => {
             Verdict::LeaveOut("grants")
@@ -544,6 +557,7 @@ mod tests {
             Verdict::LeaveOut("owners")
         );
         assert_eq!(judge("GRANT ALL ON t TO x"), Verdict::LeaveOut("grants"));
+        assert_eq!(judge("SET transaction_timeout = 0"), Verdict::Skip);
         assert!(matches!(judge("CREATE DATABASE x"), Verdict::Refuse(_)));
         assert!(matches!(judge("create  role x"), Verdict::Refuse(_)));
         assert_eq!(
