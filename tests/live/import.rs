@@ -152,7 +152,7 @@ fn refused(program: &Program, script: &Path) {
                 "{whole}COPY accounts TO PROGRAM 'touch {}';\n",
                 witness.display()
             ),
-            "permission denied",
+            "pg_execute_server_program",
         ),
         ("cut", whole[..whole.len() / 2].to_owned(), "line "),
         (
