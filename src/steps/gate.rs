@@ -328,7 +328,7 @@ fn consistency(backup: &Backup) -> Finding {
     if fuzzy.is_empty() && apart.peek().is_some() {
         let apart: Vec<&str> = apart.collect();
         Finding::passed(format!(
-            "each store at one moment, each database of {} at one of its own, {skew} apart at most",
+            "each store at one moment, each database or shard of {} at one of its own, {skew} apart at most",
             apart.join(" and ")
         ))
     } else if fuzzy.is_empty() {

@@ -465,7 +465,7 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
             let moment = match captured.consistency {
                 Consistency::PointInTime => "one moment".to_owned(),
                 Consistency::Apart => format!(
-                    "each of its databases at a moment of its own, over {}",
+                    "each database or shard at a moment of its own, over {}",
                     Span(captured.to.since(captured.from))
                 ),
                 Consistency::Fuzzy => format!(

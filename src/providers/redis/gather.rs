@@ -115,9 +115,10 @@ pub(super) async fn gather(
         }
     } else {
         // Each shard is of one moment; together they are of as many.
-        if coming.len() == 1 {
-            gathered.consistency = Consistency::PointInTime;
-        }
+        gathered.consistency = match coming.len() {
+            1 => Consistency::PointInTime,
+            _ => Consistency::Apart,
+        };
         gathered.method = format!("PSYNC{shards}{replica}");
         // A snapshot has begun when its first bytes are here.
         for node in &mut fleet.nodes {

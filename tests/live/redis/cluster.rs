@@ -155,7 +155,7 @@ async fn a_cluster_is_captured_by_shards_and_restored_by_slots() {
         .await
         .expect("captures");
     assert_eq!(captured.method, "PSYNC of 3 shards");
-    assert_eq!(captured.consistency, Consistency::Fuzzy);
+    assert_eq!(captured.consistency, Consistency::Apart);
     assert!(captured.from <= captured.to);
     let names: Vec<&str> = captured.parts.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["redis/0/keys", "redis/functions"]);
