@@ -137,17 +137,7 @@ impl Step<World> for Capture {
     }
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &CaptureChange) -> Result<Observed> {
-        let repository = cx.world.repository().await?;
-        let captured = staged(&repository, &change.backup, change.store).await?;
-        captured.as_ref().map(observed).ok_or_else(|| {
-            Error::new(
-                &INCOMPLETE,
-                format!(
-                    "{} is not staged in backup `{}`",
-                    change.store, change.backup
-                ),
-            )
-        })
+        seen_staged(cx, &change.backup, change.store).await
     }
 
     async fn undo(
@@ -158,6 +148,22 @@ impl Step<World> for Capture {
     ) -> Result<Undo> {
         discard(cx, &change.backup).await
     }
+}
+
+/// The capture of a store as it is staged or published; an error if it is not.
+pub(super) async fn seen_staged(
+    cx: &ReadCx<'_, World>,
+    backup: &BackupId,
+    store: Store,
+) -> Result<Observed> {
+    let repository = cx.world.repository().await?;
+    let captured = staged(&repository, backup, store).await?;
+    captured.as_ref().map(observed).ok_or_else(|| {
+        Error::new(
+            &INCOMPLETE,
+            format!("{store} is not staged in backup `{backup}`"),
+        )
+    })
 }
 
 /// Takes back what is staged of a backup.

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::capture::{discard, observed, staged};
+use super::capture::{discard, observed, seen_staged, staged};
 use super::stores::{self, Origin};
 use super::verify::{scratch, wipe_scratch};
 use super::world::World;
@@ -25,7 +25,7 @@ use crate::evidence::sha256_of_file;
 use crate::identity::Store;
 use crate::providers::{postgres, redis};
 use crate::reasons;
-use crate::repository::{BackupId, INCOMPLETE, Repository};
+use crate::repository::{BackupId, Repository};
 use crate::sandbox::servers;
 use crate::time::{Instant, human_bytes};
 
@@ -261,17 +261,7 @@ impl Step<World> for Import {
     }
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &ImportChange) -> Result<Observed> {
-        let repository = cx.world.repository().await?;
-        let captured = staged(&repository, &change.backup, change.store).await?;
-        captured.as_ref().map(observed).ok_or_else(|| {
-            Error::new(
-                &INCOMPLETE,
-                format!(
-                    "{} is not staged in backup `{}`",
-                    change.store, change.backup
-                ),
-            )
-        })
+        seen_staged(cx, &change.backup, change.store).await
     }
 
     async fn undo(

@@ -1,5 +1,7 @@
 //! The same server over TLS: trusted, not trusted, for another name, and without looking.
 
+use std::path::PathBuf;
+
 use summitctl::capture::MemoryParts;
 use summitctl::providers::redis::{Replace, RestoreOptions, Tls, capture, fingerprints, restore};
 use summitctl::wait::{Look, poll};
@@ -8,13 +10,19 @@ use super::data::{client, fill, run};
 use super::round_trip::options;
 use super::*;
 
-#[tokio::test]
-async fn certificates_are_checked_unless_told_otherwise() {
+/// A certificate of this machine that nobody else signed, and its key.
+fn certified(dir: &Folder) -> (PathBuf, PathBuf) {
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a key");
-    let dir = Folder::new("one");
     let (certificate, key) = (dir.0.join("cert.pem"), dir.0.join("key.pem"));
     std::fs::write(&certificate, made.cert.pem()).expect("writes");
     std::fs::write(&key, made.signing_key.serialize_pem()).expect("writes");
+    (certificate, key)
+}
+
+#[tokio::test]
+async fn certificates_are_checked_unless_told_otherwise() {
+    let dir = Folder::new("one");
+    let (certificate, key) = certified(&dir);
     let port = summitctl::sandbox::servers::free_port().expect("a port");
     let settings = [
         ("tls-port", port.to_string()),
@@ -68,11 +76,8 @@ async fn certificates_are_checked_unless_told_otherwise() {
 /// With `tls-cluster` the servers tell the ports for TLS to who asks over TLS.
 #[tokio::test]
 async fn a_cluster_is_spoken_to_over_tls_too() {
-    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a key");
     let dir = Folder::new("cluster");
-    let (certificate, key) = (dir.0.join("cert.pem"), dir.0.join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem()).expect("writes");
-    std::fs::write(&key, made.signing_key.serialize_pem()).expect("writes");
+    let (certificate, key) = certified(&dir);
     let free = || {
         summitctl::sandbox::servers::free_port()
             .expect("a port")

@@ -6,11 +6,10 @@ use sqlx::postgres::PgConnection;
 
 use super::super::super::session::{Access, close, failed, open, query, run, scalar, texts};
 use super::super::super::sql::{ident, literal, qualified};
-use super::super::super::{BAD_PART, OWN_SCHEMA, Target, refuse_pooler};
-use super::super::load;
+use super::super::super::{BAD_PART, OWN_SCHEMA, Target};
 use super::look::refuse_involved;
 use super::ties::Ties;
-use super::{CAREFULLY, TableBack, begin};
+use super::{TableBack, begin, ended, opened};
 use crate::error::{Error, Result};
 
 /// What is kept of the moment when a table was put back.
@@ -131,25 +130,9 @@ pub(super) async fn remembered(
 /// Takes the table away again: into the schema `put_away`, with all that was written to it since; the one that was moved aside comes
 /// back with its ties. Whether there was anything to take away.
 pub async fn take_away(live: &Target, what: &TableBack, put_away: &str) -> Result<bool> {
-    refuse_pooler(live).await?;
-    let mut session = open(live, Access::Write).await?;
-    run(
-        live,
-        &mut session,
-        &format!("{CAREFULLY}; {}", load::SETTINGS),
-    )
-    .await?;
-    run(live, &mut session, &begin()).await?;
+    let mut session = opened(live).await?;
     let outcome = away_in_one(live, &mut session, what, put_away).await;
-    let end = if outcome.is_ok() {
-        "COMMIT"
-    } else {
-        "ROLLBACK"
-    };
-    let ended = run(live, &mut session, end).await;
-    close(session).await;
-    let done = outcome?;
-    ended.map(|()| done)
+    ended(live, session, outcome).await
 }
 
 async fn away_in_one(
@@ -158,6 +141,7 @@ async fn away_in_one(
     what: &TableBack,
     put_away: &str,
 ) -> Result<bool> {
+    run(live, session, &begin()).await?;
     let Some(exchange) = remembered(live, session, what).await? else {
         return Ok(false);
     };

@@ -115,24 +115,36 @@ pub async fn put_back(
     options: &BackOptions,
 ) -> Result<()> {
     let work = async {
-        refuse_pooler(live).await?;
         let known = Captured::read(source, captured, what).await?;
-        let mut session = open(live, Access::Write).await?;
-        let settings = format!("{CAREFULLY}; {}", load::SETTINGS);
-        run(live, &mut session, &settings).await?;
+        let mut session = opened(live).await?;
         // On the heap: there is much to hold on to.
         let outcome = Box::pin(in_one(live, &mut session, source, &known, what, options)).await;
-        let end = if outcome.is_ok() {
-            "COMMIT"
-        } else {
-            "ROLLBACK"
-        };
-        // A connection that is gone has rolled back already; then the first error is the one to tell.
-        let ended = run(live, &mut session, end).await;
-        close(session).await;
-        outcome.and(ended)
+        ended(live, session, outcome).await
     };
     options.cancel.guard(work).await
+}
+
+/// A session of the live database for one transaction.
+async fn opened(live: &Target) -> Result<PgConnection> {
+    refuse_pooler(live).await?;
+    let mut session = open(live, Access::Write).await?;
+    let settings = format!("{CAREFULLY}; {}", load::SETTINGS);
+    run(live, &mut session, &settings).await?;
+    Ok(session)
+}
+
+/// Ends the transaction as its work ended.
+async fn ended<T>(live: &Target, mut session: PgConnection, outcome: Result<T>) -> Result<T> {
+    let end = if outcome.is_ok() {
+        "COMMIT"
+    } else {
+        "ROLLBACK"
+    };
+    // A connection that is gone has rolled back already; then the first error is the one to tell.
+    let ended = run(live, &mut session, end).await;
+    close(session).await;
+    let done = outcome?;
+    ended.map(|()| done)
 }
 
 async fn in_one(
