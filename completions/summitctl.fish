@@ -430,6 +430,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l as-of -d 'The moment whose data it holds, such as `2026-11-20T03:00:00Z`, if the dump does not say it' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l database -d 'Which of the context\'s Postgres databases it becomes, if there are several' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l label -d 'A label to find it by; may be given more than once' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F

@@ -535,6 +535,7 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
             cancel: self.executor.cancel.clone(),
             run: self.run,
             step,
+            planned: self.plan.forecast(step),
         }
     }
 

@@ -174,6 +174,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// What was foreseen of a step.
+    pub fn forecast(&self, step: &str) -> Option<&Forecast> {
+        let mut steps = self.steps.iter();
+        steps.find(|s| s.spec.id == step).map(|s| &s.forecast)
+    }
+
     /// SHA-256 over the canonical JSON of everything that decides: operation, context, identities, parameters, each
     /// step's arguments and decisive facts. Never sizes, times or log positions.
     pub fn digest(&self) -> String {

@@ -122,6 +122,7 @@ impl<W: Send + Sync + 'static> Planner<'_, W> {
             cancel: self.cancel.clone(),
             run,
             step: &step.id,
+            planned: None,
         };
         if waits {
             return Ok((later(kind.foresee(&cx, args).await?), None));

@@ -12,6 +12,7 @@ use crate::event::Events;
 use crate::wait::Cancel;
 
 use super::lease::Lease;
+use super::plan::Forecast;
 
 /// Named facts; values are small and never secret.
 pub type Facts = Map<String, Value>;
@@ -95,6 +96,8 @@ pub struct ReadCx<'a, W> {
     pub run: &'a str,
     /// The step's id in its plan.
     pub step: &'a str,
+    /// What the plan said of it, once it runs: a step whose world goes on changing by itself keeps to what was consented to.
+    pub planned: Option<&'a Forecast>,
 }
 
 /// The view of a step that acts. Only the executor makes one.

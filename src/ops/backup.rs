@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::identity::Store;
 use crate::repository::{BackupId, COMMIT_LABEL, Sample};
 use crate::runbook::EXEC;
-use crate::steps::import::{IMPORTED, describe};
+use crate::steps::import::{Foreign, IMPORTED, describe};
 use crate::steps::world::World;
 use crate::time::Instant;
 
@@ -164,16 +164,24 @@ pub async fn import(
     world: &World,
     file: &Path,
     as_of: Option<Instant>,
+    database: Option<&str>,
     labels: &[String],
 ) -> Result<Spec> {
     let foreign = describe(file).await?;
+    let database = becomes(world, &foreign, database)?;
     let stores = world.stores(&[foreign.store])?;
     let shown = file.display();
     let Some(as_of) = as_of.or(foreign.made) else {
         return Err(Error::input(format!(
             "`{shown}` does not say when it was made, and a backup must not look newer than its data"
         ))
-        .hint("Say it with `--as-of 2026-11-20T03:00:00Z`."));
+        .hint(match &foreign.clock {
+            Some(clock) => format!(
+                "The clock of the machine that made it said {clock}. Say the moment with its zone: `--as-of {}+01:00`, or `Z` for UTC.",
+                clock.replacen(' ', "T", 1)
+            ),
+            None => "Say it with `--as-of 2026-11-20T03:00:00Z`.".to_owned(),
+        }));
     };
     if as_of > Instant::now() {
         return Err(Error::input(format!("{} is in the future", as_of.human())));
@@ -190,7 +198,7 @@ pub async fn import(
         StepSpec::new(
             "import",
             "backup.import",
-            json!({"file": file, "as-of": as_of, "backup": backup}),
+            json!({"file": file, "as-of": as_of, "backup": backup, "database": database}),
             &[],
         ),
         StepSpec::new(
@@ -208,6 +216,49 @@ pub async fn import(
     ];
     let title = format!("import `{shown}` as backup {backup}");
     spec(world, "backup import", title, &[], steps).await
+}
+
+/// Which of the context's databases a dump becomes: none is guessed where there are several, or where the dump is of another.
+fn becomes(world: &World, foreign: &Foreign, wanted: Option<&str>) -> Result<Option<String>> {
+    if foreign.store != Store::Postgres {
+        return match wanted {
+            None => Ok(None),
+            Some(_) => Err(Error::input(format!(
+                "`--database` is for dumps of Postgres, and this is one of {}",
+                foreign.store
+            ))),
+        };
+    }
+    let known = &world.databases;
+    let said = foreign
+        .database
+        .as_ref()
+        .filter(|name| known.contains(name));
+    let name = match (wanted, known.as_slice()) {
+        (Some(name), _) => name.to_owned(),
+        (None, [one]) => one.clone(),
+        (None, _) => {
+            return Err(
+                Error::input("the context has several Postgres databases").hint(format!(
+                    "Say which one the dump becomes: `--database {}`.",
+                    said.unwrap_or(&known[0])
+                )),
+            );
+        }
+    };
+    if !known.contains(&name) {
+        return Err(
+            Error::input(format!("the context has no Postgres database `{name}`"))
+                .hint(format!("It has {}.", known.join(", "))),
+        );
+    }
+    match said {
+        Some(said) if *said != name => Err(Error::input(format!(
+            "the dump is of `{said}`, which is another database of the context"
+        ))
+        .hint(format!("Import it as what it is: `--database {said}`."))),
+        _ => Ok(Some(name)),
+    }
 }
 
 /// `backup verify`.

@@ -154,6 +154,15 @@ impl Pruning {
         all
     }
 
+    /// Whether it is there and stays.
+    pub fn stays(&self, id: &BackupId) -> bool {
+        let backups = self.backups.iter().map(|b| (&b.backup, &b.fate));
+        let unfinished = self.unfinished.iter().map(|u| (&u.backup, &u.fate));
+        backups
+            .chain(unfinished)
+            .any(|(backup, fate)| backup == id && !fate.goes())
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.removals().is_empty() && self.leftovers == 0
@@ -395,7 +404,8 @@ impl Repository {
             }
             Some(_) => {}
         }
-        if self.removal(id).await.is_ok_and(|at| at.is_none()) {
+        // Only a removal that can be trusted was decided already.
+        if !matches!(self.removal(id).await, Ok(Some(_))) {
             let holds = self.holds(id, manifest).await?;
             if holds.hold.is_some() || !holds.wrong.is_empty() {
                 return Err(held_error(id));

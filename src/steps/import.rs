@@ -54,6 +54,10 @@ pub struct Foreign {
     pub kind: String,
     /// When it was made, as it says.
     pub made: Option<Instant>,
+    /// The clock of the machine that made it, where it says no more.
+    pub clock: Option<String>,
+    /// The database that it was made of, as it says.
+    pub database: Option<String>,
     /// The version of the server, as it says.
     pub server_version: Option<String>,
 }
@@ -71,6 +75,8 @@ pub async fn describe(path: &Path) -> Result<Foreign> {
             store: Store::Postgres,
             kind: dump.kind().to_owned(),
             made: dump.made,
+            clock: dump.clock,
+            database: dump.database,
             server_version: dump.server_version,
         });
     }
@@ -80,6 +86,8 @@ pub async fn describe(path: &Path) -> Result<Foreign> {
                 store: Store::Redis,
                 kind: format!("snapshot, RDB version {}", snapshot.format),
                 made: snapshot.made,
+                clock: None,
+                database: None,
                 server_version: snapshot.server_version,
             });
         }
@@ -88,6 +96,8 @@ pub async fn describe(path: &Path) -> Result<Foreign> {
                 store: Store::Neo4j,
                 kind: "neo4j-admin dump".to_owned(),
                 made: None,
+                clock: None,
+                database: None,
                 server_version: None,
             });
         }
@@ -121,6 +131,9 @@ pub struct ImportArgs {
     pub as_of: Instant,
     /// The backup that it becomes.
     pub backup: BackupId,
+    /// Which of the context's Postgres databases it becomes; the URL's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
 }
 
 /// What will be imported.
@@ -131,6 +144,7 @@ pub struct ImportChange {
     kind: String,
     as_of: Instant,
     backup: BackupId,
+    database: Option<String>,
     seen: Seen,
 }
 
@@ -206,6 +220,7 @@ impl Step<World> for Import {
                 kind: foreign.kind,
                 as_of: args.as_of,
                 backup: args.backup.clone(),
+                database: args.database.clone(),
                 seen,
             },
             decisive,
@@ -282,7 +297,7 @@ fn foreseen(
     repository: &Repository,
 ) -> Foresight {
     let version = foreign.server_version.as_deref().unwrap_or("not stated");
-    let lines = [
+    let mut lines = vec![
         format!(
             "{} of {}, {}, version {version}",
             foreign.kind,
@@ -293,9 +308,15 @@ fn foreseen(
         "it is loaded into a scratch server on this machine, in the clear, and captured from there"
             .to_owned(),
     ];
+    if let Some(name) = &args.database {
+        let said = foreign.database.as_ref().filter(|said| *said != name);
+        let said = said.map_or(String::new(), |said| format!(" (the dump says `{said}`)"));
+        lines.push(format!("it becomes the database `{name}`{said}"));
+    }
     Foresight {
         decisive: Facts::from_iter([
             ("file".to_owned(), json!(args.file)),
+            ("database".to_owned(), json!(args.database)),
             ("seen".to_owned(), json!(seen)),
             ("as-of".to_owned(), json!(args.as_of)),
             ("repository".to_owned(), json!(repository.id())),
@@ -356,6 +377,8 @@ async fn load(cx: &ReadCx<'_, World>, change: &ImportChange, dir: &Path) -> Resu
         Store::Redis => {
             let options = servers::redis::Options {
                 load: Some(change.file.clone()),
+                // Whatever the server had that wrote it.
+                settings: vec![("databases".to_owned(), "1024".to_owned())],
                 patience: LOADING,
                 ..servers::redis::Options::scratch()
             };
@@ -412,7 +435,8 @@ async fn load_postgres(
         true => IMPORTED.to_owned(),
         false => name.to_owned(),
     };
-    let database = free(&live.database, &server.database);
+    let database = change.database.as_ref().unwrap_or(&live.database);
+    let database = free(database, &server.database);
     let owner = free(&live.user, &server.user);
     let imported = postgres::foreign::load(
         &server, &database, &owner, &password, &dump, &cx.events, &cx.cancel,

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::choose::{Choice, SAFETY, find};
 use super::world::World;
 use crate::consent::Effect;
+use crate::engine::plan::Forecast;
 use crate::engine::step::{ApplyCx, Blocked, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
 use crate::error::{Error, Result};
 use crate::repository::{
@@ -90,11 +91,17 @@ impl Step<World> for Prune {
             }));
         }
         let shown = shown(&pruning, &rules(cx.world, &args.keep));
-        if pruning.is_empty() {
+        if pruning.is_empty() || matches!(cx.planned, Some(Forecast::AlreadySo { .. })) {
             return Ok(Decision::Done(Observed(shown)));
         }
-        let removals = pruning.removals();
-        let ids: Vec<&BackupId> = removals.iter().map(|r| &r.backup).collect();
+        let mut removals = pruning.removals();
+        let mut ids: Vec<BackupId> = removals.iter().map(|r| r.backup.clone()).collect();
+        // Backups go on being made: what they have made needless since the plan was shown is left to the next prune.
+        if let Some(consented) = consented(cx)? {
+            removals.retain(|r| consented.contains(&r.backup));
+            ids = consented;
+            ids.retain(|id| !pruning.stays(id));
+        }
         let decisive = Facts::from_iter([
             ("repository-id".to_owned(), json!(repository.id())),
             ("removes".to_owned(), json!(ids)),
@@ -172,6 +179,16 @@ impl Step<World> for Prune {
             "backups that were removed cannot be had back".to_owned(),
         ))
     }
+}
+
+/// The backups whose removal was consented to, if the plan could name them.
+fn consented(cx: &ReadCx<'_, World>) -> Result<Option<Vec<BackupId>>> {
+    let Some(Forecast::WillChange { decisive, .. }) = cx.planned else {
+        return Ok(None);
+    };
+    let removes = decisive.get("removes").cloned().unwrap_or_default();
+    let removes = serde_json::from_value(removes);
+    removes.map(Some).map_err(|e| Error::bug(e.to_string()))
 }
 
 /// Each backup with what becomes of it and why, newest first.

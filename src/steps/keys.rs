@@ -36,7 +36,17 @@ impl From<&Operator> for Named {
     }
 }
 
+/// Each recipient counts once: of two that are the same neither could be taken out.
 fn operators(named: &[Named]) -> Result<Vec<Operator>> {
+    for (at, one) in named.iter().enumerate() {
+        if let Some(other) = named[..at].iter().find(|n| n.recipient == one.recipient) {
+            return Err(Error::input(format!(
+                "`{}` reads already, as `{}`",
+                one.recipient, other.name
+            ))
+            .hint("See who reads with `summitctl keys list`."));
+        }
+    }
     let parsed = named.iter().map(|n| Operator::new(&n.name, &n.recipient));
     parsed.collect()
 }

@@ -232,6 +232,7 @@ impl<'a> Holder<'a> {
             cancel: cx.cancel.clone(),
             run: cx.run,
             step: cx.step,
+            planned: cx.planned,
         }
     }
 }
@@ -439,6 +440,7 @@ async fn side_by_side(
         cancel: stop.clone(),
         run: cx.run,
         step: cx.step,
+        planned: cx.planned,
     };
     let prove = async |stores| {
         let proved = prove_each(inner, source, stores, loading).await;

@@ -72,11 +72,26 @@ async fn dumps_of_other_tools_become_backups_or_are_refused() {
     let custom = program.dir.join("app.dump");
     pg_dump(&program, "custom", &custom);
     let file = custom.to_string_lossy().into_owned();
-    let plan = said(&program.ok(&with(&["backup", "import", &file, "--plan-only"])));
-    for part in ["pg_dump archive of postgres", "as of 20", "in the clear"] {
+    // An archive knows the clock of its machine and no zone: that is no moment.
+    let output = program.call(&with(&["backup", "import", &file, "--yes"]), None);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(
+        said(&output).contains("The clock of the machine that made it said 20"),
+        "{}",
+        said(&output)
+    );
+    let lately = "2026-02-03T04:05:06Z";
+    let args = ["backup", "import", &file, "--as-of", lately, "--plan-only"];
+    let plan = said(&program.ok(&with(&args)));
+    for part in [
+        "pg_dump archive of postgres",
+        "as of 2026-02-03",
+        "in the clear",
+        "it becomes the database `app`",
+    ] {
         assert!(plan.contains(part), "{part}: {plan}");
     }
-    let backup = imported(&program, &[&file]);
+    let backup = imported(&program, &[&file, "--as-of", lately]);
     same_rows(&program, &own, &backup, "postgres/app/table/");
     program.ok(&with(&[
         "backup", "verify", &backup, "--level", "3", "--yes",
@@ -94,7 +109,7 @@ async fn dumps_of_other_tools_become_backups_or_are_refused() {
     for format in ["directory", "tar"] {
         let dump = program.dir.join(format!("app.{format}"));
         pg_dump(&program, format, &dump);
-        let backup = imported(&program, &[&dump.to_string_lossy()]);
+        let backup = imported(&program, &[&dump.to_string_lossy(), "--as-of", lately]);
         same_rows(&program, &own, &backup, "postgres/app/table/");
     }
     let script = program.dir.join("app.sql");
@@ -166,6 +181,11 @@ fn refused(program: &Program, script: &Path) {
             "roles",
         ),
         ("nothing", "neither this nor that".to_owned(), "has no end"),
+        (
+            "late",
+            "CREATE TABLE t (n int);\nCREATE EXTENSION IF NOT EXISTS pgcrypto WITH SCHEMA public;\n".to_owned(),
+            "after other objects",
+        ),
     ] {
         let file = program.dir.join(format!("{name}.sql"));
         std::fs::write(&file, text).unwrap();
@@ -183,8 +203,22 @@ fn refused(program: &Program, script: &Path) {
         assert!(said(&output).contains(part), "{name}: {}", said(&output));
         program.call(&["run", "abort"], None);
     }
-    assert!(!witness.exists(), "a dump ran a program");
     assert_eq!(program.backups(), before);
+    // The database's owner may set what every session begins with; the administrator's do not.
+    let trap = format!(
+        "CREATE SCHEMA evil;
+         CREATE FUNCTION evil.current_setting(text) RETURNS text LANGUAGE plpgsql AS $f$ BEGIN
+             EXECUTE $c$COPY (SELECT 1) TO PROGRAM 'touch {}'$c$; RETURN pg_catalog.current_setting($1); END $f$;
+         DO $d$ BEGIN EXECUTE 'ALTER DATABASE app SET search_path = evil, pg_catalog'; END $d$;",
+        witness.display()
+    );
+    let file = program.dir.join("trap.sql");
+    std::fs::write(&file, trap).unwrap();
+    imported(
+        program,
+        &[&file.to_string_lossy(), "--as-of", "2026-03-01T00:00:00Z"],
+    );
+    assert!(!witness.exists(), "a dump ran a program");
     assert!(program.scratch().is_empty(), "{:?}", program.scratch());
     let noise = program.dir.join("noise");
     std::fs::write(&noise, "noise").unwrap();

@@ -17,6 +17,9 @@ pub struct BackupImportArgs {
     /// The moment whose data it holds, such as `2026-11-20T03:00:00Z`, if the dump does not say it
     #[arg(long, value_name = "TIME")]
     pub as_of: Option<Instant>,
+    /// Which of the context's Postgres databases it becomes, if there are several
+    #[arg(long, value_name = "NAME")]
+    pub database: Option<String>,
     /// A label to find it by; may be given more than once
     #[arg(long, value_name = "TEXT", value_parser = |text: &str| with_hint(choose::label(text)))]
     pub label: Vec<String>,

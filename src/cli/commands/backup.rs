@@ -101,13 +101,23 @@ async fn create(session: &Session, args: &BackupCreateArgs) -> Result<Answer> {
 
 async fn import(session: &Session, args: &BackupImportArgs) -> Result<Answer> {
     let world = world::world(session).await?;
-    let spec = plans::import(&world, &args.file, args.as_of, &args.label).await?;
+    let spec = plans::import(
+        &world,
+        &args.file,
+        args.as_of,
+        args.database.as_deref(),
+        &args.label,
+    )
+    .await?;
     let mut command = format!(
         "backup import {}",
         world::quoted(&args.file.to_string_lossy())
     );
     if let Some(as_of) = args.as_of {
         command.push_str(&format!(" --as-of {as_of}"));
+    }
+    if let Some(database) = &args.database {
+        command.push_str(&format!(" --database {}", world::quoted(database)));
     }
     for label in &args.label {
         command.push_str(&format!(" --label {}", world::quoted(label)));

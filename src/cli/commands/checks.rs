@@ -36,6 +36,7 @@ pub fn look<'a>(session: &Session, world: &'a World) -> ReadCx<'a, World> {
         cancel: session.cancel.clone(),
         run: "look",
         step: "",
+        planned: None,
     }
 }
 

@@ -34,7 +34,7 @@ use super::writer::blocking;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::time::Instant;
-use client::{ATTEMPTS, patient, unmet};
+use client::{ATTEMPTS, unmet};
 pub use error::REASONS;
 pub use error::{
     BUSY, CLOCK, DENIED, GARBLED, LOGIN_REFUSED, NO_BUCKET, NO_CREDENTIALS, REFUSED, UNREACHABLE,
@@ -209,7 +209,7 @@ impl S3Store {
             } else {
                 bytes.clear();
             }
-            let answer = match get.customize().config_override(patient(limit)).send().await {
+            let answer = match get.send().await {
                 Ok(answer) => answer,
                 Err(SdkError::ServiceError(e)) if e.err().is_no_such_key() => return Ok(None),
                 // Replaced since it was begun: read the new one.

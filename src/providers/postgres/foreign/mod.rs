@@ -39,6 +39,10 @@ pub struct Dump {
     pub archive: bool,
     /// When it was made, as it says.
     pub made: Option<Instant>,
+    /// What an archive says of it: the clock of the machine that made it, without a zone, which is no moment.
+    pub clock: Option<String>,
+    /// The database that it was made of, as it says.
+    pub database: Option<String>,
     /// The version of the server that it was made of, as it says.
     pub server_version: Option<String>,
 }
@@ -117,6 +121,8 @@ pub async fn describe(path: &Path) -> Result<Option<Dump>> {
         path: path.to_owned(),
         archive,
         made: None,
+        clock: None,
+        database: None,
         server_version: None,
     };
     if archive {
@@ -183,7 +189,10 @@ async fn listed(dump: &mut Dump) -> Result<()> {
     for line in text.lines().take_while(|line| line.starts_with(';')) {
         let words = line.trim_start_matches([';', ' ']);
         if let Some(made) = words.strip_prefix("Archive created at ") {
-            dump.made = moment(made);
+            // `pg_dump` writes local time, and `pg_restore` takes it for its own.
+            dump.clock = Some(made.trim_end_matches(" UTC").to_owned());
+        } else if let Some(name) = words.strip_prefix("dbname: ") {
+            dump.database = Some(name.to_owned());
         } else if let Some(version) = words.strip_prefix("Dumped from database version: ") {
             dump.server_version = Some(first_word(version));
         }
@@ -240,7 +249,14 @@ pub async fn load(
         dump,
         events,
     };
-    cancel.guard(place.load()).await
+    let loaded = cancel.guard(place.load()).await;
+    // What its owner has set for every session of the database must not reach the administrator's.
+    let mut session = open(server, Access::Write).await?;
+    let reset = format!("ALTER DATABASE {} RESET ALL", ident(database));
+    let was_reset = run(server, &mut session, &reset).await;
+    close(session).await;
+    let loaded = loaded?;
+    was_reset.map(|()| loaded)
 }
 
 struct Place<'a> {
@@ -313,15 +329,28 @@ impl Place<'_> {
         .await?;
         let mut left_out: std::collections::BTreeMap<&'static str, u64> = Default::default();
         let mut rows = 0_u64;
+        let mut early = true;
         while let Some(statement) = script.next().await.context(|| shown(&self.dump.path))? {
             match judge(&statement.sql) {
                 Verdict::Run => {
+                    early &= is_early(&statement.sql);
                     let at = statement.line;
                     self.one(&mut session, &statement, &mut script, &mut rows)
                         .await
                         .context(|| format!("{}, line {at}", shown(&self.dump.path)))?;
                 }
-                Verdict::Extension => self.extension(&statement).await?,
+                // The administrator goes where nothing of the dump can wait for it: `pg_dump` puts extensions first.
+                Verdict::Extension if early => self.extension(&statement).await?,
+                Verdict::Extension => {
+                    return Err(Error::new(
+                        &BAD_DUMP,
+                        format!(
+                            "{}, line {}: it makes an extension after other objects, which `pg_dump` does not",
+                            shown(&self.dump.path),
+                            statement.line
+                        ),
+                    ));
+                }
                 Verdict::Skip => {}
                 Verdict::LeaveOut(what) => *left_out.entry(what).or_default() += 1,
                 Verdict::Refuse(why) => {
@@ -406,11 +435,16 @@ impl Place<'_> {
         let (name, schema) = extension_in(&statement.sql).ok_or_else(refused)?;
         let mut session = open(self.admin, Access::Write).await?;
         let owner = ident(&self.user.user);
-        let make = format!(
-            "CREATE SCHEMA IF NOT EXISTS {0} AUTHORIZATION {owner}; CREATE EXTENSION IF NOT EXISTS {1} WITH SCHEMA {0}",
-            ident(&schema),
-            ident(&name)
+        let mut make = format!(
+            "CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {}",
+            ident(&name),
+            ident(&schema)
         );
+        // The server's own schemas are there, and may not be asked for.
+        if !schema.starts_with("pg_") {
+            let schema = ident(&schema);
+            make = format!("CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner}; {make}");
+        }
         let made = run(self.admin, &mut session, &make).await;
         close(session).await;
         made.map_err(|e| {
@@ -485,6 +519,19 @@ fn judge(sql: &str) -> Verdict {
             ..,
         ] => Verdict::Refuse("it makes or changes roles or tablespaces of the whole server"),
         _ => Verdict::Run,
+    }
+}
+
+/// Whether a statement may come before an extension is made: it puts nothing into a schema.
+fn is_early(sql: &str) -> bool {
+    let lower = sql.to_ascii_lowercase();
+    let words: Vec<&str> = lower.split_whitespace().collect();
+    match words[..] {
+        ["set", name, ..] => name != "role",
+        ["select", call, ..] => call.starts_with("pg_catalog.set_config('search_path',"),
+        // A schema can be made with what is in it.
+        ["create", "schema", _] | ["comment", "on", "schema", ..] => true,
+        _ => false,
     }
 }
 
@@ -572,6 +619,25 @@ mod tests {
             judge("ALTER TABLE t ALTER c SET DEFAULT 'the owner to be'"),
             Verdict::Run
         );
+    }
+
+    #[test]
+    fn extensions_come_before_what_is_in_schemas() {
+        for early in [
+            "SET client_encoding = 'UTF8'",
+            "SELECT pg_catalog.set_config('search_path', '', false)",
+            "CREATE SCHEMA ext",
+        ] {
+            assert!(is_early(early), "{early}");
+        }
+        for late in [
+            "CREATE SCHEMA ext CREATE TABLE t (n int)",
+            "DO $$ BEGIN END $$",
+            "SELECT evil()",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        ] {
+            assert!(!is_early(late), "{late}");
+        }
     }
 
     #[test]
