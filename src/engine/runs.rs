@@ -30,18 +30,25 @@ impl Runs {
         Runs { dir: dir.into() }
     }
 
-    /// A new run id: sorts by time and fits a file name, `20261121T030405Z-9f3a`.
-    pub fn new_id() -> String {
-        let fixed = std::env::var(FIXED_ID).ok();
-        let tag = fixed.unwrap_or_else(|| {
-            let mut bytes = [0_u8; 2];
-            // Without random numbers the process id keeps two runs of one second apart.
-            if getrandom::fill(&mut bytes).is_err() {
-                bytes = [(std::process::id() >> 8) as u8, std::process::id() as u8];
-            }
-            format!("{:02x}{:02x}", bytes[0], bytes[1])
+    /// A new run id: sorts by time, after the runs of this second that are here, and fits a file name, `20261121T030405Z-9f3a`.
+    pub fn new_id(&self) -> String {
+        let second = Instant::now().compact();
+        if let Ok(fixed) = std::env::var(FIXED_ID) {
+            return format!("{second}-{fixed}");
+        }
+        let mut bytes = [0_u8; 2];
+        // Without random numbers the process id keeps two runs of one second apart.
+        if getrandom::fill(&mut bytes).is_err() {
+            bytes = [(std::process::id() >> 8) as u8, std::process::id() as u8];
+        }
+        let here = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let tags = here.filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let tag = name.strip_prefix(&second)?.strip_prefix('-')?;
+            u16::from_str_radix(tag, 16).ok()
         });
-        format!("{}-{tag}", Instant::now().compact())
+        let tag = tag_after(tags.max(), u16::from_be_bytes(bytes));
+        format!("{second}-{tag:04x}")
     }
 
     /// The folder of a run; steps keep what must survive a crash in it.
@@ -159,6 +166,29 @@ impl Runs {
     }
 }
 
+/// A tag that is drawn among those after the newest one of the same second, so that later sorts as later.
+fn tag_after(newest: Option<u16>, drawn: u16) -> u16 {
+    match newest {
+        Some(newest) if newest < u16::MAX => newest + 1 + drawn % (u16::MAX - newest),
+        _ => drawn,
+    }
+}
+
 fn has_first_record(journal: &Path) -> bool {
     Journal::read(journal).map_or(true, |history| !history.lines.is_empty()) && journal.is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_runs_of_one_second_sort_later() {
+        for drawn in [0, 1, 0x9f3a, u16::MAX] {
+            assert_eq!(tag_after(None, drawn), drawn);
+            for newest in [0, 0x9f3a, u16::MAX - 1] {
+                assert!(tag_after(Some(newest), drawn) > newest);
+            }
+        }
+    }
 }

@@ -15,7 +15,6 @@ use crate::engine::plan::{Plan, Spec};
 use crate::engine::planner::Planner;
 use crate::engine::registry::Registry;
 use crate::engine::replay::RunState;
-use crate::engine::runs::Runs;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::evidence::{ClosingFacts, EvidenceRef, Recorder, StartFacts, Timeline};
@@ -98,7 +97,7 @@ pub async fn execute(
     show: &dyn Fn(&Plan),
     ask: &mut dyn Ask,
 ) -> Result<Executed> {
-    let run = Runs::new_id();
+    let run = host.world.state.runs().new_id();
     let planner = Planner {
         registry: host.registry,
         world: host.world,

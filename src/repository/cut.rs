@@ -26,9 +26,9 @@ pub struct SegmentSizes {
 impl Default for SegmentSizes {
     fn default() -> Self {
         SegmentSizes {
-            min: 2 << 20,
+            min: 1 << 20,
             max: 32 << 20,
-            spread: 4 << 20,
+            spread: 2 << 20,
         }
     }
 }
@@ -39,8 +39,9 @@ impl SegmentSizes {
         let max = self.max as u64;
         let times = match position {
             _ if position < 8 * max => 1,
-            _ if position < 128 * max => 3,
-            _ => 5,
+            _ if position < 24 * max => 2,
+            _ if position < 96 * max => 4,
+            _ => 10,
         };
         SegmentSizes {
             min: (self.min * times).min(self.max / 2),

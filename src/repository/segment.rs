@@ -16,6 +16,13 @@ use crate::error::{Error, Result};
 
 /// zstd's fastest standard level: age's own work then weighs about as much.
 const LEVEL: i32 = 1;
+/// For what hardly gets smaller, such as embeddings: only repetitions are looked for, and what has none is stored as it is.
+const LEVEL_OF_NOISE: i32 = -1;
+/// What must be saved to be worth the time, as a share: an eighth, as file systems have it.
+const WORTH: usize = 8;
+/// How much is tried, at this many places.
+const SAMPLE: usize = 32 << 10;
+const SAMPLES: usize = 4;
 /// How much larger than its plain bytes an encrypted segment can be: age's header and 16 bytes for each 64 KiB
 /// (age-encryption.org/v1, "Payload"), and one byte in 256 for what zstd cannot compress (`ZSTD_COMPRESSBOUND`).
 pub(super) const OVERHEAD: u64 = 512 << 10;
@@ -28,6 +35,11 @@ pub(super) fn pack(recipient: &Recipient, plain: &[u8]) -> Result<Object> {
         .map_err(|e| Error::bug(format!("age does not encrypt: {e}")))?;
     // The whole segment at once: a stream would copy each piece into its window first, and match more slowly.
     let mut packing = zstd::bulk::Compressor::new(LEVEL).map_err(failed)?;
+    if is_noise(&mut packing, plain).map_err(failed)? {
+        packing
+            .set_compression_level(LEVEL_OF_NOISE)
+            .map_err(failed)?;
+    }
     packing.include_checksum(true).map_err(failed)?;
     let packed = packing.compress(plain).map_err(failed)?;
     let out = Vec::with_capacity(packed.len() + packed.len() / 2048 + 1024);
@@ -35,6 +47,20 @@ pub(super) fn pack(recipient: &Recipient, plain: &[u8]) -> Result<Object> {
     sealing.write_all(&packed).map_err(failed)?;
     let out = sealing.finish().map_err(failed)?;
     Ok(Object::new(out))
+}
+
+/// Whether samples of it hardly get smaller.
+fn is_noise(packing: &mut zstd::bulk::Compressor<'_>, plain: &[u8]) -> std::io::Result<bool> {
+    let stride = plain.len() / SAMPLES;
+    if stride < 4 * SAMPLE {
+        return Ok(false);
+    }
+    let mut packed = 0;
+    for sample in plain.chunks_exact(stride) {
+        packed += packing.compress(&sample[..SAMPLE])?.len();
+    }
+    let whole = SAMPLES * SAMPLE;
+    Ok(packed > whole - whole / WORTH)
 }
 
 /// Checks, decrypts and decompresses a segment: the object's digest, age's authentication, zstd's checksum, the plain
@@ -79,4 +105,20 @@ fn open(identity: &Identity, expected: u64, cipher: &[u8]) -> std::io::Result<Ve
     let limit = usize::try_from(expected).unwrap_or(usize::MAX - 1) + 1;
     let plain = zstd::bulk::Decompressor::new()?.decompress(&packed, limit)?;
     Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_told_from_what_gets_smaller() {
+        let mut packing = zstd::bulk::Compressor::new(LEVEL).expect("is made");
+        let mut noise = vec![0; 2 << 20];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        assert!(is_noise(&mut packing, &noise).expect("compresses"));
+        let words: Vec<u8> = noise.iter().map(|byte| b'a' + byte % 16).collect();
+        assert!(!is_noise(&mut packing, &words).expect("compresses"));
+        assert!(!is_noise(&mut packing, &noise[..1000]).expect("compresses"));
+    }
 }

@@ -182,8 +182,12 @@ pub async fn fill_redis(server: &redis::Running) -> Result<()> {
                 .map(|full| full.set_redis_settings(info))
                 .and_then(::redis::Client::open)
                 .map_err(|e| failed("Redis", e))?;
+            // Half a second, as it is by default, is not enough for a busy machine.
+            let patient = ::redis::AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(LIMIT))
+                .set_response_timeout(Some(LIMIT));
             let mut connection = client
-                .get_multiplexed_async_connection()
+                .get_multiplexed_async_connection_with_config(&patient)
                 .await
                 .map_err(|e| failed("Redis", e))?;
             let mut written = 0;

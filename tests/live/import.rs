@@ -109,7 +109,8 @@ async fn dumps_of_other_tools_become_backups_or_are_refused() {
     for format in ["directory", "tar"] {
         let dump = program.dir.join(format!("app.{format}"));
         pg_dump(&program, format, &dump);
-        let backup = imported(&program, &[&dump.to_string_lossy(), "--as-of", lately]);
+        let moment = format!("2026-02-03T04:05:{}Z", 10 + format.len());
+        let backup = imported(&program, &[&dump.to_string_lossy(), "--as-of", &moment]);
         same_rows(&program, &own, &backup, "postgres/app/table/");
     }
     let script = program.dir.join("app.sql");

@@ -28,3 +28,8 @@ mod several;
 #[path = "../shared/documents.rs"]
 mod shared;
 mod table;
+
+/// A host that nobody is asked for: the label is longer than any name may be.
+fn nameless() -> String {
+    format!("{}.invalid", "x".repeat(64))
+}

@@ -161,7 +161,7 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(300);
         loop {
             let heard = std::fs::read_to_string(&events).unwrap_or_default();
             if ready(&heard) {
@@ -241,7 +241,9 @@ impl Program {
             self.server("redis").port
         );
         let client = redis::Client::open(url).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let patient = patient();
+        let connection = client.get_multiplexed_async_connection_with_config(&patient);
+        let mut connection = connection.await.unwrap();
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         command.query_async(&mut connection).await.unwrap()
@@ -281,6 +283,13 @@ impl Program {
             .map(|b| b["backup"].as_str().unwrap().to_owned())
             .collect()
     }
+}
+
+/// A client of Redis that waits: half a second, as it is by default, is not enough for a script, nor for a busy machine.
+pub fn patient() -> redis::AsyncConnectionConfig {
+    redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(30)))
+        .set_response_timeout(Some(Duration::from_secs(60)))
 }
 
 impl Drop for Program {

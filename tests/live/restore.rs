@@ -77,7 +77,7 @@ async fn into_other_servers_and_back_again() {
             target.port
         ))
         .unwrap()
-        .get_multiplexed_async_connection()
+        .get_multiplexed_async_connection_with_config(&crate::program::patient())
         .await
         .unwrap();
         let mut keys: Vec<String> = c.keys("*").await.unwrap();

@@ -440,7 +440,8 @@ async fn servers_break_and_mend(stack: &Stack) {
             };
             assert_eq!(body["services"][service], expected, "{body}");
         }
-        assert!(took < Duration::from_secs(1), "{name}: {took:?}");
+        // It is known without waiting for the limit of a look.
+        assert!(took < Duration::from_millis(2900), "{name}: {took:?}");
         let (status, body) = stack.get("/health/ready").await;
         assert_eq!(
             (status, body["failures"].as_array().unwrap().len()),

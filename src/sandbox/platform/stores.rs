@@ -26,6 +26,9 @@ pub const JOB: &str = "queue:notes:job";
 /// that hangs.
 const CHECK_LIMIT: Duration = Duration::from_secs(3);
 
+/// A command of Redis gives up after this time: by default it would after half a second, which a busy machine takes.
+const REDIS_LIMIT: Duration = Duration::from_secs(2);
+
 /// A data-plane request gives up after this time.
 const WORK_LIMIT: Duration = Duration::from_secs(8);
 
@@ -365,8 +368,11 @@ impl Redis {
                 return Ok(kept);
             }
         }
+        let patient = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(REDIS_LIMIT))
+            .set_response_timeout(Some(REDIS_LIMIT));
         self.client
-            .get_multiplexed_async_connection()
+            .get_multiplexed_async_connection_with_config(&patient)
             .await
             .map_err(|e| redis_failure(&e))
     }

@@ -192,7 +192,11 @@ async fn launch(
         };
         let said = log_since(dir, log_before);
         // The sessions of a killed server end soon after it, and its process until it was reaped still counts as one.
-        if said.contains("lock file \"postmaster.pid\" already exists") && deadline.left() > REAP {
+        let lives_on = [
+            "lock file \"postmaster.pid\" already exists",
+            "pre-existing shared memory block",
+        ];
+        if lives_on.iter().any(|line| said.contains(line)) && deadline.left() > REAP {
             tokio::time::sleep(REAP).await;
             continue;
         }

@@ -234,8 +234,8 @@ async fn reasons_are_told_apart_and_no_error_holds_the_password() {
         change(&mut target);
         target
     };
-    // A port where nobody listens: bound, read and let go.
-    let free = summitctl::sandbox::servers::free_port().expect("is there");
+    // A port where nobody listens.
+    let free = 1;
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let silent_port = silent.local_addr().expect("has one").port();
     let http = one_answer(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
@@ -254,7 +254,7 @@ async fn reasons_are_told_apart_and_no_error_holds_the_password() {
         ),
         (
             "unknown host",
-            with(&|t| t.host = "no-such-host.invalid".to_owned()),
+            with(&|t| t.host = crate::nameless()),
             &neo4j::UNREACHABLE,
         ),
         (

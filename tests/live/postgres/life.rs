@@ -1,12 +1,16 @@
 //! A capture and a restore among the living: schema changes that wait, limits of time, sessions that are ended.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use summitctl::capture::{MemoryParts, PartSource as _};
-use summitctl::providers::postgres::{MissingRoles, Patience, Target, capture, fingerprints};
+use summitctl::providers::postgres::{
+    MissingRoles, Patience, Target, capture, fingerprints, session,
+};
 use summitctl::sandbox::servers::RECORD;
 use summitctl::sandbox::servers::postgres::{Options, Running, start, stop};
 use summitctl::wait::{Deadline, Look, poll};
+use tokio::sync::Semaphore;
 
 use super::round_trip::{capture_options, restore_to};
 use super::{Disturbed, Folder, database, scratch, sql, value};
@@ -22,6 +26,21 @@ fn slow(pause: Duration, meanwhile: Option<(&Target, &'static str)>) -> Disturbe
             }
             // As a repository does that is far away.
             let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
+        }
+    })
+}
+
+/// A sink that takes nothing more until the semaphore is closed.
+fn held(until: &Arc<Semaphore>, meanwhile: Option<(&Target, &'static str)>) -> Disturbed {
+    let meanwhile = meanwhile.map(|(target, statement)| (target.clone(), statement));
+    let until = Arc::clone(until);
+    Disturbed::new(move || {
+        let (meanwhile, until) = (meanwhile.clone(), Arc::clone(&until));
+        async move {
+            if let Some((target, statement)) = meanwhile {
+                tokio::spawn(async move { sql(&target, statement).await });
+            }
+            let _ = until.acquire().await;
         }
     })
 }
@@ -52,19 +71,17 @@ async fn a_capture_gives_way_to_a_schema_change_that_waits_for_it() {
     let (_folder, server) = scratch().await;
     let target = server.target();
     sql(&target, ROWS).await;
-    let sink = slow(
-        Duration::from_secs(8),
-        Some((&target, "ALTER TABLE rows ADD COLUMN later int")),
-    );
+    let free = Arc::new(Semaphore::new(0));
+    let change = "ALTER TABLE rows ADD COLUMN later int";
+    let sink = held(&free, Some((&target, change)));
     let mut options = capture_options(1);
     options.patience.give_way = Duration::from_millis(500);
-    let began = Instant::now();
     let error = capture(&target, &sink, &options)
         .await
         .expect_err("gives way");
+    free.close();
     assert_eq!(error.reason().code, "postgres.gave-way", "{error:?}");
     assert!(error.to_string().contains("`rows`"), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(7), "it waited");
     // The change goes on, and so does the next capture.
     let column = "SELECT count(*)::text FROM pg_attribute WHERE attrelid = 'rows'::regclass AND attname = 'later'";
     until(&target, column, "1").await;
@@ -78,7 +95,8 @@ async fn a_snapshot_is_not_held_for_ever() {
     let (_folder, server) = scratch().await;
     let target = server.target();
     sql(&target, ROWS).await;
-    let sink = slow(Duration::from_secs(8), None);
+    let free = Arc::new(Semaphore::new(0));
+    let sink = held(&free, None);
     let mut options = capture_options(1);
     options.patience = Patience {
         snapshot: Duration::from_millis(600),
@@ -87,6 +105,7 @@ async fn a_snapshot_is_not_held_for_ever() {
     let error = capture(&target, &sink, &options)
         .await
         .expect_err("is too slow");
+    free.close();
     assert_eq!(
         error.reason().code,
         "postgres.snapshot-too-old",
@@ -106,6 +125,9 @@ async fn time_limits_of_a_role_end_neither_capture_nor_restore() {
     let limits = "ALTER ROLE CURRENT_USER SET statement_timeout = '150ms';
                   ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '150ms';
                   ALTER ROLE CURRENT_USER SET lock_timeout = '150ms'";
+    let mut ours = session::open(&admin, session::Access::Write)
+        .await
+        .expect("opens");
     sql(&admin, limits).await;
     let sink = slow(Duration::from_millis(400), None);
     capture(&target, &sink, &capture_options(2))
@@ -114,6 +136,9 @@ async fn time_limits_of_a_role_end_neither_capture_nor_restore() {
     restore_to(&server, &folder, "copy", &sink.inner, MissingRoles::Create)
         .await
         .expect("is not bound by the limits");
+    // The test's own sessions are bound by nothing.
+    let free = sqlx::raw_sql("ALTER ROLE CURRENT_USER RESET ALL");
+    free.execute(&mut ours).await.expect("resets");
     let key = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'rows'::regclass AND contype = 'p'";
     let copy = admin.with_database("copy");
     assert_eq!(value(&copy, key).await.as_deref(), Some("PRIMARY KEY (id)"));
@@ -125,7 +150,13 @@ async fn a_session_that_is_ended_fails_the_capture_and_the_next_one_is_whole() {
     let target = server.target();
     sql(&target, ROWS).await;
     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'summitctl' AND query LIKE 'COPY%'";
-    let sink = slow(Duration::from_secs(1), Some((&target, kill)));
+    let sink = Disturbed::new({
+        let target = target.clone();
+        move || {
+            let target = target.clone();
+            async move { sql(&target, kill).await }
+        }
+    });
     let error = capture(&target, &sink, &capture_options(1))
         .await
         .expect_err("lost its session");

@@ -111,7 +111,7 @@ async fn logins_and_addresses_fail_with_their_own_reasons() {
     assert_eq!(error.reason().code, "postgres.unreachable");
 
     let mut nameless = good.clone();
-    nameless.host = "no-such-host.invalid".to_owned();
+    nameless.host = crate::nameless();
     let error = ping(&nameless, soon()).await.expect_err("no such name");
     assert_eq!(error.reason().code, "postgres.unreachable");
 

@@ -91,12 +91,13 @@ async fn a_stretch_reads_its_own_pages_only() {
     let size = "SELECT (pg_relation_size('wide') / 8192)::text";
     let pages = number(&target, size).await;
     assert!(pages > 100, "{pages}");
+    // A session says what it read when it ends.
+    let others = "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = 'summitctl' AND pid <> pg_backend_pid()";
+    until(&target, others, "0").await;
     sql(&target, "SELECT pg_stat_reset()").await;
     capture(&target, &MemoryParts::default(), &stretched(4))
         .await
         .expect("captures");
-    // A session says what it read when it ends.
-    let others = "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = 'summitctl' AND pid <> pg_backend_pid()";
     until(&target, others, "0").await;
     let count = "SELECT (heap_blks_read + heap_blks_hit)::text FROM pg_statio_user_tables WHERE relname = 'wide'";
     let read = number(&target, count).await;

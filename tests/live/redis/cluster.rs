@@ -57,6 +57,11 @@ impl Cluster {
         let nodes: Vec<Server> = nodes.into_iter().map(|(node, _)| node).collect();
         let cluster = Cluster(nodes);
         cluster.until_whole().await;
+        // A node that gets no time for a while has not failed.
+        let patient = ["CONFIG", "SET", "cluster-node-timeout", "30000"];
+        for node in &cluster.0 {
+            run(&mut client(node), &patient);
+        }
         cluster
     }
 

@@ -171,7 +171,7 @@ async fn what_expired_since_neither_comes_back_nor_takes_anything_away() {
         let _: () = set.arg(key).arg(value).query(&mut conn).expect("sets");
     }
     for key in ["large", "session"] {
-        run(&mut conn, &["PEXPIRE", key, "1500"]);
+        run(&mut conn, &["PEXPIRE", key, "8000"]);
     }
     let parts = MemoryParts::default();
     let captured = capture(&from.target(), &parts, &options())
@@ -180,7 +180,7 @@ async fn what_expired_since_neither_comes_back_nor_takes_anything_away() {
     assert_eq!(captured.parts[0].meta["keys"], 3);
     poll(
         "the expiry",
-        Deadline::after(Duration::from_secs(10)),
+        Deadline::after(Duration::from_secs(30)),
         Duration::from_millis(50),
         async || {
             let left = run(&mut client(&from), &["EXISTS", "large", "session"]);

@@ -7,7 +7,7 @@ use summitctl::providers::redis::{
     RESTORE_KEY, Replace, RestoreOptions, SwapState, capture, compare, discard, fingerprints,
     read_marker, restore, stage, swap_back, swap_in, swap_state,
 };
-use summitctl::wait::{Look, poll};
+use summitctl::wait::{Deadline, Look, poll};
 
 use super::data::{client, fill, later, run, seen};
 use super::round_trip::options;
@@ -180,7 +180,7 @@ async fn keys_that_expired_meanwhile_are_counted_and_left_out() {
     fill(&from);
     let mut conn = client(&from);
     for n in 0..5 {
-        run(&mut conn, &["SET", &format!("soon:{n}"), "x", "PX", "1500"]);
+        run(&mut conn, &["SET", &format!("soon:{n}"), "x", "PX", "8000"]);
     }
     run(
         &mut conn,
@@ -190,7 +190,7 @@ async fn keys_that_expired_meanwhile_are_counted_and_left_out() {
     let full = parts.parts("redis/0/")[0].fingerprint.expect("rows");
     poll(
         "the expiry of keys",
-        soon(),
+        Deadline::after(std::time::Duration::from_secs(30)),
         std::time::Duration::from_millis(50),
         async || {
             let mut conn = client(&from);

@@ -63,7 +63,7 @@ async fn sentinels_say_where_the_master_is() {
     let mut conn = client(&server);
     run(&mut conn, &["SET", "one", "1"]);
     let sentinel = Sentinel::watching(&server);
-    let nobody = summitctl::sandbox::servers::free_port().expect("a port");
+    let nobody = 1;
     let password = server.running.password.clone();
     let of = |master: &str| {
         // The first of them is down.
@@ -130,7 +130,10 @@ async fn sentinel_does_not_take_a_capture_for_a_replica() {
         run(&mut conn, &["SET", &format!("key-{n}"), &value]);
     }
     run(&mut conn, &["CONFIG", "SET", "rdbcompression", "no"]);
-    run(&mut conn, &["CONFIG", "SET", "rdb-key-save-delay", "50000"]);
+    run(
+        &mut conn,
+        &["CONFIG", "SET", "rdb-key-save-delay", "100000"],
+    );
     let sentinel = Sentinel::watching(&server);
     let options = CaptureOptions::quiet(FingerprintKey::new([1; 32]));
     let cancel = options.cancel.clone();

@@ -102,9 +102,8 @@ async fn every_failure_to_connect_has_its_own_reason_and_no_password() {
         database: 99,
         ..server.target()
     };
-    let free = summitctl::sandbox::servers::free_port().expect("a port");
-    let refused = Target::new("127.0.0.1", free, Some(Secret::new(canary)));
-    let nowhere = Target::new("no-such-host.invalid", 6379, Some(Secret::new(canary)));
+    let refused = Target::new("127.0.0.1", 1, Some(Secret::new(canary)));
+    let nowhere = Target::new(crate::nameless(), 6379, Some(Secret::new(canary)));
     let mute = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("binds");
     let mute_port = mute.local_addr().expect("address").port();
     let silent = Target::new("127.0.0.1", mute_port, Some(Secret::new(canary)));

@@ -110,7 +110,7 @@ fn holds_no_secret(dir: &std::path::Path) {
 async fn a_repository_in_a_bucket_from_its_making_to_a_restore() {
     let server = Server::start(Kind::Versity).await;
     let redis = Redis::start(&Options::scratch()).await;
-    let proxy = Proxy::start(server.port, Fault::Slow(Duration::from_millis(20))).await;
+    let proxy = Proxy::start(server.port, Fault::Slow(Duration::from_millis(50))).await;
     let host = Host::new(&redis, &proxy.endpoint(), &server.endpoint());
     let client = redis::Client::open(format!(
         "redis://:{}@127.0.0.1:{}/0",
@@ -118,7 +118,10 @@ async fn a_repository_in_a_bucket_from_its_making_to_a_restore() {
         redis.running.port
     ))
     .unwrap();
-    let mut session = client.get_multiplexed_async_connection().await.unwrap();
+    let mut session = client
+        .get_multiplexed_async_connection_with_config(&crate::program::patient())
+        .await
+        .unwrap();
     let mut bytes = vec![0; 1 << 20];
     for n in 0..12 {
         getrandom::fill(&mut bytes).unwrap();
@@ -164,7 +167,7 @@ async fn a_repository_in_a_bucket_from_its_making_to_a_restore() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(300);
     while proxy.bytes_up.load(std::sync::atomic::Ordering::SeqCst) < before + (4 << 20) {
         assert!(child.try_wait().unwrap().is_none(), "it ended too soon");
         assert!(Instant::now() < deadline, "nothing is uploaded");

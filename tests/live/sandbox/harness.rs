@@ -187,7 +187,10 @@ impl Stack {
         let port = self.record(Part::Redis).port;
         let client =
             redis::Client::open(format!("redis://:{}@127.0.0.1:{port}/0", secret.trim())).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut connection = client
+            .get_multiplexed_async_connection_with_config(&crate::program::patient())
+            .await
+            .unwrap();
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         command.query_async(&mut connection).await.unwrap()
