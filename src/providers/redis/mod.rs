@@ -26,6 +26,7 @@ pub mod record;
 mod restore;
 mod scan;
 mod sentinel;
+mod shards;
 mod survey;
 mod swap;
 mod tally;

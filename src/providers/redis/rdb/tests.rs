@@ -432,6 +432,35 @@ proptest! {
     }
 }
 
+#[test]
+fn fields_that_go_are_given_out_as_they_come() {
+    let field = |n: u64, expiry: u64| Field {
+        name: n.to_string().into_bytes(),
+        value: b"v".to_vec(),
+        expiry,
+    };
+    for lasting in [0, 3] {
+        let fields: Vec<Field> = (0..30)
+            .map(|n| field(n, 1_000 + n))
+            .chain((0..lasting).map(|n| field(100 + n, 0)))
+            .collect();
+        let mut large = Large::new(0, b"k", 0);
+        let mut seen = Vec::new();
+        for piece in fields.chunks(10) {
+            assert!(large.add(&Value::Hash(piece.to_vec())));
+            let ready = large.ready();
+            assert_eq!(ready.len(), piece.iter().filter(|f| f.expiry != 0).count());
+            seen.extend(ready);
+        }
+        seen.extend(large.finish());
+        let sorted = |mut rows: Vec<Row>| {
+            rows.sort_by(|a, b| a.bytes.cmp(&b.bytes));
+            rows
+        };
+        assert_eq!(sorted(seen), sorted(rows(0, b"k", 0, &Value::Hash(fields))));
+    }
+}
+
 /// A small stream: two entries, one group with one pending entry and its consumer.
 static STREAM: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
     let entry =
