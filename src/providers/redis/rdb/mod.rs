@@ -18,7 +18,7 @@ mod stream;
 mod value;
 
 pub use cursor::{Cursor, Result, Stop};
-pub use cut::{Cutting, begin};
+pub use cut::{Cutting, begin, unpacked};
 pub use file::{Entry, Header, Item, Piece, Usage, header, item, item_unsealed};
 pub use large::Large;
 pub use payload::{FOOTER, Payload, function_dump, functions, library_name};
