@@ -4,12 +4,14 @@
 //! Values are held in memory as text: some 50 bytes each for ids.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use super::world::World;
 use crate::check::Finding;
 use crate::config;
 use crate::error::Error;
-use crate::event::Outcome;
+use crate::event::{Events, Outcome};
+use crate::exit::Exit;
 use crate::identity::Store;
 use crate::providers::{neo4j, postgres};
 use crate::reasons;
@@ -20,6 +22,9 @@ reasons! {
     DISAGREE = "stores.disagree", Failed,
         "A check between the stores, declared in the context's `cross-checks`, found values in one store that another lacks. The backup is as captured and comes back exactly: the live stores disagreed when it was made, so another backup shows the same until they are mended. Look up the named values in both.";
 }
+
+/// How long a live store has to plan a query.
+const EARLY: Duration = Duration::from_secs(5);
 
 /// How many orphans are named.
 const NAMED: usize = 3;
@@ -82,6 +87,34 @@ pub async fn ask(world: &World, restored: Restored<'_>) -> Vec<Answer> {
         }
     }
     answers
+}
+
+/// Says of each declared query that a live store refuses, so that nobody learns it only when everything was restored. Who
+/// cannot be asked now is not: restores are for when a store is gone.
+pub async fn look_early(world: &World, events: &Events) {
+    for check in &world.settings.cross_checks {
+        for keys in [&check.every, &check.is_in] {
+            let query = &keys.query.value;
+            let planned = async {
+                match keys.store {
+                    Store::Postgres => postgres::column_planned(world.postgres()?, query).await,
+                    Store::Neo4j => neo4j::column_planned(world.neo4j()?, query).await,
+                    Store::Redis => Ok(()),
+                }
+            };
+            let Ok(Err(refused)) = tokio::time::timeout(EARLY, planned).await else {
+                continue;
+            };
+            if refused.exit() == Exit::Failed {
+                events.note(format!(
+                    "cross-store check `{}` would not be evaluated: {} refuses its query: {}",
+                    check.name,
+                    keys.store,
+                    refused.one_line()
+                ));
+            }
+        }
+    }
 }
 
 /// Judges every declared check by what was answered.

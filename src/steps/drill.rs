@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::choose::{Choice, find};
+use super::cross;
 use super::stores::Loading;
 use super::verify::{Recovery, restored, verify_to, wipe_scratch};
 use super::world::{EvidenceSettings, World};
@@ -91,6 +92,7 @@ impl Step<World> for Drill {
             .notes
             .into_iter()
             .for_each(|note| cx.events.note(note));
+        cross::look_early(cx.world, &cx.events).await;
         let backup = found.backup.id;
         let shown = Facts::from_iter([
             ("backup".to_owned(), json!(backup)),

@@ -288,7 +288,7 @@ impl Step<World> for Swap {
                         redis::Replace::Keep => u64::MAX,
                         _ => 0,
                     };
-                    equal(&seen.lacks(kept), "Redis")?;
+                    equal(&seen.lacks(keys, kept), "Redis")?;
                     return Ok(Observed::of(
                         json!({"store": "redis", "kept-different": seen.changed, "others": seen.extra}),
                     ));

@@ -113,6 +113,9 @@ impl Step<World> for Verify {
         let choice: Choice = args.backup.parse()?;
         let Found { backup, notes, .. } = find(holder.world(), &repository, &choice, &[]).await?;
         notes.into_iter().for_each(|note| cx.events.note(note));
+        if level == Level::Restored {
+            cross::look_early(cx.world, &cx.events).await;
+        }
         let change = VerifyChange {
             backup: backup.id.clone(),
             level: level.number(),

@@ -83,6 +83,10 @@ async fn orphans_between_the_stores_are_counted_and_named() {
     let unknown =
         "finding   cross-store check `typo` was not evaluated: postgres could not be asked:";
     assert!(text.contains(unknown) && text.contains("acounts"), "{text}");
+    // Said before anything was restored, too.
+    let early = "check `typo` would not be evaluated: postgres refuses its query:";
+    assert!(text.contains(early), "{text}");
+    assert!(!text.contains("`people` would not"), "{text}");
     let details = |level: u64| {
         let shown = program.json(&with(&["backup", "show", "newest"]));
         let records = shown["backup"]["verified"].as_array().unwrap().clone();

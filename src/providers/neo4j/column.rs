@@ -35,3 +35,15 @@ pub async fn column(
     connection.close().await;
     Ok(())
 }
+
+/// Whether the server would run the query; it only plans it.
+pub async fn column_planned(target: &Target, query: &str) -> Result<()> {
+    let mut connection = Connection::open(target, Deadline::after(server::LOGIN)).await?;
+    let none = Value::Map(Vec::new());
+    let begin = Begin::read("configured query");
+    connection
+        .query(&format!("EXPLAIN {query}"), none, &begin)
+        .await?;
+    connection.close().await;
+    Ok(())
+}

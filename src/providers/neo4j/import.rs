@@ -21,7 +21,7 @@ use super::idmap::IdMap;
 use super::restore::{self, Parts, RestoreOptions, Restored};
 use super::rows::{self, Frames, Node, Relationship, unexpected_record, without_id};
 use super::target::Target;
-use super::{INCONSISTENT, schema, server};
+use super::{schema, server};
 use crate::capture::{Fingerprint, PartSource};
 use crate::error::{Error, Result};
 use crate::wait::Deadline;
@@ -288,13 +288,8 @@ async fn patch_nodes(
     options: &RestoreOptions,
 ) -> Result<()> {
     let mut reader = AsideReader::open(aside)?;
-    loop {
-        options.cancel.check()?;
-        let rows = reader.batch()?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let wanted = rows.len() as i64;
+    while let Some(rows) = reader.batch(options)? {
+        let wanted = rows.len();
         let mut list = Vec::with_capacity(rows.len());
         for row in rows {
             let [id @ Value::Int(_), properties @ Value::Map(_)] = row_of(row)? else {
@@ -307,17 +302,9 @@ async fn patch_nodes(
         let parameters = Value::map([("rows", Value::List(list))]);
         let begin = Begin::write("restore nodes");
         let made = connection.query(query, parameters, &begin).await?;
-        let made = made.first().and_then(|row| row.first()?.as_int());
-        if made != Some(wanted) {
-            return Err(Error::new(
-                &INCONSISTENT,
-                format!(
-                    "of {wanted} imported nodes Neo4j found {}",
-                    made.unwrap_or_default()
-                ),
-            ));
-        }
+        restore::made(&made, wanted, || "imported nodes Neo4j found".to_owned())?;
     }
+    Ok(())
 }
 
 async fn add_relationships(
@@ -326,12 +313,7 @@ async fn add_relationships(
     options: &RestoreOptions,
 ) -> Result<()> {
     let mut reader = AsideReader::open(aside)?;
-    loop {
-        options.cancel.check()?;
-        let rows = reader.batch()?;
-        if rows.is_empty() {
-            return Ok(());
-        }
+    while let Some(rows) = reader.batch(options)? {
         let mut batch: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for row in rows {
             let [start, end, Value::String(kind), properties] = row_of(row)? else {
@@ -342,6 +324,7 @@ async fn add_relationships(
         }
         restore::create_relationships(connection, &mut batch).await?;
     }
+    Ok(())
 }
 
 fn row_of<const N: usize>(row: Value) -> Result<[Value; N]> {
@@ -473,8 +456,9 @@ impl AsideReader {
         })
     }
 
-    /// The next rows, as many as a transaction takes; none at the end.
-    fn batch(&mut self) -> Result<Vec<Value>> {
+    /// The next rows, as many as a transaction takes; `None` at the end.
+    fn batch(&mut self, options: &RestoreOptions) -> Result<Option<Vec<Value>>> {
+        options.cancel.check()?;
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while rows.len() < PATCH_ROWS && bytes < PATCH_BYTES {
             let failed = |e| Error::io("read", &self.path, e);
@@ -488,6 +472,6 @@ impl AsideReader {
             bytes += frame.len();
             rows.push(Value::decode(&frame).map_err(|e| unexpected_record().caused_by(e))?);
         }
-        Ok(rows)
+        Ok((!rows.is_empty()).then_some(rows))
     }
 }

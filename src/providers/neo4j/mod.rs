@@ -40,7 +40,7 @@ mod verify;
 mod wipe;
 
 pub use capture::{CaptureOptions, capture};
-pub use column::column;
+pub use column::{column, column_planned};
 pub use idmap::IdMap;
 pub use restore::{RestoreOptions, Restored, restore};
 pub use server::{Health, Preview, identify, ping, plant_marker, preview, read_marker};

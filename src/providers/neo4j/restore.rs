@@ -364,21 +364,30 @@ pub(super) async fn create_relationships(
              CREATE (s)-[r:{}]->(e) SET r = row.p RETURN count(r)",
             quoted(&kind)
         );
-        let wanted = rows.len() as i64;
+        let wanted = rows.len();
         let parameters = Value::map([("rows", Value::List(rows))]);
-        let made = connection.run(&query, parameters).await?.all().await?;
-        let made = made.first().and_then(|row| row.first()?.as_int());
-        if made != Some(wanted) {
-            return Err(Error::new(
-                &INCONSISTENT,
-                format!(
-                    "of {wanted} relationships of type `{kind}` Neo4j made {}: restored nodes are gone",
-                    made.unwrap_or_default()
-                ),
-            ));
-        }
+        let answer = connection.run(&query, parameters).await?.all().await?;
+        made(&answer, wanted, || {
+            format!("relationships of type `{kind}`, whose nodes were restored, Neo4j made")
+        })?;
     }
     connection.commit().await.map(drop)
+}
+
+/// Refuses the count that a query gave, if it is not that of its rows.
+pub(super) fn made(
+    answer: &[Vec<Value>],
+    wanted: usize,
+    what: impl FnOnce() -> String,
+) -> Result<()> {
+    let made = answer.first().and_then(|row| row.first()?.as_int());
+    if made == Some(wanted as i64) {
+        return Ok(());
+    }
+    Err(Error::new(
+        &INCONSISTENT,
+        format!("of {wanted} {} {}", what(), made.unwrap_or_default()),
+    ))
 }
 
 async fn restore_schema(

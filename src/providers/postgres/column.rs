@@ -14,11 +14,7 @@ pub async fn column(
 ) -> Result<()> {
     let mut session = open(target, Access::Write).await?;
     run(target, &mut session, "BEGIN READ ONLY").await?;
-    let sql = format!(
-        "SELECT value::text FROM ({}) AS configured (value) WHERE value IS NOT NULL",
-        query.trim().trim_end_matches(';')
-    );
-    let mut rows = scalar::<String>(sqlx::AssertSqlSafe(sql)).fetch(&mut session);
+    let mut rows = scalar::<String>(sqlx::AssertSqlSafe(asking(query))).fetch(&mut session);
     let failed = |e| failed(target, "run the configured query", e);
     while let Some(value) = rows.try_next().await.map_err(failed)? {
         each(value);
@@ -26,4 +22,20 @@ pub async fn column(
     drop(rows);
     close(session).await;
     Ok(())
+}
+
+/// Whether the server would run the query so; it only plans it.
+pub async fn column_planned(target: &Target, query: &str) -> Result<()> {
+    let mut session = open(target, Access::Write).await?;
+    run(target, &mut session, "BEGIN READ ONLY").await?;
+    run(target, &mut session, &format!("EXPLAIN {}", asking(query))).await?;
+    close(session).await;
+    Ok(())
+}
+
+fn asking(query: &str) -> String {
+    format!(
+        "SELECT value::text FROM ({}) AS configured (value) WHERE value IS NOT NULL",
+        query.trim().trim_end_matches(';')
+    )
 }

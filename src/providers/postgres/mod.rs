@@ -32,7 +32,7 @@ pub use capture::{
     CaptureOptions, Patience, STRETCH, capture, fingerprints, fingerprints_as, prefix,
 };
 pub use catalogue::{catalogue, catalogue_differences, schema_fingerprint};
-pub use column::column;
+pub use column::{column, column_planned};
 pub use decode::decode;
 pub use identify::{identify, plant_marker, read_marker, refuse_pooler};
 pub use preview::{

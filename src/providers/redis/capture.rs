@@ -156,7 +156,8 @@ pub async fn measure_source(
         options.cancel.check()?;
         let mut reader = source.open(&info.name).await?;
         let mut tally = Tally::new(&options.key, now);
-        if !sum(&info, reader.as_mut(), &mut tally).await? {
+        let assembly = Assembly::default();
+        if !sum(&info, reader.as_mut(), &mut tally, assembly).await? {
             return Err(unknown_format(&info));
         }
         sums.insert(info.name, tally);
@@ -232,21 +233,24 @@ pub async fn decode(
     key: &FingerprintKey,
 ) -> Result<Option<Fingerprint>> {
     let mut tally = Tally::new(key, Instant::now());
-    let ours = sum(info, reader, &mut tally).await?;
+    let ours = sum(info, reader, &mut tally, Assembly::as_described(info)?).await?;
     Ok(ours.then(|| tally.all()))
 }
 
-async fn sum(info: &PartInfo, reader: &mut dyn PartReader, tally: &mut Tally) -> Result<bool> {
+async fn sum(
+    info: &PartInfo,
+    reader: &mut dyn PartReader,
+    tally: &mut Tally,
+    mut assembly: Assembly,
+) -> Result<bool> {
     match info.format.as_str() {
         FORMAT => {
             let database = database_of(info)?;
             let mut records = Records::new(&info.name, reader);
-            let mut assembly = Assembly::default();
             while let Some(entry) = records.next().await? {
                 let value = record::value(database, &entry)?;
-                if let Some(rows) = assembly.rows(database, &entry, &value)? {
-                    tally.add(&rows);
-                }
+                let (rows, _) = assembly.rows(database, &entry, &value)?;
+                tally.add(&rows);
             }
             assembly.closed(&info.name)?;
         }
@@ -298,4 +302,60 @@ pub(super) fn unknown_format(info: &PartInfo) -> Error {
             info.name, info.format
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::capture::MemoryParts;
+    use crate::providers::redis::rdb::{Entry, Payload, Piece, Usage, kind, rows, undivided};
+
+    /// One key whose value is large, in a part that says in which form its rows were summed.
+    async fn decoded(form: &str) -> Result<(Fingerprint, Vec<Row>, Vec<Row>)> {
+        let text = vec![b'x'; 3 << 20];
+        let body = [&[0x80][..], &(3_u32 << 20).to_be_bytes(), &text].concat();
+        let entry = Entry {
+            key: b"k".to_vec(),
+            expiry: 0,
+            usage: Usage::Unknown,
+            piece: Piece::Whole,
+            payload: Payload::build(kind::STRING, &body, 10),
+        };
+        let mut bytes = record::MAGIC.to_vec();
+        record::write(&mut bytes, &entry)?;
+        record::write_end(&mut bytes, 1);
+        let parts = MemoryParts::default();
+        let mut writer = parts.create(&keys_part(0), FORMAT).await?;
+        writer.write(bytes.into()).await?;
+        let meta = BTreeMap::from([("rows".to_owned(), json!(form))]);
+        let info = writer.finish(None, meta).await?;
+        let mut reader = parts.open(&info.name).await?;
+        let key = FingerprintKey::new([7; 32]);
+        let seen = decode(&info, reader.as_mut(), &key).await?;
+        let value = record::value(0, &entry)?;
+        Ok((
+            seen.expect("is ours"),
+            undivided(0, b"k", 0, &value),
+            rows(0, b"k", 0, &value),
+        ))
+    }
+
+    #[tokio::test]
+    async fn parts_of_an_earlier_version_keep_their_fingerprints() {
+        let of = |rows: &[Row]| {
+            let key = FingerprintKey::new([7; 32]);
+            let mut tally = Tally::new(&key, Instant::from_millis(0));
+            tally.add(rows);
+            tally.all()
+        };
+        let (seen, first, second) = decoded("redis-rows-1").await.expect("decodes");
+        assert_eq!(seen, of(&first));
+        assert!(of(&first) != of(&second));
+        let (seen, _, second) = decoded("redis-rows-2").await.expect("decodes");
+        assert_eq!(seen, of(&second));
+        let error = decoded("redis-rows-3").await.expect_err("is newer");
+        assert_eq!(error.reason().code, "redis.unknown-format");
+    }
 }

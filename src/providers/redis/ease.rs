@@ -9,9 +9,11 @@ use std::time::Duration;
 use ::redis::cmd;
 
 use crate::error::Result;
-use crate::wait::Deadline;
+use crate::event::Events;
+use crate::wait::{Cancel, Deadline};
 
 use super::connect::Conn;
+use super::fleet::Node;
 
 /// One setting that is another for a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +36,50 @@ const NOTICED: Duration = Duration::from_secs(1);
 /// later, under the server's own settings again. One that really runs is left to `PSYNC`, which waits for it.
 pub(super) async fn rest(conn: &mut Conn) -> Result<()> {
     let deadline = Deadline::after(NOTICED);
-    loop {
-        let text: String = conn.query(cmd("INFO").arg("persistence")).await?;
-        let busy = ["rdb_bgsave_in_progress:1", "aof_rewrite_in_progress:1"];
-        if deadline.passed() || !busy.iter().any(|sign| text.contains(sign)) {
-            return Ok(());
-        }
+    while saves(conn).await? && !deadline.passed() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    Ok(())
+}
+
+/// How long shards that save are waited for.
+const SAVED: Duration = Duration::from_secs(600);
+
+/// Waits until none of several shards makes a snapshot or a rewrite of its own: it would begin ours only behind that, and
+/// the others, whose snapshots nobody reads before all have begun, would give up on us meanwhile (`repl-timeout`). What goes
+/// on for longer than this is asked all the same.
+pub(super) async fn all_rest(nodes: &mut [Node], events: &Events, cancel: &Cancel) -> Result<()> {
+    let deadline = Deadline::after(SAVED);
+    let mut told = false;
+    loop {
+        let mut busy = Vec::new();
+        for node in nodes.iter_mut() {
+            if saves(&mut node.conn).await? {
+                busy.push(format!("`{}`", node.target.endpoint()));
+            }
+        }
+        if busy.is_empty() || deadline.passed() {
+            return Ok(());
+        }
+        if !std::mem::replace(&mut told, true) {
+            events.note(format!(
+                "waiting for the background save or rewrite of {}, so that all shards can begin together",
+                busy.join(", ")
+            ));
+        }
+        let pause = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Ok(())
+        };
+        cancel.guard(pause).await?;
+    }
+}
+
+/// Whether the server has a child that saves; while it has one, it forks no other.
+async fn saves(conn: &mut Conn) -> Result<bool> {
+    let text: String = conn.query(cmd("INFO").arg("persistence")).await?;
+    let busy = ["rdb_bgsave_in_progress:1", "aof_rewrite_in_progress:1"];
+    Ok(busy.iter().any(|sign| text.contains(sign)))
 }
 
 /// What differs from what we want; nothing where this user may not change it.

@@ -1,6 +1,7 @@
 //! The servers that hold the data together: one by itself, or the masters of a cluster, each with its share of the slots.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use ::redis::{Value, cmd};
 
@@ -9,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::wait::Deadline;
 
 use super::connect::{Conn, LOGIN};
-use super::gather::zero;
+use super::gather::{zero, zero_by};
 use super::health::{Info, PIECES_KEY};
 use super::sentinel::resolved;
 use super::target::Target;
@@ -31,8 +32,23 @@ pub(super) struct Node {
 pub(super) struct Fleet {
     pub(super) nodes: Vec<Node>,
     /// Which node has each slot; `None` where one server has everything.
-    slots: Option<Vec<usize>>,
+    slots: Option<Arc<Vec<usize>>>,
     endpoint: String,
+}
+
+/// Which keys belong to one server: what clients are led to it for.
+#[derive(Clone, Default)]
+pub(super) struct Share {
+    slots: Option<Arc<Vec<usize>>>,
+    at: usize,
+}
+
+impl Share {
+    /// Whether a key is of this server. A master may still have keys of slots that another took over from it.
+    pub(super) fn holds(&self, key: &[u8]) -> bool {
+        let slots = self.slots.as_ref();
+        slots.is_none_or(|slots| slots[slot(key)] == self.at)
+    }
 }
 
 impl Fleet {
@@ -90,7 +106,7 @@ impl Fleet {
         }
         Ok(Fleet {
             nodes,
-            slots: Some(slots),
+            slots: Some(Arc::new(slots)),
             endpoint,
         })
     }
@@ -98,6 +114,14 @@ impl Fleet {
     /// Whether it is a cluster, even one of one master.
     pub(super) fn is_cluster(&self) -> bool {
         self.slots.is_some()
+    }
+
+    /// Which keys belong to a node.
+    pub(super) fn share(&self, at: usize) -> Share {
+        Share {
+            slots: self.slots.clone(),
+            at,
+        }
     }
 
     /// Which node holds a key.
@@ -173,8 +197,8 @@ impl Fleet {
 }
 
 /// A connection to the server that holds a key, in database 0.
-pub(super) async fn keyed(target: &Target, key: &str) -> Result<Conn> {
-    let mut conn = zero(target).await?;
+pub(super) async fn keyed(target: &Target, key: &str, deadline: Deadline) -> Result<Conn> {
+    let mut conn = zero_by(target, deadline).await?;
     // A server that withholds INFO is taken for one by itself.
     let clustered = match Info::read(&mut conn).await {
         Ok(info) => {
@@ -192,7 +216,7 @@ pub(super) async fn keyed(target: &Target, key: &str) -> Result<Conn> {
             .iter()
             .any(|(from, to)| (*from..=*to).contains(&slot))
         {
-            return zero(&node).await;
+            return zero_by(&node, deadline).await;
         }
     }
     Err(Error::new(
@@ -267,12 +291,21 @@ fn slot(key: &[u8]) -> usize {
         (close > 0).then(|| &rest[..close])
     });
     let crc = tag.unwrap_or(key).iter().fold(0_u16, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
-            crc << 1 ^ if crc & 0x8000 != 0 { 0x1021 } else { 0 }
-        })
+        crc << 8 ^ CRC[usize::from(crc >> 8) ^ usize::from(*byte)]
     });
     usize::from(crc) % SLOTS
 }
+
+/// What each byte adds to a checksum.
+static CRC: LazyLock<[u16; 256]> = LazyLock::new(|| {
+    let mut table = [0; 256];
+    for (byte, entry) in (0_u16..).zip(&mut table) {
+        *entry = (0..8).fold(byte << 8, |crc, _| {
+            crc << 1 ^ if crc & 0x8000 != 0 { 0x1021 } else { 0 }
+        });
+    }
+    table
+});
 
 #[cfg(test)]
 mod tests {

@@ -15,19 +15,20 @@ use crate::wait::Deadline;
 
 use super::capture::CaptureOptions;
 use super::connect::{Conn, LOGIN};
-use super::fleet::{Fleet, Node};
+use super::fleet::{Fleet, Node, Share};
 use super::health::{Info, is_ours};
 use super::lost::{self, Class};
 use super::pieces::{self, Largest};
-use super::psync::{self, Asked, Snapshot};
+use super::psync::{self, Asked};
 use super::queues::{self, Watch};
-use super::rdb::{self, Entry, Item, Piece};
+use super::rdb::{self, Entry, Piece};
 use super::record::{self, FORMAT, FUNCTIONS_FORMAT, MAGIC};
-use super::scan;
+use super::scan::{self, Scanned};
+use super::shards;
 use super::tally::Tally;
 use super::target::Target;
-use super::whole::Assembly;
-use super::{CLUSTER_MOVING, NO_HEADROOM, ease};
+use super::whole::{Assembly, Rows};
+use super::{NO_HEADROOM, ease};
 
 /// Bytes written to a part at once.
 const BATCH: usize = 256 * 1024;
@@ -38,6 +39,9 @@ const CUT_EVERY: u64 = 1_024;
 
 /// The form of rows that fingerprints are taken of.
 pub(super) const ROWS: &str = "redis-rows-2";
+
+/// The form in parts of earlier versions.
+pub(super) const ROWS_1: &str = "redis-rows-1";
 
 /// The part that holds the function libraries.
 pub(super) const FUNCTIONS_PART: &str = "redis/functions";
@@ -56,6 +60,8 @@ pub(super) struct Gathered {
     pub(super) from: Instant,
     pub(super) to: Instant,
     pub(super) not_carried: Vec<String>,
+    /// Why the function libraries could not be read, if they could not.
+    pub(super) no_functions: Option<String>,
 }
 
 /// Gathers all keys and libraries into the collector.
@@ -85,6 +91,9 @@ pub(super) async fn gather(
         1 => String::new(),
         n => format!(" of {n} shards"),
     };
+    if fleet.nodes.len() > 1 {
+        ease::all_rest(&mut fleet.nodes, &options.events, &options.cancel).await?;
+    }
     let asking = fleet.nodes.iter_mut().map(|node| snapshot(node, options));
     let asked = futures_util::future::try_join_all(asking).await?;
     let mut coming = Vec::new();
@@ -102,6 +111,7 @@ pub(super) async fn gather(
         from: before,
         to: before,
         not_carried: Vec::new(),
+        no_functions: None,
     };
     if let Some(words) = withheld {
         drop(coming);
@@ -109,8 +119,11 @@ pub(super) async fn gather(
             "no snapshot by replication ({words}); reading key by key, so that the backup is not of one moment"
         ));
         gathered.method = format!("SCAN{shards}{replica}");
-        for node in &mut fleet.nodes {
-            gathered.not_carried.extend(by_scan(node, into).await?);
+        for at in 0..fleet.nodes.len() {
+            into.share = fleet.share(at);
+            let node = &mut fleet.nodes[at];
+            let scanned = by_scan(node, into).await?;
+            gathered.no_functions = gathered.no_functions.or(scanned.no_functions);
             gathered.to = gathered.to.max(server_time(&mut node.conn).await?);
         }
     } else {
@@ -124,7 +137,7 @@ pub(super) async fn gather(
         for node in &mut fleet.nodes {
             gathered.to = gathered.to.max(server_time(&mut node.conn).await?);
         }
-        let made = read(coming, into).await;
+        let made = shards::read(coming, &fleet, into).await;
         match made {
             Ok(made) => gathered.from = made.map_or(before, |made| made.min(before)),
             Err((at, error)) => {
@@ -134,18 +147,25 @@ pub(super) async fn gather(
         }
     }
     fleet.kept_its_shape(&shape).await?;
+    let unread = gathered.no_functions.iter();
+    let unread = unread.map(|why| format!("function libraries: {why}"));
+    gathered.not_carried.extend(unread);
+    if into.strays > 0 {
+        gathered.not_carried.push(format!(
+            "{} keys on masters of the cluster that do not have their slots, where no client is led to",
+            into.strays
+        ));
+    }
     let node = &mut fleet.nodes[0];
     let more = left_behind(&mut node.conn, &node.info, &into.module_data).await;
     gathered.not_carried.extend(more);
     Ok(gathered)
 }
 
-/// Reads a server key by key; says what could not be read.
-async fn by_scan(node: &mut Node, into: &mut Collector<'_>) -> Result<Option<String>> {
+/// Reads a server key by key.
+async fn by_scan(node: &mut Node, into: &mut Collector<'_>) -> Result<Scanned> {
     match scan::scan(&mut node.conn, &node.info, None, into).await {
-        Ok(scanned) => Ok(scanned
-            .no_functions
-            .map(|why| format!("function libraries: {why}"))),
+        Ok(scanned) => Ok(scanned),
         Err(error) => Err(lost::explained(error, &node.target, &node.info, Class::Reader).await),
     }
 }
@@ -201,11 +221,16 @@ pub(super) fn headroom(info: &Info, endpoint: &str) -> Result<()> {
 
 /// A connection to database 0, where every gathering begins.
 pub(super) async fn zero(target: &Target) -> Result<Conn> {
+    zero_by(target, Deadline::after(LOGIN)).await
+}
+
+/// The same by a deadline.
+pub(super) async fn zero_by(target: &Target, deadline: Deadline) -> Result<Conn> {
     let target = Target {
         database: 0,
         ..target.clone()
     };
-    Conn::login(&target, Deadline::after(LOGIN)).await
+    Conn::login(&target, deadline).await
 }
 
 /// The server's clock.
@@ -218,129 +243,6 @@ pub(super) async fn server_time(conn: &mut Conn) -> Result<Instant> {
             "Redis answered `TIME` with something that is no time",
         )
     })
-}
-
-/// Items on their way from a snapshot, at most this many bytes of them at once.
-const ON_THE_WAY: usize = 256 * 1024;
-
-/// Reads snapshots side by side, and says when the oldest was made, or which of them failed.
-async fn read(
-    mut snapshots: Vec<Snapshot>,
-    into: &mut Collector<'_>,
-) -> std::result::Result<Option<Instant>, (usize, Error)> {
-    let mut made = None;
-    let mut databases = vec![0; snapshots.len()];
-    for snapshot in &mut snapshots {
-        into.version(snapshot.version);
-        snapshot.sealed = into.sink.is_some();
-    }
-    if snapshots.len() == 1 {
-        while let Some(item) = snapshots[0].next().await.map_err(|e| (0, e))? {
-            take(item, &mut databases[0], &mut made, into)
-                .await
-                .map_err(|e| (0, e))?;
-        }
-        return Ok(made);
-    }
-    let (sender, mut batches) = tokio::sync::mpsc::channel(4);
-    // Dropped with us, whatever happens.
-    let mut pumps = tokio::task::JoinSet::new();
-    let turn = Turn::default();
-    for (at, snapshot) in snapshots.into_iter().enumerate() {
-        pumps.spawn(pump(at, snapshot, sender.clone(), turn.clone()));
-    }
-    drop(sender);
-    while let Some((at, batch)) = batches.recv().await {
-        for item in batch.map_err(|e| (at, e))? {
-            take(item, &mut databases[at], &mut made, into)
-                .await
-                .map_err(|e| (at, e))?;
-        }
-    }
-    while let Some(done) = pumps.join_next().await {
-        done.map_err(|e| {
-            (
-                0,
-                Error::bug("a reader of a snapshot ended early").caused_by(e),
-            )
-        })?;
-    }
-    Ok(made)
-}
-
-type Batch = (usize, Result<Vec<Item>>);
-
-/// Who may send. Whoever is inside a key that comes in pieces keeps it, because they must follow each other.
-type Turn = std::sync::Arc<tokio::sync::Mutex<()>>;
-
-async fn pump(at: usize, mut snapshot: Snapshot, to: tokio::sync::mpsc::Sender<Batch>, turn: Turn) {
-    let (mut batch, mut weight) = (Vec::new(), 0);
-    let (mut inside, mut mine) = (false, None);
-    loop {
-        let item = match snapshot.next().await {
-            Ok(item) => item,
-            Err(error) => {
-                let _ = to.send((at, Err(error))).await;
-                return;
-            }
-        };
-        let over = item.is_none();
-        if let Some(item) = item {
-            if let Item::Key(entry) = &item {
-                weight += entry.key.len() + entry.payload.len();
-                inside = matches!(entry.piece, Piece::First | Piece::Middle);
-            }
-            batch.push(item);
-        }
-        if over || weight >= ON_THE_WAY {
-            weight = 0;
-            if mine.is_none() {
-                mine = Some(std::sync::Arc::clone(&turn).lock_owned().await);
-            }
-            let sent = to.send((at, Ok(std::mem::take(&mut batch)))).await;
-            // Nobody listens any more: somebody else failed.
-            if over || sent.is_err() {
-                return;
-            }
-            if !inside {
-                mine = None;
-            }
-        }
-    }
-}
-
-/// Takes one item of a snapshot.
-async fn take(
-    item: Item,
-    database: &mut u32,
-    made: &mut Option<Instant>,
-    into: &mut Collector<'_>,
-) -> Result<()> {
-    match item {
-        Item::Database(number) => *database = number,
-        Item::Key(entry) => into.key(*database, entry, Origin::Snapshot).await?,
-        Item::Function(code) => into.library(code),
-        Item::ModuleData(module) => {
-            into.module_data.insert(module);
-        }
-        Item::Aux(name, value) if name == b"ctime" => {
-            // A server that was making a snapshot for somebody else may give us that one: it is older than our asking.
-            let seconds = std::str::from_utf8(&value).ok();
-            if let Some(seconds) = seconds.and_then(|t| t.parse::<i64>().ok()) {
-                let at = Instant::from_millis(seconds.saturating_mul(1_000));
-                *made = Some(made.map_or(at, |made| made.min(at)));
-            }
-        }
-        Item::Moving => {
-            return Err(Error::new(
-                &CLUSTER_MOVING,
-                "a master of the Redis cluster is taking slots over from another, so that both have their keys",
-            )
-            .hint("Wait until the cluster is balanced, then run the command again."));
-        }
-        Item::Aux(..) | Item::Hint | Item::End => {}
-    }
-    Ok(())
 }
 
 /// What the server holds beside keys and libraries, as far as it tells.
@@ -382,17 +284,21 @@ pub(super) enum Origin {
 /// Takes keys and libraries, sums them, and writes them if there is a sink.
 pub(super) struct Collector<'a> {
     options: &'a CaptureOptions,
-    sink: Option<&'a dyn PartSink>,
+    pub(super) sink: Option<&'a dyn PartSink>,
     parts: BTreeMap<u32, Part>,
-    libraries: Vec<Vec<u8>>,
+    pub(super) libraries: Vec<Vec<u8>>,
     begun: Instant,
     version: u16,
     server_version: String,
     /// Memory that the source's data take, as it says.
     dataset: Option<u64>,
-    module_data: BTreeSet<String>,
+    pub(super) module_data: BTreeSet<String>,
     /// Take the keys of this database for those of database 0.
     as_zero: Option<u32>,
+    /// Keys of others are left out.
+    pub(super) share: Share,
+    /// Keys that were left out because another server has their slot.
+    strays: u64,
     /// Who else looks at each key.
     watch: Option<Watcher<'a>>,
     /// Keys whose time had passed before we began, though the server still had them.
@@ -403,8 +309,8 @@ pub(super) struct Collector<'a> {
     scratch: Vec<u8>,
 }
 
-/// Sees a key, its database and its rows.
-pub(super) type Watcher<'a> = &'a mut (dyn FnMut(u32, &Entry, &[rdb::Row]) + Send);
+/// Sees a key or a piece of one, its database, and the rows that came with it.
+pub(super) type Watcher<'a> = &'a mut (dyn FnMut(u32, &Entry, &Rows) + Send);
 
 struct Part {
     writer: Option<Box<dyn PartWriter>>,
@@ -433,6 +339,8 @@ impl<'a> Collector<'a> {
             dataset: None,
             module_data: BTreeSet::new(),
             as_zero: None,
+            share: Share::default(),
+            strays: 0,
             watch: None,
             expired: 0,
             bytes: 0,
@@ -471,6 +379,13 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// Whether a key is to be read at all; counts it if not.
+    pub(super) fn wants(&mut self, key: &[u8]) -> bool {
+        let wanted = self.share.holds(key);
+        self.strays += u64::from(!wanted);
+        wanted
+    }
+
     /// Takes a key, unless it is one of ours or its time has passed.
     pub(super) async fn key(&mut self, database: u32, entry: Entry, origin: Origin) -> Result<()> {
         self.options.cancel.check()?;
@@ -479,6 +394,10 @@ impl<'a> Collector<'a> {
         }
         let begun = u64::try_from(self.begun.millis()).unwrap_or(0);
         let begins = matches!(entry.piece, Piece::Whole | Piece::First);
+        if !self.share.holds(&entry.key) {
+            self.strays += u64::from(begins);
+            return Ok(());
+        }
         if entry.expiry != 0 && entry.expiry <= begun {
             self.expired += u64::from(begins);
             return Ok(());
@@ -500,14 +419,14 @@ impl<'a> Collector<'a> {
             && string_row(&mut scratch, database, &entry)?;
         let rows = if is_string {
             part.tally.add_one(entry.expiry, &scratch);
-            Some(Vec::new())
+            (Vec::new(), true)
         } else {
             let value = match origin {
                 Origin::Snapshot => record::fresh_value(database, &entry)?,
                 Origin::Dump => record::value(database, &entry)?,
             };
             let rows = part.assembly.rows(database, &entry, &value)?;
-            part.tally.add(rows.as_deref().unwrap_or_default());
+            part.tally.add(&rows.0);
             part.queues.look(&entry.key, &value);
             rows
         };
@@ -519,7 +438,7 @@ impl<'a> Collector<'a> {
         let size = (entry.key.len() + entry.payload.len()) as u64;
         if part.writer.is_some() {
             record::write(&mut part.buffer, &entry)?;
-            let cut = rows.is_some() && rdb::crc64::update(0, &entry.key).is_multiple_of(CUT_EVERY);
+            let cut = rows.1 && rdb::crc64::update(0, &entry.key).is_multiple_of(CUT_EVERY);
             if cut || part.buffer.len() >= BATCH {
                 part.flush().await?;
             }
@@ -527,8 +446,8 @@ impl<'a> Collector<'a> {
                 writer.cut();
             }
         }
-        if let (Some(watch), Some(rows)) = (&mut self.watch, &rows) {
-            watch(database, &entry, rows);
+        if let Some(watch) = &mut self.watch {
+            watch(database, &entry, &rows);
         }
         self.scratch = scratch;
         self.progress(database, size);

@@ -10,7 +10,7 @@ use crate::identity::{Identity, Store};
 use crate::wait::Deadline;
 
 use super::UNSUPPORTED_VERSION;
-use super::connect::Conn;
+use super::connect::{Conn, LOGIN};
 use super::fleet::keyed;
 use super::target::Target;
 
@@ -72,6 +72,15 @@ pub async fn ping(target: &Target, deadline: Deadline) -> Result<Health> {
             facts,
         })
     };
+    within(target, deadline, work).await
+}
+
+/// What a server that took the login has until the deadline for.
+async fn within<T>(
+    target: &Target,
+    deadline: Deadline,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
     tokio::time::timeout(deadline.left(), work)
         .await
         .unwrap_or_else(|_| {
@@ -90,7 +99,7 @@ pub async fn ping(target: &Target, deadline: Deadline) -> Result<Health> {
 /// anew at every start, so it is no identity.
 pub async fn identify(target: &Target) -> Result<Identity> {
     // It is judged before anything is planned on it; one that withholds INFO by the capture.
-    let mut conn = keyed(target, MARKER_KEY).await?;
+    let mut conn = keyed(target, MARKER_KEY, Deadline::after(LOGIN)).await?;
     let marker: Option<String> = conn.query(::redis::cmd("GET").arg(MARKER_KEY)).await?;
     Ok(Identity::new(
         Store::Redis,
@@ -103,14 +112,14 @@ pub async fn identify(target: &Target) -> Result<Identity> {
 
 /// Plants `marker` in database 0, without expiry; an older one is replaced.
 pub async fn plant_marker(target: &Target, marker: &str) -> Result<()> {
-    let mut conn = keyed(target, MARKER_KEY).await?;
+    let mut conn = keyed(target, MARKER_KEY, Deadline::after(LOGIN)).await?;
     conn.query(::redis::cmd("SET").arg(MARKER_KEY).arg(marker))
         .await
 }
 
 /// The planted marker; `None` if there is none.
 pub async fn read_marker(target: &Target) -> Result<Option<String>> {
-    let mut conn = keyed(target, MARKER_KEY).await?;
+    let mut conn = keyed(target, MARKER_KEY, Deadline::after(LOGIN)).await?;
     conn.query(::redis::cmd("GET").arg(MARKER_KEY)).await
 }
 
@@ -238,12 +247,15 @@ impl Info {
 
 /// Whether a key exists, in the target's own database.
 pub async fn exists(target: &Target, key: &str, deadline: Deadline) -> Result<bool> {
-    let mut conn = match target.database {
-        0 => keyed(target, key).await?,
-        _ => Conn::login(target, deadline).await?,
+    let work = async {
+        let mut conn = match target.database {
+            0 => keyed(target, key, deadline).await?,
+            _ => Conn::login(target, deadline).await?,
+        };
+        let count: i64 = conn.query(::redis::cmd("EXISTS").arg(key)).await?;
+        Ok(count > 0)
     };
-    let count: i64 = conn.query(::redis::cmd("EXISTS").arg(key)).await?;
-    Ok(count > 0)
+    within(target, deadline, work).await
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Sending a capture's parts to the servers that hold their keys, and summing what should arrive.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant as Clock};
 
 use ::redis::{Pipeline, Value};
@@ -18,7 +18,9 @@ use super::gather::{ROWS, keys_part, server_time};
 use super::health::{Info, MARKER_KEY, RESTORE_KEY};
 use super::pieces::{self, Named};
 use super::pipe::{Commands, Pipe, Refusal};
-use super::rdb::{self, Entry, Piece, Row, Usage, function_dump, function_row, functions};
+use super::rdb::{
+    self, Entry, Piece, Row, Usage, function_dump, function_row, functions, library_name,
+};
 use super::record::{self, FUNCTIONS_FORMAT, Record, Records};
 use super::restore::{Progress, Replace, RestoreOptions, Stage};
 use super::tally::Tally;
@@ -45,6 +47,8 @@ pub(super) struct Load<'a> {
     pub(super) no_functions: bool,
     /// Keys that were there and stay.
     pub(super) kept: u64,
+    /// Function libraries that were there with other code and stay.
+    kept_libraries: BTreeSet<String>,
     /// Keys that had expired when their turn came.
     late: u64,
     /// The longest argument that the server takes.
@@ -82,6 +86,7 @@ impl<'a> Load<'a> {
             zero_into: 0,
             no_functions: false,
             kept: 0,
+            kept_libraries: BTreeSet::new(),
             late: 0,
             limit,
             keys: 0,
@@ -128,16 +133,17 @@ impl<'a> Load<'a> {
         let mut reader = source.open(&part.name).await?;
         if part.format == FUNCTIONS_FORMAT {
             let bytes = reader.read_all().await?;
-            for code in libraries(part, &bytes)? {
+            let codes = libraries(part, &bytes)?;
+            for code in &codes {
                 tally.add(&[Row {
                     expiry: 0,
-                    bytes: function_row(&code),
+                    bytes: function_row(code),
                 }]);
             }
             as_described(part, &tally)?;
             if !self.no_functions {
                 if !self.read_only {
-                    self.functions(part, &bytes, flushed).await?;
+                    self.functions(&codes, bytes, flushed).await?;
                 }
                 self.sums.insert(part.name.clone(), tally);
             }
@@ -173,8 +179,8 @@ impl<'a> Load<'a> {
             {
                 let entry = record.to_entry();
                 let value = record::value(database, &entry)?;
-                let rows = assembly.rows(database, &entry, &value)?;
-                tally.add(rows.as_deref().unwrap_or_default());
+                let (rows, _) = assembly.rows(database, &entry, &value)?;
+                tally.add(&rows);
             }
             if self.read_only {
                 continue;
@@ -394,13 +400,10 @@ impl<'a> Load<'a> {
         expiry != 0 && i64::try_from(expiry).is_ok_and(|expiry| expiry <= now)
     }
 
-    async fn functions(&mut self, part: &PartInfo, bytes: &[u8], flushed: bool) -> Result<()> {
-        // Sealed anew: a checksum that the source left out is there then.
-        let codes = libraries(part, bytes)?;
-        let version = functions(bytes).map_or(10, |(_, version)| version);
-        let dump = function_dump(codes.iter().map(Vec::as_slice), version);
+    async fn functions(&mut self, codes: &[Vec<u8>], dump: Vec<u8>, flushed: bool) -> Result<()> {
         if self.options.replace == Replace::Keep {
-            return self.missing_functions(&codes, version).await;
+            let version = rdb::Payload::unchecked(&dump).map_or(10, |dump| dump.version);
+            return self.missing_functions(codes, version).await;
         }
         let policy = if self.again || self.options.replace == Replace::Overwrite {
             "REPLACE"
@@ -428,13 +431,21 @@ impl<'a> Load<'a> {
                 .arg(dump)
                 .arg("APPEND");
             for node in &mut self.fleet.nodes {
+                let there: Result<Vec<u8>> =
+                    node.conn.query(::redis::cmd("FUNCTION").arg("DUMP")).await;
+                let there = there.ok().and_then(|dump| functions(&dump).ok());
+                if there.is_some_and(|(there, _)| there.contains(code)) {
+                    continue;
+                }
                 for answer in node
                     .conn
                     .pipeline(&mut pipeline, "FUNCTION RESTORE")
                     .await?
                 {
                     match answer {
-                        Value::ServerError(error) if error.details().is_some_and(is_there) => {}
+                        Value::ServerError(error) if error.details().is_some_and(is_there) => {
+                            self.kept_libraries.insert(library_name(code));
+                        }
                         Value::ServerError(error) => {
                             return Err(node.conn.error("FUNCTION RESTORE", &error.into()));
                         }
@@ -455,6 +466,11 @@ impl<'a> Load<'a> {
             notes.push(format!(
                 "{} keys had expired before it was their turn and were left out.",
                 self.late
+            ));
+        }
+        for name in &self.kept_libraries {
+            notes.push(format!(
+                "Function library `{name}` was there already with other code and stays as it is."
             ));
         }
         notes.dedup();

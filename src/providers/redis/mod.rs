@@ -5,8 +5,8 @@
 //! of `DUMP` payloads (see [`record`]), fingerprints are taken of decoded values (see [`rdb`]), so that neither
 //! encodings nor server versions show in them.
 //!
-//! Large values are cut between their elements as they come. Deliberately absent: single elements or streams larger than
-//! memory; where keys are read one by one, the server gives a value whole.
+//! Large values are cut between their elements as they come. Deliberately absent: single elements of collections, streams and
+//! modules' values larger than memory; where keys are read one by one, the server gives a value whole.
 
 mod capture;
 mod connect;
@@ -26,6 +26,7 @@ pub mod record;
 mod restore;
 mod scan;
 mod sentinel;
+mod shards;
 mod survey;
 mod swap;
 mod tally;

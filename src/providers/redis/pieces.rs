@@ -209,10 +209,14 @@ async fn add(conn: &mut Conn, key: &[u8], value: &Value) -> Result<()> {
                 pieces.add("HSET", &[&field.name, &field.value]).await?;
             }
             pieces.flush().await?;
-            for field in fields.iter().filter(|f| f.expiry != 0) {
-                let mut expire = cmd("HPEXPIREAT");
-                expire.arg(key).arg(field.expiry).arg("FIELDS");
-                pieces.run(expire.arg(1).arg(&field.name)).await?;
+            let passing: Vec<_> = fields.iter().filter(|f| f.expiry != 0).collect();
+            for some in passing.chunks(MOST) {
+                let mut pipeline = Pipeline::with_capacity(some.len());
+                for field in some {
+                    let expire = pipeline.cmd("HPEXPIREAT").arg(key).arg(field.expiry);
+                    expire.arg("FIELDS").arg(1).arg(&field.name);
+                }
+                all_ok(pieces.conn, &mut pipeline, "HPEXPIREAT").await?;
             }
         }
         Value::Zset(members) => {

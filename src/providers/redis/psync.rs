@@ -185,23 +185,37 @@ impl Snapshot {
                     self.finish().await?;
                     return Ok(None);
                 }
+                // Few bytes may be a large value.
+                Ok((Item::Key(entry), _)) if rdb::unpacked(&entry.payload) >= LARGE => {
+                    if let Some(cutting) = self.begin().await? {
+                        return self.piece(cutting).await.map(Some);
+                    }
+                }
                 Ok((item, used)) => {
                     self.consume(used);
                     return Ok(Some(item));
                 }
                 Err(Stop::Short) if self.view().len() >= LARGE => {
-                    match rdb::begin(self.view(), self.version) {
-                        Ok(Some((cutting, used))) => {
-                            self.consume(used);
-                            return self.piece(cutting).await.map(Some);
-                        }
-                        Ok(None) => self.stopped(Stop::Short).await?,
-                        Err(stop) => self.stopped(stop).await?,
+                    if let Some(cutting) = self.begin().await? {
+                        return self.piece(cutting).await.map(Some);
                     }
                 }
                 Err(stop) => self.stopped(stop).await?,
             }
         }
+    }
+
+    /// Begins to cut a value; reads more where that cannot be told yet.
+    async fn begin(&mut self) -> Result<Option<Cutting>> {
+        match rdb::begin(self.view(), self.version) {
+            Ok(Some((cutting, used))) => {
+                self.consume(used);
+                return Ok(Some(cutting));
+            }
+            Ok(None) => self.stopped(Stop::Short).await?,
+            Err(stop) => self.stopped(stop).await?,
+        }
+        Ok(None)
     }
 
     /// The next piece of a large value.

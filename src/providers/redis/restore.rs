@@ -77,6 +77,8 @@ pub struct Restored {
     pub expired: u64,
     /// Whether an earlier call with this token had begun or finished it.
     pub resumed: bool,
+    /// What was to be done with keys that were there.
+    pub replace: Replace,
     /// Keys of the capture that were left out because the server had them ([`Replace::Keep`]).
     pub kept: u64,
     /// What else is worth saying, one sentence each.
@@ -89,7 +91,7 @@ impl Restored {
     /// The parts that differ; empty means that everything arrived.
     pub fn differences(&self) -> Vec<String> {
         if let Some(surveyed) = &self.surveyed {
-            return surveyed.lacks(self.kept);
+            return surveyed.lacks(self.replace, self.kept);
         }
         Compared {
             expected: self.expected.clone(),
@@ -161,6 +163,7 @@ pub async fn restore(
         loaded.notes,
     )?;
     restored.kept = loaded.kept;
+    restored.replace = options.replace;
     if options.replace.keeps_others() {
         restored.surveyed = Some(survey(target, source, &options.common).await?);
     }
@@ -292,6 +295,7 @@ impl Restored {
             bytes,
             expired: compared.expired,
             resumed,
+            replace: Replace::Refuse,
             kept: 0,
             notes,
             surveyed: None,

@@ -2,18 +2,20 @@
 //! does. Keys are compared by their hashes, a part of them at a time, so that memory stays bounded; values are named by
 //! field, member, position or entry, and never shown.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU64;
 
 use crate::capture::{FingerprintKey, PartSource};
 use crate::error::Result;
 use crate::time::Instant;
 
-use super::capture::{CaptureOptions, database_of, unknown_format};
+use super::capture::{CaptureOptions, database_of, libraries, unknown_format};
 use super::gather::{Collector, gather, server_time, zero};
-use super::rdb::{Entry, Piece, Row, Value};
+use super::rdb::{Entry, Piece, Value, library_name};
 use super::record::{self, FORMAT, FUNCTIONS_FORMAT, Records};
+use super::restore::Replace;
 use super::target::Target;
-use super::whole::Assembly;
+use super::whole::{Assembly, Rows};
 
 /// Keys compared in one pass: about 64 MiB of hashes.
 const AT_ONCE: u64 = 1_000_000;
@@ -22,7 +24,7 @@ const AT_ONCE: u64 = 1_000_000;
 const NAMED: usize = 5;
 
 /// Keys that expire within this time are left out: they may be gone on one side and not on the other.
-const MARGIN_MILLIS: i64 = 600_000;
+const MARGIN_MILLIS: u64 = 600_000;
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,18 +35,32 @@ pub struct Surveyed {
     pub changed: u64,
     /// Keys of the server that the backup lacks.
     pub extra: u64,
+    /// Function libraries of the backup that the server lacks.
+    pub missing_libraries: u64,
+    /// Function libraries with other code.
+    pub changed_libraries: u64,
     /// The first of each kind, one line each.
     pub lines: Vec<String>,
 }
 
 impl Surveyed {
-    /// What the server lacks of the backup; so many keys may have another form, because the server was to keep its own.
-    pub fn lacks(&self, kept: u64) -> Vec<String> {
-        let wrong = self.missing + self.changed.saturating_sub(kept);
-        if wrong == 0 {
-            return Vec::new();
+    /// What the server lacks of the backup after a restore of this kind; so many keys may have another form, because the
+    /// server was to keep its own.
+    pub fn lacks(&self, replace: Replace, kept: u64) -> Vec<String> {
+        // A library is kept under its name, whatever is in it.
+        let libraries = match replace {
+            Replace::Keep => 0,
+            _ => self.changed_libraries,
+        };
+        let keys = self.missing + self.changed.saturating_sub(kept);
+        let wrong = keys + self.missing_libraries + libraries;
+        if wrong > 0 && self.lines.is_empty() {
+            return vec![format!("{wrong} keys or function libraries differ")];
         }
-        self.lines.clone()
+        match wrong {
+            0 => Vec::new(),
+            _ => self.lines.clone(),
+        }
     }
 }
 
@@ -60,35 +76,32 @@ pub async fn survey(
         .filter_map(|part| part.meta.get("keys")?.as_u64())
         .sum();
     let passes = keys.div_ceil(AT_ONCE).max(1);
-    let now = server_time(&mut zero(target).await?).await?;
-    let mut found = Found {
-        horizon: u64::try_from(now.millis() + MARGIN_MILLIS).unwrap_or(0),
-        ..Found::default()
-    };
+    let wanted = libraries_of(source).await?;
+    let mut found = Found::default();
     for pass in 0..passes {
         let eye = Eye {
             key: options.key.clone(),
-            horizon: found.horizon,
+            horizon: millis(target).await? + MARGIN_MILLIS,
             pass,
             passes,
         };
-        let mut backup = HashMap::new();
+        let (mut backup, mut open) = (HashMap::new(), None);
         each(source, options, &mut |database, entry, rows| {
-            if let Some((name, sum)) = eye.digest(database, &entry.key, rows) {
+            if let Some((name, sum)) = eye.digest(&mut open, database, &entry.key, rows) {
                 backup.insert(name, sum);
             }
         })
         .await?;
-        let mut seen = Vec::new();
+        let (mut changed, mut seen, mut open) = (HashMap::new(), Vec::new(), None);
         {
-            let mut watch = |database: u32, entry: &Entry, rows: &[Row]| {
-                let Some((name, sum)) = eye.digest(database, &entry.key, rows) else {
+            let mut watch = |database: u32, entry: &Entry, rows: &Rows| {
+                let Some((name, sum)) = eye.digest(&mut open, database, &entry.key, rows) else {
                     return;
                 };
                 match backup.remove(&name) {
                     Some(wanted) if wanted == sum => {}
-                    Some(_) => {
-                        found.surveyed.changed += 1;
+                    Some(wanted) => {
+                        changed.insert(name, wanted);
                         if seen.len() < NAMED {
                             seen.push((name, entry.clone()));
                         }
@@ -102,15 +115,26 @@ pub async fn survey(
                 }
             };
             let mut collector = Collector::new(options, None).watched(&mut watch);
-            gather(target, options, &mut collector).await?;
+            let gathered = gather(target, options, &mut collector).await?;
+            if pass == 0 {
+                let here = std::mem::take(&mut collector.libraries);
+                found.libraries(&wanted, &here, gathered.no_functions.as_deref());
+            }
         }
+        // What expired while all this was read says nothing.
+        let now = millis(target).await?;
+        backup.retain(|_, sum: &mut Sum| sum.lasts(now));
+        changed.retain(|_, sum: &mut Sum| sum.lasts(now));
+        seen.retain(|(name, _)| changed.contains_key(name));
+        found.surveyed.changed += changed.len() as u64;
         found.surveyed.missing += backup.len() as u64;
         if seen.is_empty() && backup.is_empty() {
             continue;
         }
         let mut live: HashMap<u128, Entry> = seen.into_iter().collect();
+        let mut open = None;
         each(source, options, &mut |database, entry, rows| {
-            let Some((name, _)) = eye.digest(database, &entry.key, rows) else {
+            let Some((name, _)) = eye.digest(&mut open, database, &entry.key, rows) else {
                 return;
             };
             if let Some(live) = live.remove(&name) {
@@ -124,9 +148,26 @@ pub async fn survey(
     Ok(found.finish())
 }
 
+/// The server's clock, in milliseconds since the epoch.
+async fn millis(target: &Target) -> Result<u64> {
+    let now = server_time(&mut zero(target).await?).await?;
+    Ok(u64::try_from(now.millis()).unwrap_or(0))
+}
+
+/// The function libraries of a backup.
+async fn libraries_of(source: &dyn PartSource) -> Result<Vec<Vec<u8>>> {
+    let mut out = Vec::new();
+    for info in source.parts("redis/") {
+        if info.format == FUNCTIONS_FORMAT {
+            let bytes = source.open(&info.name).await?.read_all().await?;
+            out.extend(libraries(&info, &bytes)?);
+        }
+    }
+    Ok(out)
+}
+
 #[derive(Default)]
 struct Found {
-    horizon: u64,
     surveyed: Surveyed,
     missing: Vec<(u32, Vec<u8>)>,
     changed: Vec<String>,
@@ -157,6 +198,25 @@ impl Found {
         ));
     }
 
+    /// Compares function libraries, which go by their names.
+    fn libraries(&mut self, there: &[Vec<u8>], here: &[Vec<u8>], unread: Option<&str>) {
+        let names: BTreeSet<String> = here.iter().map(|code| library_name(code)).collect();
+        for code in there.iter().filter(|code| !here.contains(code)) {
+            let name = library_name(code);
+            let what = match (unread, names.contains(&name)) {
+                (Some(why), _) => format!("cannot be looked for: {why}"),
+                (None, true) => "has other code here".to_owned(),
+                (None, false) => "is in the backup and not on the server".to_owned(),
+            };
+            match names.contains(&name) {
+                true => self.surveyed.changed_libraries += 1,
+                false => self.surveyed.missing_libraries += 1,
+            }
+            let line = format!("function library `{name}` {what}");
+            self.surveyed.lines.push(line);
+        }
+    }
+
     fn finish(self) -> Surveyed {
         let mut surveyed = self.surveyed;
         let named = |(database, key): &(u32, Vec<u8>), what: &str| {
@@ -183,9 +243,37 @@ struct Eye {
     passes: u64,
 }
 
+/// What the rows of a key come to, and when the first of them goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sum {
+    rows: u64,
+    first: Option<NonZeroU64>,
+}
+
+impl Sum {
+    /// Whether all of it was still there then.
+    fn lasts(&self, now: u64) -> bool {
+        self.first.is_none_or(|first| first.get() > now)
+    }
+
+    fn and(self, other: Sum) -> Sum {
+        Sum {
+            rows: self.rows.wrapping_add(other.rows),
+            first: self.first.into_iter().chain(other.first).min(),
+        }
+    }
+}
+
 impl Eye {
-    /// The hashes of a key and of its rows; `None` for a key of another pass, or of which nothing lasts.
-    fn digest(&self, database: u32, key: &[u8], rows: &[Row]) -> Option<(u128, u128)> {
+    /// The hash of a key, and what its rows come to once all are here; `None` until then, for a key of another pass, and for one
+    /// of which nothing lasts.
+    fn digest(
+        &self,
+        open: &mut Option<Sum>,
+        database: u32,
+        key: &[u8],
+        (rows, whole): &Rows,
+    ) -> Option<(u128, Sum)> {
         let hash = |parts: [&[u8]; 2]| {
             let mut hasher = self.key.start();
             let mut row = hasher.begin();
@@ -197,19 +285,27 @@ impl Eye {
         if name % u128::from(self.passes) != u128::from(self.pass) {
             return None;
         }
-        let lasting = rows
-            .iter()
-            .filter(|row| row.expiry == 0 || row.expiry > self.horizon);
-        let sums = lasting.map(|row| hash([&row.bytes, &[]]));
-        sums.reduce(u128::wrapping_add).map(|sum| (name, sum))
+        for row in rows {
+            if row.expiry == 0 || row.expiry > self.horizon {
+                let sum = Sum {
+                    rows: hash([&row.bytes, &[]]) as u64,
+                    first: NonZeroU64::new(row.expiry),
+                };
+                *open = Some(open.map_or(sum, |open| open.and(sum)));
+            }
+        }
+        match whole {
+            true => open.take().map(|sum| (name, sum)),
+            false => None,
+        }
     }
 }
 
-/// Every key of a backup with its rows.
+/// Every key of a backup with its rows, large ones by their pieces.
 async fn each(
     source: &dyn PartSource,
     options: &CaptureOptions,
-    see: &mut (dyn FnMut(u32, &Entry, &[Row]) + Send),
+    see: &mut (dyn FnMut(u32, &Entry, &Rows) + Send),
 ) -> Result<()> {
     for info in source.parts("redis/") {
         match info.format.as_str() {
@@ -221,9 +317,7 @@ async fn each(
                 while let Some(entry) = records.next().await? {
                     options.cancel.check()?;
                     let value = record::value(database, &entry)?;
-                    if let Some(rows) = assembly.rows(database, &entry, &value)? {
-                        see(database, &entry, &rows);
-                    }
+                    see(database, &entry, &assembly.rows(database, &entry, &value)?);
                 }
                 assembly.closed(&info.name)?;
             }
@@ -348,4 +442,75 @@ fn one_sided<'a, V: PartialEq>(
         let extra = here.into_keys().min()?;
         Some(format!("{what} `{}` is only here", extra.escape_ascii()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rdb::Row;
+    use super::*;
+
+    fn eye() -> Eye {
+        Eye {
+            key: FingerprintKey::new([5; 32]),
+            horizon: 1_000,
+            pass: 0,
+            passes: 1,
+        }
+    }
+
+    fn row(text: &str, expiry: u64) -> Row {
+        Row {
+            expiry,
+            bytes: text.as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_goes_before_the_look_is_over_is_not_missing() {
+        let sum = |rows: Vec<Row>| {
+            let mut open = None;
+            let digest = eye().digest(&mut open, 0, b"k", &(rows, true));
+            digest.map(|(_, sum)| sum)
+        };
+        let first = sum(vec![row("a", 0), row("b", 5_000), row("c", 900)]).expect("lasts");
+        assert!(first.lasts(4_999) && !first.lasts(5_000));
+        assert!(sum(vec![row("a", 0)]).expect("lasts").lasts(u64::MAX));
+        assert_eq!(sum(vec![row("c", 900)]), None);
+    }
+
+    #[test]
+    fn a_key_in_pieces_is_the_sum_of_their_rows() {
+        let mut open = None;
+        let mut of = |rows, whole| eye().digest(&mut open, 0, b"k", &(rows, whole));
+        assert_eq!(of(vec![row("a", 2_000)], false), None);
+        assert_eq!(of(Vec::new(), false), None);
+        let pieces = of(vec![row("b", 0)], true);
+        assert_eq!(of(vec![row("b", 0), row("a", 2_000)], true), pieces);
+        assert!(of(vec![row("b", 0)], true) != pieces);
+    }
+
+    #[test]
+    fn libraries_go_by_their_names() {
+        let code = |name: &str, body: &str| format!("#!lua name={name}\n{body}").into_bytes();
+        let mut found = Found::default();
+        let there = [code("a", "1"), code("b", "1"), code("c", "1")];
+        let here = [code("a", "1"), code("b", "2"), code("d", "1")];
+        found.libraries(&there, &here, None);
+        let surveyed = found.finish();
+        assert_eq!(surveyed.missing_libraries, 1);
+        assert_eq!(surveyed.changed_libraries, 1);
+        assert_eq!(surveyed.lacks(Replace::Keep, 9), surveyed.lines);
+        assert_eq!(
+            surveyed.lines,
+            [
+                "function library `b` has other code here",
+                "function library `c` is in the backup and not on the server"
+            ]
+        );
+        let mut found = Found::default();
+        found.libraries(&there[1..2], &here, None);
+        let surveyed = found.finish();
+        assert_eq!(surveyed.lacks(Replace::Keep, 0), Vec::<String>::new());
+        assert_eq!(surveyed.lacks(Replace::Overwrite, 0).len(), 1);
+    }
 }

@@ -1,27 +1,54 @@
 //! The rows of keys that come whole or in pieces.
 
+use crate::capture::PartInfo;
 use crate::error::{Error, Result};
 
-use super::MALFORMED;
+use super::gather::{ROWS, ROWS_1};
 use super::rdb::{self, Entry, Large, Piece, Row, Value};
+use super::{INCOMPARABLE, MALFORMED};
+
+/// Rows of a key, and whether they are the last of it.
+pub(super) type Rows = (Vec<Row>, bool);
 
 /// Puts the pieces of one key after the other together, as far as their rows need it.
 #[derive(Default)]
 pub(super) struct Assembly {
     open: Option<Large>,
+    /// As parts of an earlier version had them.
+    undivided: bool,
 }
 
 impl Assembly {
-    /// Takes an entry with its decoded value; gives the rows of the key once it is complete.
+    /// Gives the rows that a part's fingerprint was taken of.
+    ///
+    /// # Errors
+    /// `redis.unknown-format` for rows of a newer version.
+    pub(super) fn as_described(part: &PartInfo) -> Result<Self> {
+        let rows = part.meta.get("rows").and_then(|rows| rows.as_str());
+        let undivided = match rows {
+            None | Some(ROWS) => false,
+            Some(ROWS_1) => true,
+            Some(other) => {
+                return Err(Error::new(
+                    &INCOMPARABLE,
+                    format!(
+                        "the fingerprint of part `{}` is of rows in the form `{other}`, which is not known",
+                        part.name
+                    ),
+                ));
+            }
+        };
+        Ok(Assembly {
+            undivided,
+            ..Assembly::default()
+        })
+    }
+
+    /// Takes an entry with its decoded value; gives the rows that are ready with it: most only when the key is complete.
     ///
     /// # Errors
     /// `redis.malformed-dump` if pieces are missing or mixed up.
-    pub(super) fn rows(
-        &mut self,
-        database: u32,
-        entry: &Entry,
-        value: &Value,
-    ) -> Result<Option<Vec<Row>>> {
+    pub(super) fn rows(&mut self, database: u32, entry: &Entry, value: &Value) -> Result<Rows> {
         let broken = || {
             Error::new(
                 &MALFORMED,
@@ -34,7 +61,11 @@ impl Assembly {
         let open = self.open.take();
         let mut large = match (entry.piece, open) {
             (Piece::Whole, None) => {
-                return Ok(Some(rdb::rows(database, &entry.key, entry.expiry, value)));
+                let rows = match self.undivided {
+                    true => rdb::undivided(database, &entry.key, entry.expiry, value),
+                    false => rdb::rows(database, &entry.key, entry.expiry, value),
+                };
+                return Ok((rows, true));
             }
             (Piece::First, None) => Large::new(database, &entry.key, entry.expiry),
             (Piece::Middle | Piece::Last, Some(open)) if open.is_of(database, &entry.key) => open,
@@ -44,10 +75,11 @@ impl Assembly {
             return Err(broken());
         }
         if entry.piece == Piece::Last {
-            return Ok(Some(large.finish()));
+            return Ok((large.finish(), true));
         }
+        let ready = large.ready();
         self.open = Some(large);
-        Ok(None)
+        Ok((ready, false))
     }
 
     /// Refuses a part that ends in the middle of a key.

@@ -103,12 +103,47 @@ async fn a_graph_of_everything_is_imported_exactly() {
         "MATCH (t:Texts) CREATE (t)-[:LONG {n: range(1, 1000000)}]->(t)",
     )
     .await;
+    // More than one transaction adds over Bolt.
+    query(
+        &from,
+        "UNWIND range(1, 5500) AS i CREATE (:At {p: point({x: i, y: 1})})",
+    )
+    .await;
     let (plain, plain_wanted) = captured(&from).await;
+    // A name that no file can say.
+    query(&from, "MATCH (n) DETACH DELETE n").await;
+    let named = "UNWIND range(1, 20) AS i CREATE (n:N {i: i})-[:`a\tb` {i: i}]->(n)";
+    query(&from, named).await;
+    let (tab, tab_wanted) = captured(&from).await;
     drop(source);
+
+    let dir = scratch("tab");
+    let size = servers::Options::default();
+    let offline = servers::offline(&dir, &size).await.expect("is free");
+    let folder = offline.folder("import").expect("makes");
+    let staged = import::stage(&tab, &folder, import::GROUPS, &restore_options()).await;
+    assert!(staged.expect("looks").is_none());
+    drop(offline);
+    // What was written before that is in nobody's way.
+    let running = servers::start(&dir, &size).await.expect("starts");
+    let server = Server {
+        dir: running.dir.clone(),
+        running,
+    };
+    let restored = neo4j::restore(&server.target(), &tab, &restore_options())
+        .await
+        .expect("restores");
+    let map = Some(&restored.id_map);
+    let measured = neo4j::fingerprints(&server.target(), &key(), map, 2).await;
+    assert_eq!(measured.expect("measures"), tab_wanted);
+    drop(server);
 
     let dir = scratch("plain,with a comma");
     let (server, nodes, relationships) = imported(dir, &plain, &plain_wanted, 2).await;
-    assert!(nodes > 3 && relationships > 1, "{nodes}, {relationships}");
+    assert!(
+        nodes > 5_500 && relationships > 1,
+        "{nodes}, {relationships}"
+    );
     drop(server);
 
     let dir = scratch("imported");

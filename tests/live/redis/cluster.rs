@@ -1,10 +1,13 @@
 //! A real cluster of three masters: captured shard by shard, restored slot by slot, and never taken for whole when it is not.
 
+use std::sync::{Arc, Mutex};
+
 use summitctl::capture::{Consistency, MemoryParts};
+use summitctl::event::{Event, Events, Listener, Stamped};
 use summitctl::identity::Store;
 use summitctl::providers::redis::{
-    Replace, RestoreOptions, capture, compare, fingerprints, identify, plant_marker, read_marker,
-    restore, stage,
+    CaptureOptions, Replace, RestoreOptions, capture, compare, fingerprints, identify,
+    plant_marker, read_marker, restore, stage,
 };
 use summitctl::wait::{Look, poll};
 
@@ -135,6 +138,19 @@ impl Cluster {
     }
 }
 
+/// Keeps what is noted.
+#[derive(Clone, Default)]
+struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Listener for Notes {
+    fn hear(&self, event: &Stamped) {
+        if let Event::Note { message, .. } = &event.event {
+            let mut notes = self.0.lock().expect("nobody panicked");
+            notes.push(message.clone());
+        }
+    }
+}
+
 fn way(token: &str, replace: Replace) -> RestoreOptions {
     RestoreOptions {
         common: options(),
@@ -155,10 +171,26 @@ async fn a_cluster_is_captured_by_shards_and_restored_by_slots() {
     plant_marker(&to.target(), "the-target")
         .await
         .expect("plants");
+    // One of them saves for a while: the others are not asked before, since they would not wait.
+    let mut busy = client(&from.0[0]);
+    run(&mut busy, &["CONFIG", "SET", "rdb-key-save-delay", "20000"]);
+    run(&mut busy, &["BGSAVE"]);
+    run(&mut busy, &["CONFIG", "SET", "rdb-key-save-delay", "0"]);
     let parts = MemoryParts::default();
-    let captured = capture(&from.target(), &parts, &options())
+    let notes = Notes::default();
+    let told = CaptureOptions {
+        events: Events::new(vec![Box::new(notes.clone())]),
+        ..options()
+    };
+    let captured = capture(&from.target(), &parts, &told)
         .await
         .expect("captures");
+    let port = from.0[0].running.port.to_string();
+    let notes = notes.0.lock().expect("nobody panicked").join("\n");
+    assert!(
+        notes.contains("waiting for the background save") && notes.contains(&port),
+        "{notes}"
+    );
     assert_eq!(captured.method, "PSYNC of 3 shards");
     assert_eq!(captured.consistency, Consistency::Apart);
     assert!(captured.from <= captured.to);
@@ -288,6 +320,34 @@ async fn without_replication_rights_every_shard_is_scanned() {
             .await
             .expect("measures")
     );
+
+    // A master may keep keys of a slot that was given to another; no client is led to them.
+    cluster.run(&["SET", "stray", "x"]);
+    let slot = cluster.run(&["CLUSTER", "KEYSLOT", "stray"]);
+    let redis::Value::Int(slot) = slot else {
+        panic!("{slot:?}")
+    };
+    let owner = SLOTS.iter().position(|(_, to)| slot <= i64::from(*to));
+    let taker = &cluster.0[(owner.expect("has one") + 1) % 3];
+    for node in &cluster.0 {
+        run(
+            &mut client(node),
+            &["CLUSTER", "DELSLOTS", &slot.to_string()],
+        );
+    }
+    run(
+        &mut client(taker),
+        &["CLUSTER", "ADDSLOTS", &slot.to_string()],
+    );
+    cluster.until_whole().await;
+    for target in [&cluster.target(), &reader] {
+        let captured = capture(target, &MemoryParts::default(), &options())
+            .await
+            .expect("captures");
+        let left = captured.not_carried.join("\n");
+        assert!(left.contains("1 keys on masters"), "{captured:?}");
+        assert_eq!(captured.parts[0].meta["keys"], 181);
+    }
 }
 
 #[tokio::test]

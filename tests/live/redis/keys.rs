@@ -82,6 +82,23 @@ async fn keys_that_are_there_are_kept_or_overwritten_as_asked() {
     assert_eq!(run(&mut conn, &["GET", "key:9"]), text("from the backup"));
     assert_eq!(run(&mut conn, &["FCALL", "f", "0"]), Value::Int(2));
     assert_eq!(run(&mut conn, &["FCALL", "g", "0"]), Value::Int(1));
+    assert_eq!(
+        (surveyed.missing_libraries, surveyed.changed_libraries),
+        (0, 1)
+    );
+    let kept = "Function library `both` was there already";
+    assert!(
+        merged.notes.iter().any(|note| note.starts_with(kept)),
+        "{:?}",
+        merged.notes
+    );
+    // Killed before the libraries, it is not taken for done.
+    run(&mut conn, &["FUNCTION", "DELETE", "new"]);
+    let found = survey(&to.target(), &parts, &options())
+        .await
+        .expect("looks");
+    let lacks = found.lacks(Replace::Keep, u64::MAX).join("\n");
+    assert!(lacks.contains("function library `new`"), "{lacks}");
 
     let replaced = load(&to, &parts, "t-2", Replace::Overwrite).await;
     assert_eq!((replaced.keys, replaced.kept), (100, 0));

@@ -160,6 +160,19 @@ async fn every_framing_is_understood_where_no_setting_may_be_changed() {
     for (more, least) in [(&[][..], 4), (&file[..], 0)] {
         let server = Server::start(&stock(more)).await;
         fill(&server);
+        // Compressed, they are cut by what they become.
+        let mut conn = client(&server);
+        for (key, length) in [("long:zeros", 3_000_000), ("long:mixed", 2_500_000)] {
+            let text: Vec<u8> = match key {
+                "long:zeros" => vec![b'0'; length],
+                _ => (0..length).map(|n| (n * n / 7_919) as u8 & 7).collect(),
+            };
+            let _: () = redis::cmd("SET")
+                .arg(key)
+                .arg(text)
+                .query(&mut conn)
+                .expect("sets");
+        }
         let target = without_config(&server);
         let began = std::time::Instant::now();
         let captured = taken(&target).await.expect("captures");

@@ -1,9 +1,11 @@
 //! PackStream, Bolt's value encoding: a codec that keeps every value exactly as the server sent it.
 //!
 //! Floats keep their bits, structures (points, temporal values) stay raw, maps keep their order until they are sorted
-//! on purpose. The decoder trusts no length it reads, and never nests deeper than [`MAX_DEPTH`].
+//! on purpose. What reads them ([`Raw`]) trusts no length that it finds, and never nests deeper than [`MAX_DEPTH`].
 
 use std::fmt;
+
+use super::raw::Raw;
 
 /// How deep values may nest. Properties are at most a list of scalars; query results a few levels.
 pub const MAX_DEPTH: usize = 32;
@@ -66,12 +68,10 @@ impl std::error::Error for Malformed {}
 impl Value {
     /// Decodes exactly one value.
     pub fn decode(bytes: &[u8]) -> Result<Value, Malformed> {
-        let mut decoder = Decoder { bytes };
-        let value = decoder.value(0)?;
-        match decoder.bytes.len() {
-            0 => Ok(value),
-            left => Err(Malformed::Trailing(left)),
-        }
+        let mut raw = Raw::new(bytes);
+        let value = raw.value()?;
+        raw.end()?;
+        Ok(value)
     }
 
     /// Appends the shortest encoding.
@@ -219,110 +219,6 @@ pub(in super::super) fn encode_size(
             out.push(thirty_two);
             out.extend_from_slice(&size.to_be_bytes());
         }
-    }
-}
-
-struct Decoder<'a> {
-    bytes: &'a [u8],
-}
-
-impl Decoder<'_> {
-    fn take(&mut self, n: usize) -> Result<&[u8], Malformed> {
-        if self.bytes.len() < n {
-            return Err(Malformed::Truncated);
-        }
-        let (taken, rest) = self.bytes.split_at(n);
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
-    }
-
-    /// A size of 1, 2 or 4 bytes.
-    fn size(&mut self, width: u8) -> Result<usize, Malformed> {
-        Ok(match width {
-            0 => usize::from(u8::from_be_bytes(self.array()?)),
-            1 => usize::from(u16::from_be_bytes(self.array()?)),
-            _ => u32::from_be_bytes(self.array()?) as usize,
-        })
-    }
-
-    fn value(&mut self, depth: usize) -> Result<Value, Malformed> {
-        if depth > MAX_DEPTH {
-            return Err(Malformed::TooDeep);
-        }
-        let [marker] = self.array()?;
-        Ok(match marker {
-            0x00..=0x7F | 0xF0..=0xFF => Value::Int(i64::from(i8::from_be_bytes([marker]))),
-            0x80..=0x8F => self.string(usize::from(marker & 0x0F))?,
-            0x90..=0x9F => self.list(usize::from(marker & 0x0F), depth)?,
-            0xA0..=0xAF => self.map(usize::from(marker & 0x0F), depth)?,
-            0xB0..=0xBF => {
-                let [tag] = self.array()?;
-                Value::Struct(tag, self.items(usize::from(marker & 0x0F), depth)?)
-            }
-            0xC0 => Value::Null,
-            0xC1 => Value::Float(f64::from_bits(u64::from_be_bytes(self.array()?))),
-            0xC2 => Value::Bool(false),
-            0xC3 => Value::Bool(true),
-            0xC8 => Value::Int(i64::from(i8::from_be_bytes(self.array()?))),
-            0xC9 => Value::Int(i64::from(i16::from_be_bytes(self.array()?))),
-            0xCA => Value::Int(i64::from(i32::from_be_bytes(self.array()?))),
-            0xCB => Value::Int(i64::from_be_bytes(self.array()?)),
-            0xCC..=0xCE => {
-                let size = self.size(marker - 0xCC)?;
-                Value::Bytes(self.take(size)?.to_vec())
-            }
-            0xD0..=0xD2 => {
-                let size = self.size(marker - 0xD0)?;
-                self.string(size)?
-            }
-            0xD4..=0xD6 => {
-                let size = self.size(marker - 0xD4)?;
-                self.list(size, depth)?
-            }
-            0xD8..=0xDA => {
-                let size = self.size(marker - 0xD8)?;
-                self.map(size, depth)?
-            }
-            other => return Err(Malformed::Marker(other)),
-        })
-    }
-
-    fn string(&mut self, size: usize) -> Result<Value, Malformed> {
-        let bytes = self.take(size)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
-        Ok(Value::String(text.to_owned()))
-    }
-
-    fn list(&mut self, size: usize, depth: usize) -> Result<Value, Malformed> {
-        Ok(Value::List(self.items(size, depth)?))
-    }
-
-    fn items(&mut self, size: usize, depth: usize) -> Result<Vec<Value>, Malformed> {
-        // Each item takes at least a byte: a made-up size reserves no memory.
-        if size > self.bytes.len() {
-            return Err(Malformed::Truncated);
-        }
-        (0..size).map(|_| self.value(depth + 1)).collect()
-    }
-
-    fn map(&mut self, size: usize, depth: usize) -> Result<Value, Malformed> {
-        if size > self.bytes.len() / 2 {
-            return Err(Malformed::Truncated);
-        }
-        let mut entries = Vec::with_capacity(size.min(64));
-        for _ in 0..size {
-            let Value::String(key) = self.value(depth + 1)? else {
-                return Err(Malformed::KeyNotString);
-            };
-            entries.push((key, self.value(depth + 1)?));
-        }
-        Ok(Value::Map(entries))
     }
 }
 

@@ -1,6 +1,7 @@
-//! PackStream read in place: a cursor over a record's bytes that copies values in canonical form without building them.
+//! PackStream read in place: a cursor over a record's bytes that builds values, or copies them in canonical form without
+//! building them.
 //!
-//! It writes exactly what [`Value::decode`], [`Value::canonical`] and [`Value::encode`] write together, at a fraction of
+//! A copy is exactly what [`Value::decode`], [`Value::canonical`] and [`Value::encode`] write together, at a fraction of
 //! their cost, and needs no memory of its own for a value, however long.
 
 use super::packstream::{MAX_DEPTH, Malformed, Value, encode_int, encode_size};
@@ -116,10 +117,7 @@ impl<'a> Raw<'a> {
         encode_size(Some(0xA0), [0xD8, 0xD9, 0xDA], n, out);
         let mut entries: Vec<(&str, Raw<'a>)> = Vec::with_capacity(n.min(64));
         for _ in 0..n {
-            let Head::String(size) = self.head()? else {
-                return Err(Malformed::KeyNotString);
-            };
-            let key = self.text(size)?;
+            let key = self.key()?;
             entries.push((key, self.clone()));
             self.skip(depth + 1)?;
         }
@@ -152,9 +150,49 @@ impl<'a> Raw<'a> {
 
     /// The value here, built.
     pub fn value(&mut self) -> Result<Value, Malformed> {
-        let from = self.bytes;
-        self.skip(0)?;
-        Value::decode(&from[..from.len() - self.bytes.len()])
+        self.build(0)
+    }
+
+    fn build(&mut self, depth: usize) -> Result<Value, Malformed> {
+        if depth > MAX_DEPTH {
+            return Err(Malformed::TooDeep);
+        }
+        let marker = self.bytes.first().copied();
+        Ok(match self.head()? {
+            Head::Fixed(0) if marker == Some(0xC0) => Value::Null,
+            Head::Fixed(0) => Value::Bool(marker == Some(0xC3)),
+            Head::Fixed(_) => Value::Float(f64::from_bits(u64::from_be_bytes(self.array()?))),
+            Head::Int(i) => Value::Int(i),
+            Head::Bytes(n) => Value::Bytes(self.take(n)?.to_vec()),
+            Head::String(n) => Value::String(self.text(n)?.to_owned()),
+            Head::List(n) => Value::List(self.items(n, depth)?),
+            Head::Struct(tag, n) => Value::Struct(tag, self.items(n, depth)?),
+            Head::Map(n) if n > self.bytes.len() / 2 => return Err(Malformed::Truncated),
+            Head::Map(n) => {
+                let mut entries = Vec::with_capacity(n.min(64));
+                for _ in 0..n {
+                    let key = self.key()?.to_owned();
+                    entries.push((key, self.build(depth + 1)?));
+                }
+                Value::Map(entries)
+            }
+        })
+    }
+
+    fn items(&mut self, n: usize, depth: usize) -> Result<Vec<Value>, Malformed> {
+        // Each item takes at least a byte: a made-up size reserves no memory.
+        if n > self.bytes.len() {
+            return Err(Malformed::Truncated);
+        }
+        (0..n).map(|_| self.build(depth + 1)).collect()
+    }
+
+    /// The key of a map's entry.
+    fn key(&mut self) -> Result<&'a str, Malformed> {
+        match self.head()? {
+            Head::String(n) => self.text(n),
+            _ => Err(Malformed::KeyNotString),
+        }
     }
 
     fn take(&mut self, n: usize) -> Result<&'a [u8], Malformed> {

@@ -1,8 +1,9 @@
 //! Values too large to be held whole: cut between their elements while they are read. Each piece is a value of the same type
 //! with some of the elements, as `RESTORE` takes it.
 
-use super::cursor::{Cursor, Length, Result};
+use super::cursor::{Cursor, Length, Result, bad};
 use super::file::{Entry, Piece, Usage};
+use super::lzf::Unpacking;
 use super::{Payload, VALKEY, kind, skip};
 
 /// A value that is being cut.
@@ -20,6 +21,26 @@ pub struct Cutting {
     begun: bool,
     count: u64,
     raw: Vec<u8>,
+    /// A string that was compressed; its pieces are not.
+    packed: Option<Unpacking>,
+}
+
+/// The encoding of compressed strings (`RDB_ENC_LZF`).
+const COMPRESSED: u8 = 3;
+
+/// Bytes that a payload would become when it is decompressed, where it is a compressed string.
+pub fn unpacked(payload: &[u8]) -> usize {
+    let [kind::STRING, value @ ..] = payload else {
+        return 0;
+    };
+    let mut cursor = Cursor::new(value);
+    match cursor.length_or_encoding() {
+        Ok(Length::Encoded(COMPRESSED)) => cursor
+            .size()
+            .and_then(|_| cursor.size())
+            .unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 /// Reads the beginning of a key up to its first element; gives its length too. `None` for what cannot be cut.
@@ -56,9 +77,15 @@ pub fn begin(bytes: &[u8], version: u16) -> Result<Option<(Cutting, usize)>> {
         kind::HASH_METADATA if version < VALKEY => cursor.take(8)?.to_vec(),
         _ => Vec::new(),
     };
-    // A compressed string is what it is.
-    let Length::Plain(left) = cursor.length_or_encoding()? else {
-        return Ok(None);
+    let mut packed = None;
+    let left = match cursor.length_or_encoding()? {
+        Length::Plain(left) => left,
+        Length::Encoded(COMPRESSED) if kind == kind::STRING => {
+            let (compressed, length) = (cursor.size()?, cursor.size()?);
+            packed = Some(Unpacking::new(compressed, length)?);
+            length as u64
+        }
+        Length::Encoded(_) => return Ok(None),
     };
     let cutting = Cutting {
         kind,
@@ -71,6 +98,7 @@ pub fn begin(bytes: &[u8], version: u16) -> Result<Option<(Cutting, usize)>> {
         begun: false,
         count: 0,
         raw: Vec::new(),
+        packed,
     };
     Ok(Some((cutting, cursor.position())))
 }
@@ -82,6 +110,21 @@ impl Cutting {
         let mut used = 0;
         while self.left > 0 && self.raw.len() < most {
             let rest = bytes.get(used..).unwrap_or_default();
+            if let Some(packed) = &mut self.packed {
+                let had = self.raw.len();
+                match packed.take(rest, &mut self.raw, most) {
+                    Ok(0) => return Ok((used, false)),
+                    Ok(taken) => used += taken,
+                    Err(super::Stop::Short) if used > 0 => return Ok((used, false)),
+                    Err(stop) => return Err(stop),
+                }
+                let more = (self.raw.len() - had) as u64;
+                (self.left, self.count) = (self.left - more, self.count + more);
+                if self.left == 0 && !packed.is_over() {
+                    return bad("an LZF string is longer than it says");
+                }
+                continue;
+            }
             if self.kind == kind::STRING {
                 let wanted = usize::try_from(self.left).unwrap_or(usize::MAX);
                 let taken = rest.len().min(wanted).min(most - self.raw.len());

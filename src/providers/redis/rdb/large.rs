@@ -18,7 +18,10 @@ pub struct Large {
     count: u64,
     ordered: Box<blake3::Hasher>,
     sum: u128,
+    /// Fields that go, of which nothing needs to be put together.
     passing: Vec<Row>,
+    /// Whether there were any.
+    passed: bool,
     /// Fields of a hash that stay, as long as they are few: those that go may make it large for a while, and must not decide
     /// how the others look.
     few: Option<(Vec<Field>, usize)>,
@@ -37,6 +40,7 @@ impl Large {
             ordered: Box::new(blake3::Hasher::new()),
             sum: 0,
             passing: Vec::new(),
+            passed: false,
             few: Some((Vec::new(), 0)),
             scratch: Vec::new(),
         }
@@ -79,6 +83,7 @@ impl Large {
                     } else {
                         let row = passing(self.database, &self.key, self.expiry, field);
                         self.passing.push(row);
+                        self.passed = true;
                     }
                 }
             }
@@ -116,18 +121,23 @@ impl Large {
         self.count += 1;
     }
 
-    /// The rows of the value.
-    pub fn finish(self) -> Vec<Row> {
-        let mut rows = self.passing;
+    /// The rows that are ready before the value is: those of fields that go by themselves.
+    pub fn ready(&mut self) -> Vec<Row> {
+        std::mem::take(&mut self.passing)
+    }
+
+    /// The rows that were not taken yet, once all pieces are here.
+    pub fn finish(mut self) -> Vec<Row> {
+        let mut rows = self.ready();
         if let Some((mut few, _)) = self.few.filter(|_| self.tag == HASH) {
-            if !few.is_empty() || rows.is_empty() {
+            if !few.is_empty() || !self.passed {
                 few.sort_unstable_by(|a, b| a.name.cmp(&b.name));
                 let value = Value::Hash(few);
                 rows.extend(super::rows(self.database, &self.key, self.expiry, &value));
             }
             return rows;
         }
-        if self.count > 0 || rows.is_empty() {
+        if self.count > 0 || !self.passed {
             let mut out = Out::new(b'B', self.database, &self.key, self.expiry);
             out.0.push(self.tag);
             out.0.extend_from_slice(&self.count.to_le_bytes());

@@ -18,11 +18,11 @@ mod stream;
 mod value;
 
 pub use cursor::{Cursor, Result, Stop};
-pub use cut::{Cutting, begin};
+pub use cut::{Cutting, begin, unpacked};
 pub use file::{Entry, Header, Item, Piece, Usage, header, item, item_unsealed};
 pub use large::Large;
-pub use payload::{FOOTER, Payload, function_dump, functions};
-pub use rows::{Row, function_row, rows, string_row};
+pub use payload::{FOOTER, Payload, function_dump, functions, library_name};
+pub use rows::{Row, function_row, rows, string_row, undivided};
 pub use stream::Stream;
 pub use value::{Field, Value, decode};
 

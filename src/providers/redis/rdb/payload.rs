@@ -116,6 +116,16 @@ pub fn function_dump<'a>(libraries: impl IntoIterator<Item = &'a [u8]>, version:
     seal(out, version)
 }
 
+/// The name that a library gives itself in its first line.
+pub fn library_name(code: &[u8]) -> String {
+    let first = code.split(|byte| *byte == b'\n').next();
+    let first = String::from_utf8_lossy(first.unwrap_or_default());
+    let name = first
+        .split_whitespace()
+        .find_map(|w| w.strip_prefix("name="));
+    name.unwrap_or("without a name").to_owned()
+}
+
 /// The libraries' code in a `FUNCTION DUMP` payload, and its RDB version.
 pub fn functions(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, u16)> {
     let payload = Payload::check(bytes)?;

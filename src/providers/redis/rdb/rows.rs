@@ -26,12 +26,17 @@ pub struct Row {
 
 /// The rows of a key.
 pub fn rows(database: u32, key: &[u8], expiry: u64, value: &Value) -> Vec<Row> {
-    let content = content(value);
-    if content >= LARGE {
+    if content(value) >= LARGE {
         let mut large = Large::new(database, key, expiry);
         large.add(value);
         return large.finish();
     }
+    undivided(database, key, expiry, value)
+}
+
+/// The rows of a key as `redis-rows-1` had them, where large values were rows of their content too.
+pub fn undivided(database: u32, key: &[u8], expiry: u64, value: &Value) -> Vec<Row> {
+    let content = content(value);
     let mut out = Out::with_room(content, tag(value), database, key, expiry);
     match value {
         Value::String(bytes) | Value::Module(bytes) => out.string(bytes),

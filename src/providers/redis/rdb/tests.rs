@@ -432,6 +432,82 @@ proptest! {
     }
 }
 
+#[test]
+fn pieces_of_a_compressed_string_are_not_compressed() {
+    // One literal, and 70 times the 264 bytes before.
+    let mut packed = vec![0, b'a'];
+    for _ in 0..70 {
+        packed.extend([0xe0, 255, 0]);
+    }
+    let length = 1 + 70 * 264_u32;
+    let value = [
+        vec![0xc3, 0x80],
+        (packed.len() as u32).to_be_bytes().to_vec(),
+        vec![0x80],
+        length.to_be_bytes().to_vec(),
+        packed,
+    ]
+    .concat();
+    assert_eq!(unpacked(&Payload::build(kind::STRING, &value, 10)), 18_481);
+    assert_eq!(
+        unpacked(&Payload::build(kind::STRING, &string(b"x"), 10)),
+        0
+    );
+    for (most, step) in [(1_000, 3), (1, 50), (100_000, 1)] {
+        let pieces = cut(
+            &[vec![kind::STRING], string(b"k"), value.clone()].concat(),
+            most,
+            step,
+        );
+        let mut text = Vec::new();
+        for piece in &pieces {
+            let payload = Payload::check(&piece.payload).expect("is sealed");
+            assert!(piece.payload.len() < most + 264 + 32);
+            text.extend_from_slice(&payload.string().expect("is one"));
+        }
+        assert_eq!(text, vec![b'a'; length as usize]);
+    }
+    // One that says less, or more, than it is.
+    for wrong in [length - 1, length + 1] {
+        let mut bytes = [vec![kind::STRING], string(b"k"), value.clone()].concat();
+        bytes[10..14].copy_from_slice(&wrong.to_be_bytes());
+        let (mut cutting, used) = begin(&bytes, 10).expect("reads").expect("can be cut");
+        assert!(matches!(
+            cutting.take(&bytes[used..], usize::MAX),
+            Err(Stop::Bad(_))
+        ));
+    }
+}
+
+#[test]
+fn fields_that_go_are_given_out_as_they_come() {
+    let field = |n: u64, expiry: u64| Field {
+        name: n.to_string().into_bytes(),
+        value: b"v".to_vec(),
+        expiry,
+    };
+    for lasting in [0, 3] {
+        let fields: Vec<Field> = (0..30)
+            .map(|n| field(n, 1_000 + n))
+            .chain((0..lasting).map(|n| field(100 + n, 0)))
+            .collect();
+        let mut large = Large::new(0, b"k", 0);
+        let mut seen = Vec::new();
+        for piece in fields.chunks(10) {
+            assert!(large.add(&Value::Hash(piece.to_vec())));
+            let ready = large.ready();
+            assert_eq!(ready.len(), piece.iter().filter(|f| f.expiry != 0).count());
+            seen.extend(ready);
+        }
+        seen.extend(large.finish());
+        let sorted = |mut rows: Vec<Row>| {
+            rows.sort_by(|a, b| a.bytes.cmp(&b.bytes));
+            rows
+        };
+        assert_eq!(sorted(seen), sorted(rows(0, b"k", 0, &Value::Hash(fields))));
+    }
+}
+
 /// A small stream: two entries, one group with one pending entry and its consumer.
 static STREAM: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
     let entry =
