@@ -81,7 +81,9 @@ impl Place {
             return Ok(Place::Folder(PathBuf::from(text)));
         }
         let mut bucket = Bucket::parse(text)?;
-        bucket.from_environment(environment);
+        bucket
+            .from_environment(environment)
+            .map_err(|e| e.to_string())?;
         Ok(Place::Bucket(Box::new(bucket)))
     }
 }
@@ -116,12 +118,38 @@ impl Bucket {
     }
 
     /// Takes from the environment what AWS's own tools take from there and nobody said here.
-    pub fn from_environment(&mut self, environment: &Environment) {
+    pub fn from_environment(&mut self, environment: &Environment) -> Result<()> {
         let names = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
         if let (None, Some((name, url))) = (&self.endpoint, environment.first(&names)) {
             let source = super::source::Provenance::environment(name);
-            self.endpoint = Some(Sourced::new(url.trim_end_matches('/').to_owned(), source));
+            self.endpoint = Some(Sourced::new(http_url(name, url)?, source));
         }
+        Ok(())
+    }
+}
+
+/// The URL of a variable. It is shown in messages and commands: one that holds a password is refused, and masked.
+pub(super) fn http_url(name: &str, text: &str) -> Result<String> {
+    let parsed = url::Url::parse(text)
+        .ok()
+        .filter(|u| matches!(u.scheme(), "http" | "https") && u.host_str().is_some());
+    match parsed {
+        Some(url) if url.username().is_empty() && url.password().is_none() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        Some(url) => {
+            if let Some(password) = url.password() {
+                crate::secret::Secret::new(password);
+            }
+            Err(Error::new(
+                &super::BAD_VALUE,
+                format!("`{name}` holds a user or password"),
+            ))
+        }
+        None => Err(Error::new(
+            &super::BAD_VALUE,
+            format!("`{name}` is not a URL that begins with `http://` or `https://`"),
+        )),
     }
 }
 
@@ -203,7 +231,14 @@ impl Scope<'_, '_> {
             .map(|at| file.http_url(at))
             .transpose()?;
         bucket.path_style = s3.path_style.as_ref().map(|at| file.sourced(at));
-        bucket.storage_class = text(&s3.storage_class);
+        bucket.storage_class = match &s3.storage_class {
+            Some(at) if ["GLACIER", "DEEP_ARCHIVE"].contains(&at.value.as_str()) => {
+                return Err(file
+                    .bad(at, "what lies in this class cannot be read without thawing it for hours")
+                    .hint("Use `STANDARD_IA`, `GLACIER_IR` or `INTELLIGENT_TIERING`; every command reads manifests."));
+            }
+            at => text(at),
+        };
         bucket.kms_key = text(&s3.kms_key);
         bucket.tls_ca = s3.tls_ca.as_ref().map(|at| file.path(at));
         bucket.lock = match (&s3.object_lock, &s3.retain_for) {
@@ -306,6 +341,10 @@ mod tests {
                 "below a day",
             ),
             (
+                r#"{ url = "s3://bucket", s3 = { storage-class = "GLACIER" } }"#,
+                "without thawing it",
+            ),
+            (
                 r#"{ url = "s3://bucket", s3 = { access-key-id = "K" } }"#,
                 "go together",
             ),
@@ -337,7 +376,16 @@ mod tests {
         let Place::Bucket(mut bucket) = said.unwrap().value else {
             panic!("no bucket");
         };
-        bucket.from_environment(&environment);
+        bucket.from_environment(&environment).unwrap();
         assert_eq!(bucket.endpoint.unwrap().value, "http://said");
+        for (url, told) in [
+            ("http://user:canary@proxy", "holds a user or password"),
+            ("proxy:9000", "is not a URL"),
+        ] {
+            let environment: Environment = [("AWS_ENDPOINT_URL", url)].into_iter().collect();
+            let error = Place::parse("s3://bucket", &environment).unwrap_err();
+            assert!(error.contains(told), "{error}");
+            assert!(!error.contains("canary"), "{error}");
+        }
     }
 }

@@ -285,22 +285,8 @@ impl Reader<'_> {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        let parsed = url::Url::parse(&text.value)
-            .ok()
-            .filter(|u| matches!(u.scheme(), "http" | "https") && u.host_str().is_some());
-        match parsed {
-            Some(url) if url.username().is_empty() && url.password().is_none() => {
-                Ok(Some(text.map(|u| u.trim_end_matches('/').to_owned())))
-            }
-            Some(_) => Err(Error::new(
-                &BAD_VALUE,
-                format!("`{name}` holds a user or password"),
-            )),
-            None => Err(Error::new(
-                &BAD_VALUE,
-                format!("`{name}` is not a URL that begins with `http://` or `https://`"),
-            )),
-        }
+        let url = super::bucket::http_url(name, &text.value)?;
+        Ok(Some(text.map(|_| url)))
     }
 
     fn gateway(&self) -> Result<Option<Gateway>> {

@@ -5,11 +5,14 @@ use std::path::Path;
 
 use crate::engine::executor::RunReport;
 use crate::engine::journal::{Damaged, Record};
+use crate::engine::plan::Plan;
+use crate::engine::step::Step as _;
 use crate::error::{Error, Report, Result};
 use crate::event::Outcome;
 use crate::evidence::{Archive, ClosingFacts, EvidenceRef, Failure, Recorder};
 use crate::exit::Exit;
 use crate::steps::evidence::trusted_keys;
+use crate::steps::export::{Export, ExportChange, wipe_unfinished};
 use crate::steps::verify::wipe_scratch_of;
 use crate::steps::world::World;
 
@@ -36,6 +39,7 @@ pub async fn abandon(world: &World, run: &str, damaged: Damaged) -> Result<Execu
     }
     // Data in the clear must not outlive a drill, whatever its journal says.
     wipe_scratch_of(world, run).await?;
+    wipe_exports(&damaged)?;
     let evidence = close(world, run, &damaged.error)?;
     set_aside(&damaged.path)?;
     let plan = damaged
@@ -63,6 +67,26 @@ pub async fn abandon(world: &World, run: &str, damaged: Damaged) -> Result<Execu
         report: Box::new(report),
         evidence,
     })
+}
+
+fn wipe_exports(damaged: &Damaged) -> Result<()> {
+    let exports = |plan: &Plan, id: &str| {
+        let found = plan.steps.iter().find(|s| s.spec.id == id);
+        found.is_some_and(|s| s.spec.kind == Export::KIND)
+    };
+    let mut plan = None;
+    for line in &damaged.whole {
+        match &line.record {
+            Record::Started { plan: started, .. } => plan = Some(started),
+            Record::Intent { step, change, .. } if plan.is_some_and(|p| exports(p, step)) => {
+                let change: ExportChange = serde_json::from_value(change.clone())
+                    .map_err(|e| Error::bug("an export's intent cannot be read").caused_by(e))?;
+                wipe_unfinished(&change)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn given_up(damage: Error, context: &str) -> Error {

@@ -196,8 +196,13 @@ fn lifecycle(place: &S3Place, posture: &Posture) -> Finding {
         if rules.iter().any(|r| r.does == Does::EndsUploads) {
             return Finding::passed("no rule deletes backups; unfinished uploads are ended");
         }
-        Finding::passed("no rule deletes backups")
-            .hint("A rule `AbortIncompleteMultipartUpload` of a few days saves paying for uploads that were cut off.")
+        let ends = "A rule `AbortIncompleteMultipartUpload` of a few days saves paying for uploads that were cut off.";
+        if posture.uploads_listed == Measured::Is(false) {
+            return Finding::degraded("no rule deletes backups; no rule ends uploads that were cut off either, and the access key may not list them to end them")
+                .hint(ends)
+                .hint("Or let the key use `s3:ListBucketMultipartUploads`: then each writer ends those older than a day.");
+        }
+        Finding::passed("no rule deletes backups").hint(ends)
     })
 }
 

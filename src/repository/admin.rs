@@ -104,8 +104,7 @@ impl Repository {
         let (epoch, keys, file) = keys::new_epoch(&doc.id, last + 1, secret, operators)?;
         let name = names::keys(epoch.epoch);
         // Left by a killed process; nothing was ever encrypted to it.
-        self.store.delete(&name).await?;
-        self.store.create(&name, &Object::new(file)).await?;
+        self.put(&name, &Object::new(file)).await?;
         doc.epochs.push(epoch);
         keys::authenticate(doc, &keys);
         let object = Object::new(format::to_bytes(doc)?);

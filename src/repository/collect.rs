@@ -27,7 +27,7 @@
 //!
 //! What this rests on: a listing sees every creation before it, and nobody removes the lock of a living process by hand.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,11 +44,11 @@ use crate::error::{Context as _, Error, Report, Result};
 use crate::event::{Events, Unit};
 use crate::identity::Store as Kind;
 use crate::sign::SigningKey;
-use crate::time::{Instant, Span};
+use crate::time::Instant;
 use crate::wait::Cancel;
 
-/// What a run that nobody finished has staged stays this long, so that it can be resumed.
-pub const UNFINISHED_STAYS: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 60 * 60);
+/// What a prune's lock is held for.
+pub(super) const PRUNE: &str = "prune";
 /// How many segments one tombstone names at most.
 const BATCH: usize = 100_000;
 /// How often a collector looks whether its lock is still its own.
@@ -66,6 +66,10 @@ pub struct Pruning {
     pub leftovers: u64,
     /// Their bytes.
     pub leftover_bytes: u64,
+    /// Tombstones that an earlier prune left, or that cannot be trusted.
+    pub tombstones: Vec<String>,
+    /// Backups whose removal was begun, and of which objects are left.
+    pub rests: Vec<BackupId>,
     /// Bytes that are free once everything that goes is gone.
     pub frees_bytes: u64,
     /// Why no segment can be deleted now, if so.
@@ -126,6 +130,8 @@ pub struct Pruned {
     pub waits_for: Vec<String>,
     /// Tombstones that could not be trusted; they were removed, and deleted nothing.
     pub untrusted_tombstones: Vec<String>,
+    /// What nobody had finished when it was looked at, and what came of it since.
+    pub resumed: Vec<String>,
 }
 
 /// Who listens to a prune and may stop it.
@@ -165,7 +171,10 @@ impl Pruning {
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.removals().is_empty() && self.leftovers == 0
+        self.removals().is_empty()
+            && self.leftovers == 0
+            && self.tombstones.is_empty()
+            && self.rests.is_empty()
     }
 }
 
@@ -247,6 +256,9 @@ impl Repository {
             }
         }
         let frees_bytes = frees.iter().sum::<u64>() + leftovers.1;
+        let tombstones = self.batches().await?.into_iter().map(|(name, _)| name);
+        let tombstones = tombstones.collect();
+        let rests = self.rests(&removed, &listed).await?;
         let judged = listed.into_iter().zip(fates).zip(frees);
         let mut backups: Vec<Judged> = judged
             .map(|((backup, fate), frees_bytes)| Judged {
@@ -262,6 +274,8 @@ impl Repository {
             unfinished,
             leftovers: leftovers.0,
             leftover_bytes: leftovers.1,
+            tombstones,
+            rests,
             frees_bytes,
             blocked,
         })
@@ -277,7 +291,7 @@ impl Repository {
     ) -> Result<Pruned> {
         self.check_signer(key)?;
         self.writing_keys()?;
-        let lock = Lock::acquire(&self.store, Mode::Collect, "prune").await?;
+        let lock = Lock::acquire(&self.store, Mode::Collect, PRUNE).await?;
         let done = self.prune_locked(removals, key, options, &lock).await;
         lock.release().await?;
         done
@@ -294,7 +308,10 @@ impl Repository {
         for removal in removals {
             options.cancel.check()?;
             lock.still_held().await?;
-            pruned.removed += u64::from(self.remove(removal, key).await?);
+            pruned.removed += match removal.manifest_sha256 {
+                Some(manifest) => u64::from(self.remove(&removal.backup, manifest, key).await?),
+                None => u64::from(self.remove_unfinished(&removal.backup, &mut pruned).await?),
+            };
         }
         for id in self.removed_ids().await? {
             self.sweep(&id).await?;
@@ -314,21 +331,7 @@ impl Repository {
                 }
             }
         }
-        // Listed first: what is stored from here on is nobody's leftover yet.
-        let stored = self.stored_segments().await?;
-        let announced: HashSet<SegmentName> = self
-            .batches()
-            .await?
-            .into_iter()
-            .filter_map(|(_, batch)| batch.ok())
-            .flat_map(|batch| batch.segments)
-            .collect();
-        references.refresh(self).await?;
-        let mut needless: Vec<SegmentName> = stored
-            .into_keys()
-            .filter(|name| !references.names.contains(name) && !announced.contains(name))
-            .collect();
-        needless.sort();
+        let needless = self.needless(&mut references).await?;
         for chunk in needless.chunks(BATCH) {
             options.cancel.check()?;
             lock.still_held().await?;
@@ -392,11 +395,7 @@ impl Repository {
     }
 
     /// Takes a backup's standing away: states its removal, then deletes its manifest, then the rest.
-    async fn remove(&self, removal: &Removal, key: &SigningKey) -> Result<bool> {
-        let id = &removal.backup;
-        let Some(manifest) = removal.manifest_sha256 else {
-            return self.remove_unfinished(id).await;
-        };
+    async fn remove(&self, id: &BackupId, manifest: Digest, key: &SigningKey) -> Result<bool> {
         match self.store.get(&id.manifest(), DOCUMENT_LIMIT).await? {
             None => return Ok(false),
             Some(bytes) if super::store::sha256(&bytes) != manifest => {
@@ -417,12 +416,6 @@ impl Repository {
         Ok(true)
     }
 
-    async fn remove_unfinished(&self, id: &BackupId) -> Result<bool> {
-        let there = !self.store.list(&id.staging()).await?.is_empty();
-        self.discard(id).await?;
-        Ok(there)
-    }
-
     /// Deletes what is left of a backup whose removal a trusted host stated.
     async fn sweep(&self, id: &BackupId) -> Result<()> {
         let left = self.store.list(&id.folder()).await?;
@@ -434,6 +427,68 @@ impl Repository {
             self.store.delete(&entry.name).await?;
         }
         Ok(())
+    }
+
+    /// The segments that nothing needs and no prune has announced.
+    async fn needless(&self, references: &mut References) -> Result<Vec<SegmentName>> {
+        // Listed first: what is stored from here on is nobody's leftover yet.
+        let stored = self.stored_segments().await?;
+        let announced: HashSet<SegmentName> = self
+            .batches()
+            .await?
+            .into_iter()
+            .filter_map(|(_, batch)| batch.ok())
+            .flat_map(|batch| batch.segments)
+            .collect();
+        references.refresh(self).await?;
+        let mut needless: Vec<SegmentName> = stored
+            .into_keys()
+            .filter(|name| !references.names.contains(name) && !announced.contains(name))
+            .collect();
+        needless.sort();
+        Ok(needless)
+    }
+
+    /// Fails if a prune left something to do: segments that nothing needs, or tombstones that wait for nobody. While others
+    /// work here, what is there may be theirs, and nothing is concluded.
+    pub async fn check_collected(&self) -> Result<()> {
+        if !self.holders().await?.is_empty() {
+            return Ok(());
+        }
+        let needless = self.needless(&mut References::default()).await?.len();
+        let idle = |batch: &Result<Batch>| match batch {
+            Ok(batch) => batch.locks.as_ref().is_none_or(Vec::is_empty),
+            Err(_) => true,
+        };
+        let batches = self.batches().await?;
+        let batches = batches.iter().filter(|(_, batch)| idle(batch)).count();
+        if (needless, batches) == (0, 0) || !self.holders().await?.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(
+            &INCOMPLETE,
+            format!(
+                "{needless} segments that nothing needs are still stored, and {batches} tombstones are left"
+            ),
+        ))
+    }
+
+    /// The removed backups of which more is left than a manifest, which is judged for itself.
+    async fn rests(&self, removed: &HashSet<BackupId>, listed: &[Backup]) -> Result<Vec<BackupId>> {
+        let everything = self.store.list(BACKUPS).await?;
+        let left: HashSet<BackupId> = everything
+            .iter()
+            .filter_map(|e| Some(id_of(&e.name)?.0))
+            .filter(|id| removed.contains(id) && !listed.iter().any(|b| b.id == *id))
+            .collect();
+        let mut rests = Vec::new();
+        for id in left {
+            if self.removal(&id).await.is_ok_and(|at| at.is_some()) {
+                rests.push(id);
+            }
+        }
+        rests.sort();
+        Ok(rests)
     }
 
     /// How many segments wait to be deleted by a later prune.
@@ -461,37 +516,6 @@ impl Repository {
         Ok(names
             .filter_map(|e| Some((SegmentName::of_object(&e.name)?, e.size)))
             .collect())
-    }
-
-    /// What is staged and not published.
-    async fn unfinished(&self, now: Instant) -> Result<Vec<Unfinished>> {
-        let holders = self.holders().await?;
-        let mut staged: BTreeMap<BackupId, bool> = BTreeMap::new();
-        for entry in self.store.list(BACKUPS).await? {
-            let Some((id, rest)) = id_of(&entry.name) else {
-                continue;
-            };
-            let published = staged.entry(id).or_insert(false);
-            *published |= rest == "manifest.json";
-        }
-        let mut all = Vec::new();
-        for (id, _) in staged.into_iter().rev().filter(|(_, published)| !published) {
-            if self.store.list(&id.staging()).await?.is_empty() {
-                continue;
-            }
-            let worker = holders.iter().find(|h| h.purpose.ends_with(id.as_str()));
-            let fate = if let Some(worker) = worker {
-                Fate::Stays(vec![format!("in work: {}", worker.describe())])
-            } else if now.since(id.moment()) < UNFINISHED_STAYS {
-                let stays = Span(UNFINISHED_STAYS);
-                Fate::Stays(vec![format!("unfinished, and younger than {stays}")])
-            } else {
-                let days = Span(UNFINISHED_STAYS);
-                Fate::Goes(format!("nobody finished it in {days}"))
-            };
-            all.push(Unfinished { backup: id, fate });
-        }
-        Ok(all)
     }
 }
 

@@ -355,6 +355,13 @@ pub(super) fn identities(file: &Secret) -> Result<Vec<age::x25519::Identity>> {
     Ok(found)
 }
 
+/// The recipients that belong to the identities of an identity file.
+pub fn recipients_of(file: &Secret) -> Result<Vec<String>> {
+    let identities = identities(file)?;
+    let recipients = identities.iter().map(|i| i.to_public().to_string());
+    Ok(recipients.collect())
+}
+
 /// An age X25519 recipient.
 pub(super) fn recipient(text: &str) -> Result<age::x25519::Recipient> {
     text.parse().map_err(|e: &str| {

@@ -17,6 +17,7 @@ use super::names::{Digest, hex, random};
 use super::store::{Created, Entry, Object, Store, plain_name, sha256};
 use super::{DAMAGED, READ_ONLY};
 use crate::error::{Error, Result};
+use crate::time::Instant;
 
 /// The folder of unfinished writes.
 const UNFINISHED: &str = "tmp";
@@ -299,6 +300,7 @@ fn walk(path: &Path, prefix: &str, found: &mut Vec<Entry>) -> Result<()> {
             Ok(metadata) => found.push(Entry {
                 name: format!("{prefix}{name}"),
                 size: metadata.len(),
+                stored: metadata.modified().ok().and_then(moment),
             }),
             // Deleted since it was listed.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
@@ -306,6 +308,11 @@ fn walk(path: &Path, prefix: &str, found: &mut Vec<Entry>) -> Result<()> {
         }
         Ok(())
     })
+}
+
+fn moment(at: SystemTime) -> Option<Instant> {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Instant::from_millis(i64::try_from(since.as_millis()).ok()?))
 }
 
 fn each(path: &Path, visit: &mut dyn FnMut(&str, fs::FileType) -> Result<()>) -> Result<()> {

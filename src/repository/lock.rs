@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::format::{self, VERSION};
-use super::names::{LOCKS, hex, random};
+use super::names::{BackupId, LOCKS, hex, random};
 use super::store::{Created, Object, Store};
 use super::{DAMAGED, LOCKED};
 use crate::error::{Error, Result};
@@ -93,6 +93,11 @@ impl Holder {
             return !mine().contains(&self.token);
         }
         !self.process.alive()
+    }
+
+    /// Whether it is held for this backup.
+    pub(super) fn works_on(&self, backup: &BackupId) -> bool {
+        self.purpose.ends_with(backup.as_str())
     }
 
     /// The holder in a few words.

@@ -32,6 +32,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tombs;
+mod unfinished;
 mod verify;
 mod writer;
 
@@ -39,10 +40,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use catalog::{Backup, Show, Signed};
-pub use collect::{Judged, PruneOptions, Pruned, Pruning, Removal, UNFINISHED_STAYS, Unfinished};
+pub use collect::{Judged, PruneOptions, Pruned, Pruning, Removal, Unfinished};
 pub use cut::SegmentSizes;
 pub use format::{COMMIT_LABEL, Contents, Piece, SignerDoc, StoreContents};
-pub use keys::Operator;
+pub use keys::{Operator, recipients_of};
 pub use ledger::{Level, Record};
 pub use local::LocalStore;
 pub use lock::{Holder, Lock, Mode};
@@ -55,6 +56,7 @@ pub use sample::{Sample, Share};
 pub use staging::{Meta, State};
 pub use standing::Hold;
 pub use store::{Created, Entry, Object, Seen, Store};
+pub use unfinished::UNFINISHED_STAYS;
 pub use verify::{CrossCheck, DecodePart, Finding, Verification, VerifyOptions};
 pub use writer::{BackupWriter, Written};
 
@@ -130,6 +132,9 @@ reasons! {
         "A backup was to be completed from captures that are not all there. Nothing was published; capture the store again.";
 }
 
+/// How often an object is put in the place of one that others change at the same time.
+const PUTS: usize = 8;
+
 /// An open repository. Clones share everything.
 #[derive(Clone)]
 pub struct Repository {
@@ -167,9 +172,26 @@ impl Repository {
             });
         }
         refuse_foreign(store.as_ref()).await?;
-        store.prove().await?;
+        // Of two that make one at once, each would encrypt to keys that the other takes away.
+        let lock = Lock::acquire(&store, Mode::Exclusive, "make the repository").await?;
+        let made = Self::make(&store, &parsed, operators, signers).await;
+        lock.release().await?;
+        made?;
+        Self::open(store, Some(secret)).await
+    }
+
+    async fn make(
+        store: &Arc<dyn Store>,
+        secret: &RepositorySecret,
+        operators: &[Operator],
+        signers: &[(String, PublicKey)],
+    ) -> Result<()> {
+        let taken = || Error::new(&EXISTS, "somebody else made a repository here meanwhile");
+        if store.head(names::REPOSITORY).await?.is_some() {
+            return Err(taken());
+        }
         let id = names::hex(&names::random::<16>()?);
-        let (epoch, keys, file) = keys::new_epoch(&id, 1, &parsed, operators)?;
+        let (epoch, keys, file) = keys::new_epoch(&id, 1, secret, operators)?;
         let mut doc = RepositoryDoc {
             version: VERSION,
             id,
@@ -181,16 +203,22 @@ impl Repository {
         };
         keys::authenticate(&mut doc, &keys);
         // A killed attempt may have left its keys; nothing was ever encrypted to them.
-        store.delete(&names::keys(1)).await?;
-        store.create(&names::keys(1), &Object::new(file)).await?;
+        let file = Object::new(file);
+        put(store.as_ref(), &names::keys(1), &file).await?;
         let object = Object::new(format::to_bytes(&doc)?);
         if store.create(names::REPOSITORY, &object).await? == Created::Exists {
-            return Err(Error::new(
-                &EXISTS,
-                "somebody else made a repository here meanwhile",
-            ));
+            return Err(taken());
         }
-        Self::open(store, Some(secret)).await
+        // Locks of other machines may be removed by hand. Without its key file no backup could ever be read.
+        let there = store.get(&names::keys(1), keys::KEYS_LIMIT).await?;
+        if there.is_none_or(|there| store::sha256(&there) != file.sha256()) {
+            return Err(Error::new(
+                &DAMAGED,
+                "the key file that was written with the repository is another one now",
+            )
+            .hint("Nothing was backed up yet: remove the repository, find out who else makes one there, and make it again."));
+        }
+        Ok(())
     }
 
     /// Opens a repository. With the secret it can be written to and its backups shown; without, only listed and
@@ -295,6 +323,12 @@ impl Repository {
         epochs.map(|e| (e.epoch, e.created)).collect()
     }
 
+    /// What the SHA-256 of each epoch's key file is: of two while it is being replaced.
+    pub fn key_files(&self) -> BTreeMap<u32, Vec<Digest>> {
+        let epochs = self.doc.epochs.iter();
+        epochs.map(|e| (e.epoch, e.keys_sha256.clone())).collect()
+    }
+
     /// The epoch that is written to.
     pub fn epoch(&self) -> u32 {
         self.doc.epochs.last().map_or(0, |e| e.epoch)
@@ -333,6 +367,24 @@ impl Repository {
                 self.place()
             ),
         ))
+    }
+
+    /// Keeps what every backup is opened with from being deleted before the newest backup can be.
+    async fn keep_keys(&self) -> Result<()> {
+        let keys = self.doc.epochs.iter().map(|e| names::keys(e.epoch));
+        for name in keys.chain([names::REPOSITORY.to_owned()]) {
+            let seen = self.store.look(&name).await?;
+            if seen.is_some_and(|seen| seen.runs_out) {
+                self.store.extend(&name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts an object there, in the place of another if there is one. Nothing is deleted on the way: a bucket with versioning
+    /// may take a deleted name for a taken one.
+    async fn put(&self, name: &str, object: &Object) -> Result<()> {
+        put(self.store.as_ref(), name, object).await
     }
 
     async fn reopen(&self) -> Result<Repository> {
@@ -440,6 +492,20 @@ async fn refuse_foreign(store: &dyn Store) -> Result<()> {
         )
         .hint("Name a new or empty folder for the repository.")),
     }
+}
+
+async fn put(store: &dyn Store, name: &str, object: &Object) -> Result<()> {
+    for _ in 0..PUTS {
+        if store.create(name, object).await? == Created::New {
+            return Ok(());
+        }
+        if let Some(there) = store.get(name, DOCUMENT_LIMIT).await?
+            && store.replace(name, store::sha256(&there), object).await?
+        {
+            return Ok(());
+        }
+    }
+    Err(changed_meanwhile(name))
 }
 
 fn missing(name: &str) -> Error {

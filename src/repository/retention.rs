@@ -184,7 +184,7 @@ fn beyond(candidate: &Candidate, context: &str) -> Vec<String> {
             let why = candidate.problem.as_deref().unwrap_or_default();
             reasons.push(format!("kept for examination: {why}"));
         }
-        None => reasons.push("nobody here can tell of which context it is".to_owned()),
+        None => reasons.push("only an operator's identity tells of which context it is: its epoch is retired, or the repository secret is missing".to_owned()),
         Some(other) if other != context => reasons.push(format!("of context `{other}`")),
         Some(_) => {}
     }

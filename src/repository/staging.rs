@@ -136,7 +136,9 @@ impl Repository {
         // From here on the lock stands for what is staged: a collector that no longer finds it waits for the lock.
         let lock = Lock::acquire(&self.store, Mode::Shared, &format!("backup {backup}")).await?;
         if self.state(backup).await? != State::Complete {
+            self.keep_from_prunes(backup).await?;
             let draft = self.draft(backup, meta, key).await?;
+            self.keep_keys().await?;
             self.publish(backup, &draft, key).await?;
         }
         let published = self.show(backup).await?;
@@ -172,9 +174,9 @@ impl Repository {
         let name = backup.staged(store);
         let object = Object::new(format::to_bytes(&doc)?);
         // Sealing is random, so equal content has other bytes: whatever is there already is replaced.
-        while self.store.create(&name, &object).await? == Created::Exists {
+        if self.store.create(&name, &object).await? == Created::Exists {
             self.store.delete(&backup.staged_manifest()).await?;
-            self.store.delete(&name).await?;
+            self.put(&name, &object).await?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::names::Digest;
 use crate::error::{Error, Result};
+use crate::time::Instant;
 
 /// Bytes to be stored, with the digest that the store hands on to whoever can check it.
 #[derive(Clone)]
@@ -53,6 +54,8 @@ pub struct Entry {
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
+    /// When it was stored, by the store's clock; `None` if the store does not say.
+    pub stored: Option<Instant>,
 }
 
 /// What a store knows of an object without reading it.

@@ -81,7 +81,7 @@ impl Repository {
                 Err(e) => {
                     tombs.everything = true;
                     events.note(format!(
-                        "`{name}` cannot be read, so that nobody knows which segments are about to be deleted: this backup stores everything anew ({})",
+                        "`{name}` cannot be read, so that nobody knows which segments are about to be deleted: this backup stores everything anew ({}); `summitctl backup prune` removes it",
                         e.one_line()
                     ));
                 }

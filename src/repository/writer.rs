@@ -126,6 +126,7 @@ impl Repository {
                 format!("the backup `{backup}` is complete already"),
             ));
         }
+        self.keep_from_prunes(backup).await?;
         // After the lock: a collector that this reading misses sees the lock, and waits for it.
         let tombs = self.tombs(events).await?;
         let known = self.known_segments(&keys).await?;
@@ -416,6 +417,8 @@ impl Shared {
                     reused.fetch_add(piece.bytes, Ordering::Relaxed);
                     return Ok(());
                 }
+                // Taken and not there: a deleted object's name that the store never gives away again.
+                Place::Free(other) if other == name => name = SegmentName::another(piece.id)?,
                 Place::Free(other) => name = other,
             }
         }

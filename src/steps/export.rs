@@ -138,7 +138,9 @@ impl Step<World> for Export {
         let bytes = source.contents().bytes();
         let seen =
             rustix::fs::statvfs(parent).map_err(|e| Error::io("look at", parent, e.into()))?;
-        let free = seen.f_bavail.saturating_mul(seen.f_frsize);
+        let work = unfinished(folder);
+        // What a killed attempt left gives way to the next one.
+        let free = seen.f_bavail.saturating_mul(seen.f_frsize) + bytes_in(&work);
         if free < bytes {
             return Ok(Decision::Blocked(Blocked {
                 reason: format!(
@@ -157,6 +159,7 @@ impl Step<World> for Export {
         let mut shown = decisive.clone();
         shown.insert("plain-bytes".to_owned(), json!(bytes));
         shown.insert("free-bytes".to_owned(), json!(free));
+        shown.insert("until-it-is-whole".to_owned(), json!(work));
         Ok(Decision::Change {
             decisive,
             shown,
@@ -181,6 +184,10 @@ impl Step<World> for Export {
         let work = unfinished(&change.folder);
         wipe(&work)?;
         make(&work)?;
+        cx.events.note(format!(
+            "until it is whole, the plain data is in `{}`; `summitctl run abort` removes it, should this be stopped",
+            work.display()
+        ));
         let index = write_all(cx, &grant, &source, change, &work).await?;
         let text = serde_json::to_vec_pretty(&index)
             .map_err(|e| Error::bug("the index does not serialise").caused_by(e))?;
@@ -351,6 +358,29 @@ fn end(format: &str) -> &'static str {
 fn unfinished(folder: &Path) -> PathBuf {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     folder.with_file_name(format!(".{name}.unfinished-export"))
+}
+
+/// Removes what a stopped export left in the clear; its folder, if there was one.
+pub fn wipe_unfinished(change: &ExportChange) -> Result<Option<PathBuf>> {
+    let work = unfinished(&change.folder);
+    if !work.exists() {
+        return Ok(None);
+    }
+    wipe(&work)?;
+    Ok(Some(work))
+}
+
+/// The bytes of the files below a folder, as far as they can be looked at.
+fn bytes_in(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes_in(&entry.path()),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
 }
 
 fn read_index(folder: &Path) -> Result<Index> {

@@ -13,6 +13,7 @@ use crate::engine::step::{ApplyCx, Blocked, Decision, Facts, Grant, Observed, Re
 use crate::error::{Error, Result};
 use crate::repository::{
     BackupId, Fate, INCOMPLETE, NO_SUCH_BACKUP, PruneOptions, Pruning, Removal, Repository, Rules,
+    WRONG_IDENTITY,
 };
 use crate::time::{Instant, human_bytes};
 
@@ -81,7 +82,7 @@ impl Step<World> for Prune {
         cx: &ReadCx<'_, World>,
         args: &PruneArgs,
     ) -> Result<Decision<PruneChange>> {
-        let repository = cx.world.repository().await?;
+        let repository = repository_of(cx.world).await?;
         repository.check_signer(cx.world.signing_key()?)?;
         let pruning = pruning(cx.world, &repository, &args.keep).await?;
         if let Some(blocked) = &pruning.blocked {
@@ -120,7 +121,7 @@ impl Step<World> for Prune {
         grant: Grant<'_>,
     ) -> Result<()> {
         grant.still_held().await?;
-        let repository = cx.world.repository().await?;
+        let repository = repository_of(cx.world).await?;
         let options = PruneOptions {
             events: cx.events.clone(),
             cancel: cx.cancel.clone(),
@@ -144,6 +145,9 @@ impl Step<World> for Prune {
                 "`{name}` could not be trusted: it was removed, and nothing that it names was deleted for it"
             ));
         }
+        for line in &done.resumed {
+            cx.events.note(format!("{line}; it stays"));
+        }
         for line in &done.waits_for {
             cx.events.note(format!(
                 "{} segments wait for {line}; the next prune deletes them",
@@ -154,8 +158,12 @@ impl Step<World> for Prune {
     }
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &PruneChange) -> Result<Observed> {
-        let repository = cx.world.repository().await?;
-        for removal in &change.removals {
+        let repository = repository_of(cx.world).await?;
+        for removal in change
+            .removals
+            .iter()
+            .filter(|r| r.manifest_sha256.is_some())
+        {
             match repository.show(&removal.backup).await {
                 Err(e) if e.reason() == &NO_SUCH_BACKUP => {}
                 Err(e) => return Err(e),
@@ -167,6 +175,7 @@ impl Step<World> for Prune {
                 }
             }
         }
+        repository.check_collected().await?;
         let ids: Vec<&BackupId> = change.removals.iter().map(|r| &r.backup).collect();
         let waiting = repository.waiting_segments().await?;
         Ok(Observed::of(json!({
@@ -178,6 +187,18 @@ impl Step<World> for Prune {
         Ok(Undo::Impossible(
             "backups that were removed cannot be had back".to_owned(),
         ))
+    }
+}
+
+/// What the backups of retired epochs hold, only an operator's identity tells: without it they all stay.
+async fn repository_of(world: &World) -> Result<Repository> {
+    if world.repository_settings()?.identity.is_none() {
+        return world.repository().await;
+    }
+    match world.readable_repository().await {
+        // Whoever was an operator once may prune as a backup host does.
+        Err(e) if e.reason() == &WRONG_IDENTITY => world.repository().await,
+        other => other,
     }
 }
 
@@ -222,6 +243,12 @@ fn shown(pruning: &Pruning, rules: &Rules) -> Facts {
             human_bytes(pruning.leftover_bytes)
         );
         facts.insert("leftovers".to_owned(), json!(leftovers));
+    }
+    if !pruning.tombstones.is_empty() {
+        facts.insert("tombstones".to_owned(), json!(pruning.tombstones));
+    }
+    if !pruning.rests.is_empty() {
+        facts.insert("rests-of".to_owned(), json!(pruning.rests));
     }
     facts.insert("frees-bytes".to_owned(), json!(pruning.frees_bytes));
     facts

@@ -1,5 +1,6 @@
 //! `keys.operators`, `keys.new-epoch` and `keys.check`: who can read backups, and whether somebody really can.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -10,9 +11,11 @@ use serde_json::json;
 use super::choose::{Choice, find};
 use super::world::World;
 use crate::consent::Effect;
-use crate::engine::step::{ApplyCx, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
+use crate::engine::step::{ApplyCx, Blocked, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
 use crate::error::{Error, Result};
-use crate::repository::{BackupId, INCOMPLETE, Operator, Repository};
+use crate::repository::{
+    BackupId, Digest, INCOMPLETE, Operator, Repository, WRONG_IDENTITY, recipients_of,
+};
 use crate::sandbox::servers::write_private;
 use crate::secret::Secret;
 use crate::time::Instant;
@@ -69,6 +72,12 @@ pub struct OperatorsArgs {
 pub struct OperatorsChange {
     before: Vec<Named>,
     after: Vec<Named>,
+    /// Whether the identity that looked reads no more afterwards.
+    #[serde(default)]
+    takes_out_mine: bool,
+    /// The digests of the key files as they were, by epoch.
+    #[serde(default)]
+    key_files: BTreeMap<u32, Vec<Digest>>,
 }
 
 /// The step kind `keys.operators`.
@@ -95,6 +104,12 @@ impl Step<World> for Operators {
         args: &OperatorsArgs,
     ) -> Result<Decision<OperatorsChange>> {
         operators(&args.operators)?;
+        if args.operators.is_empty() {
+            return Ok(Decision::Blocked(Blocked {
+                reason: "nobody would be left who can read the backups".to_owned(),
+                hint: "Add another operator first: `summitctl keys add NAME RECIPIENT`.".to_owned(),
+            }));
+        }
         let repository = cx.world.readable_repository().await?;
         let before: Vec<Named> = repository.operators().iter().map(Named::from).collect();
         if before == args.operators {
@@ -111,12 +126,19 @@ impl Step<World> for Operators {
         ]);
         let mut shown = decisive.clone();
         shown.retain(|_, value| value.as_array().is_none_or(|lines| !lines.is_empty()));
+        let takes_out_mine = takes_out_mine(cx.world, &args.operators)?;
+        if takes_out_mine {
+            let said = "the identity configured here reads no backup any more: set another operator's `identity`";
+            shown.insert("afterwards".to_owned(), json!([said]));
+        }
         Ok(Decision::Change {
             decisive,
             shown,
             change: OperatorsChange {
                 before,
                 after: args.operators.clone(),
+                takes_out_mine,
+                key_files: repository.key_files(),
             },
         })
     }
@@ -136,8 +158,16 @@ impl Step<World> for Operators {
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &OperatorsChange) -> Result<Observed> {
         let repository = match cx.world.readable_repository().await {
             Ok(repository) => repository,
-            // Whoever took themselves out can look no more.
-            Err(e) if e.reason() == &crate::repository::WRONG_IDENTITY => {
+            // Whoever took themselves out can look no more than whether every key file is another one.
+            Err(e) if e.reason() == &WRONG_IDENTITY && change.takes_out_mine => {
+                let now = cx.world.repository().await?.key_files();
+                let mut were = change.key_files.iter();
+                if were.any(|(epoch, was)| {
+                    now.get(epoch)
+                        .is_none_or(|is| was.iter().any(|d| is.contains(d)))
+                }) {
+                    return Err(e);
+                }
                 return Ok(Observed::of(json!({"operators": change.after})));
             }
             Err(e) => return Err(e),
@@ -163,6 +193,15 @@ impl Step<World> for Operators {
         let repository = repository.set_operators(&before).await?;
         Ok(Undo::Done(seen(&repository)))
     }
+}
+
+/// Whether the identity that is configured here is none of these operators'.
+fn takes_out_mine(world: &World, after: &[Named]) -> Result<bool> {
+    let Some(identity) = &world.repository_settings()?.identity else {
+        return Ok(false);
+    };
+    let mine = recipients_of(identity)?;
+    Ok(!after.iter().any(|n| mine.contains(&n.recipient)))
 }
 
 fn seen(repository: &Repository) -> Observed {

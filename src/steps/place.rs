@@ -10,7 +10,7 @@ use super::world::{RepositorySettings, World, read};
 use crate::config::{self, Bucket, Environment, ObjectLock};
 use crate::error::{Context as _, Result};
 use crate::repository::s3::{AccessKeys, LockMode, RetainFor};
-use crate::repository::{LocalStore, S3Place, S3Store, Store};
+use crate::repository::{LocalStore, Repository, S3Place, S3Store, Store};
 
 /// A folder or a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,15 @@ impl fmt::Display for RepositoryPlace {
 }
 
 impl RepositorySettings {
+    /// The repository with the signers that this host trusts: its own key and those that are configured, and no others. Where
+    /// neither is configured, those that `repository.json` lists, if the secret or an identity proves the list.
+    pub(super) fn trusted_in(&self, repository: Repository) -> Repository {
+        match self.trusted.as_slice() {
+            [] => repository,
+            keys => repository.trusting(keys),
+        }
+    }
+
     /// The store; nothing is sent to it yet.
     pub async fn store(&self) -> Result<Arc<dyn Store>> {
         let open = async || {
@@ -65,7 +74,7 @@ pub(super) async fn resolve(
         config::Place::Folder(path) => return Ok(RepositoryPlace::Folder(path.clone())),
         config::Place::Bucket(bucket) => (**bucket).clone(),
     };
-    bucket.from_environment(environment);
+    bucket.from_environment(environment)?;
     let missing = || "the access key of the repository's bucket is missing".to_owned();
     let keys = match (&bucket.access_key_id, &bucket.secret_access_key) {
         (Some(id), Some(secret)) => Some(AccessKeys {

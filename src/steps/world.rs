@@ -488,7 +488,7 @@ impl World {
         let settings = self.repository_settings()?;
         let store = settings.store().await?;
         let repository = Repository::open(store, settings.secret.as_ref()).await?;
-        Ok(repository.trusting(&settings.trusted))
+        Ok(settings.trusted_in(repository))
     }
 
     /// Opens the repository with an operator's identity.
@@ -498,7 +498,8 @@ impl World {
             Error::new(&NOT_CONFIGURED, format!("context `{}` has no `repository.identity`", self.context))
                 .hint("Reading a backup needs an operator's age identity: set `identity = \"file:…\"` in the repository section.")
         })?;
-        self.repository().await?.unlock(identity).await
+        let unlocked = self.repository().await?.unlock(identity).await?;
+        Ok(settings.trusted_in(unlocked))
     }
 
     /// This host's key for manifests and verification records.

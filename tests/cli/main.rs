@@ -12,6 +12,7 @@ mod commands;
 mod documents;
 mod generated;
 mod interrupted;
+mod keys;
 mod refusals;
 #[path = "../shared/documents.rs"]
 mod shared;

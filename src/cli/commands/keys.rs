@@ -11,9 +11,9 @@ use crate::cli::output::{Answer, table};
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::exit::Exit;
 use crate::ops::keys as plans;
-use crate::repository::SignerDoc;
+use crate::repository::{SignerDoc, WRONG_IDENTITY};
 use crate::steps::keys::Named;
-use crate::steps::world::World;
+use crate::steps::world::{NOT_CONFIGURED, World};
 use crate::time::{Instant, Span};
 
 /// What `keys list` gives.
@@ -127,13 +127,20 @@ fn find(operators: &[Named], wanted: &str) -> Result<usize> {
 }
 
 async fn list(world: &World) -> Result<Answer> {
+    let mut why = "only an operator's identity opens the list";
     let (repository, operators) = match world.readable_repository().await {
         Ok(repository) => {
             let operators = repository.operators().iter().map(Named::from).collect();
             (repository, Some(operators))
         }
         // A backup host has no identity, and need not know who reads.
-        Err(_) => (world.repository().await?, None),
+        Err(e) if e.reason() == &NOT_CONFIGURED => (world.repository().await?, None),
+        Err(e) if e.reason() == &WRONG_IDENTITY => {
+            why =
+                "the identity that is configured is none of the operators', or no identity at all";
+            (world.repository().await?, None)
+        }
+        Err(e) => return Err(e),
     };
     let keys = Keys {
         repository: repository.place(),
@@ -157,7 +164,7 @@ async fn list(world: &World) -> Result<Answer> {
     });
     match &keys.operators {
         None => {
-            text.push_str("reads     unknown here: only an operator's identity opens the list\n")
+            text.push_str(&format!("reads     unknown here: {why}\n"));
         }
         Some(operators) => {
             let rows = operators

@@ -22,7 +22,10 @@ reasons! {
         "The object store does not accept the access key: unknown, expired, or its secret is wrong.";
     /// The key may not do this.
     DENIED = "repository.s3-permission-denied", Refused,
-        "The access key is known and may not do this. A backup host needs `s3:ListBucket`, `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject` and `s3:AbortMultipartUpload` below the repository's prefix, and the use of its KMS key. With Object Lock, also `s3:PutObjectRetention` and `s3:GetObjectRetention`.";
+        "The access key is known and may not do this. A backup host needs `s3:ListBucket`, `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject` and `s3:AbortMultipartUpload` below the repository's prefix, `s3:ListBucketMultipartUploads` on the bucket to end uploads that were cut off, and the use of its KMS key. With Object Lock, also `s3:PutObjectRetention` and `s3:GetObjectRetention`.";
+    /// It lies in an archive.
+    ARCHIVED = "repository.s3-archived", Failed,
+        "The object was moved to an archive class (Glacier Flexible Retrieval or Deep Archive), by a lifecycle rule or by hand, and must be restored there before it can be read, which takes hours. The key is not at fault.";
     /// The bucket does not exist.
     NO_BUCKET = "repository.s3-no-bucket", Unreachable,
         "The bucket does not exist at this endpoint. A bucket is never made by summitctl: who makes it decides about region, versioning, encryption and who may read it.";
@@ -92,6 +95,19 @@ impl S3Place {
         };
         let error = Error::new(reason, format!("cannot {verb} `{place}`: {why}"))
             .caused_by(format!("{who}: {said}"));
+        if reason == &ARCHIVED {
+            let prefix = match self.prefix.as_str() {
+                "" => String::new(),
+                prefix => format!("{prefix}/"),
+            };
+            return error
+                .hint(format!(
+                    "Have it restored with `aws s3api restore-object --bucket {} --key {prefix}{what} --restore-request Days=7{}`, wait until `head-object` says that it is, and run the command again.",
+                    self.bucket,
+                    self.endpoint_option()
+                ))
+                .hint("`summitctl doctor` names the lifecycle rule that moves backups there.");
+        }
         self.hints(reason, error)
     }
 
@@ -132,6 +148,7 @@ impl S3Place {
                 plain(&LOGIN_REFUSED, "the access key is not accepted")
             }
             "RequestTimeTooSkewed" => plain(&CLOCK, "this machine's clock is wrong"),
+            "InvalidObjectState" => plain(&ARCHIVED, "it lies in an archive"),
             "PermanentRedirect"
             | "AuthorizationHeaderMalformed"
             | "IllegalLocationConstraintException"

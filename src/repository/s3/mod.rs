@@ -37,8 +37,8 @@ use crate::time::Instant;
 use client::{ATTEMPTS, unmet};
 pub use error::REASONS;
 pub use error::{
-    BUSY, CLOCK, DENIED, GARBLED, LOGIN_REFUSED, NO_BUCKET, NO_CREDENTIALS, REFUSED, UNREACHABLE,
-    UNSAFE, WRONG_REGION,
+    ARCHIVED, BUSY, CLOCK, DENIED, GARBLED, LOGIN_REFUSED, NO_BUCKET, NO_CREDENTIALS, REFUSED,
+    UNREACHABLE, UNSAFE, WRONG_REGION,
 };
 use upload::Condition;
 
@@ -114,6 +114,13 @@ impl fmt::Display for S3Place {
 }
 
 impl RetainFor {
+    /// How many seconds less are good enough for what is used again: without any, each backup would extend every object that
+    /// an earlier one stored.
+    fn slack(self) -> i64 {
+        let day = 24 * 60 * 60;
+        i64::try_from(self.span.as_secs() / 10).map_or(day, |tenth| tenth.min(day))
+    }
+
     /// Until when what is written now is kept, in seconds since 1970.
     fn until(self) -> DateTime {
         let seconds = Instant::now().millis() / 1000;
@@ -171,9 +178,7 @@ impl S3Store {
 
     /// Object Lock is for what backups are made of. Locks, probes and what is not a backup yet are removed again.
     fn retain(&self, name: &str) -> Option<RetainFor> {
-        let passing =
-            name.starts_with("locks/") || name.starts_with("tmp/") || name.contains("/staged/");
-        self.place.lock.filter(|_| !passing)
+        self.place.lock.filter(|_| !passing(name))
     }
 
     async fn head_of(&self, name: &str) -> Result<Option<HeadObjectOutput>> {
@@ -187,6 +192,20 @@ impl S3Store {
             Ok(head) if head.delete_marker() == Some(true) => Ok(None),
             Ok(head) => Ok(Some(head)),
             Err(e) if error::is_status(&e, 404) => Ok(None),
+            Err(e) if error::is_status(&e, 400) || error::is_status(&e, 403) => {
+                // The answer to HEAD has no body: what it means is said to whoever asks for bytes.
+                let get = self
+                    .client
+                    .get_object()
+                    .bucket(&self.place.bucket)
+                    .key(self.key(name)?);
+                Err(match get.range("bytes=0-0").send().await {
+                    Err(told) if !error::is_status(&told, 404) => {
+                        self.place.failed("look at", name, told)
+                    }
+                    _ => self.place.failed("look at", name, e),
+                })
+            }
             Err(e) => Err(self.place.failed("look at", name, e)),
         }
     }
@@ -304,6 +323,7 @@ impl S3Store {
                     found.push(Entry {
                         name: name.to_owned(),
                         size: 0,
+                        stored: None,
                     });
                 }
             }
@@ -315,6 +335,9 @@ impl S3Store {
                     found.push(Entry {
                         name: name.to_owned(),
                         size,
+                        stored: object
+                            .last_modified()
+                            .map(|at| Instant::from_millis(at.secs().saturating_mul(1000))),
                     });
                 }
             }
@@ -387,7 +410,7 @@ impl Store for S3Store {
         };
         let runs_out = self.retain(name).is_some_and(|retain| {
             let until = head.object_lock_retain_until_date();
-            until.is_none_or(|until| until.secs() < retain.until().secs())
+            until.is_none_or(|until| until.secs() < retain.until().secs() - retain.slack())
         });
         Ok(Some(Seen {
             size: size(&head),
@@ -400,9 +423,14 @@ impl Store for S3Store {
         let Some(retain) = self.retain(name) else {
             return Ok(());
         };
-        let mode = match retain.mode {
-            LockMode::Governance => ObjectLockRetentionMode::Governance,
-            LockMode::Compliance => ObjectLockRetentionMode::Compliance,
+        let head = self.head_of(name).await?;
+        let has = head.and_then(|head| head.object_lock_mode().cloned());
+        let mode = match (retain.mode, has) {
+            // Nobody can weaken it, whatever the configuration says since.
+            (_, Some(ObjectLockMode::Compliance)) | (LockMode::Compliance, _) => {
+                ObjectLockRetentionMode::Compliance
+            }
+            (LockMode::Governance, _) => ObjectLockRetentionMode::Governance,
         };
         let retention = ObjectLockRetention::builder()
             .mode(mode)
@@ -453,6 +481,11 @@ impl From<LockMode> for ObjectLockMode {
             LockMode::Compliance => ObjectLockMode::Compliance,
         }
     }
+}
+
+/// Whether an object is there for a while only: locks, probes, and what is not a backup yet.
+fn passing(name: &str) -> bool {
+    name.starts_with("locks/") || name.starts_with("tmp/") || name.contains("/staged/")
 }
 
 fn size(head: &HeadObjectOutput) -> u64 {

@@ -34,6 +34,8 @@ pub struct Posture {
     pub public_policy: Measured<bool>,
     /// Rules of the lifecycle that touch our prefix.
     pub rules: Measured<Vec<Rule>>,
+    /// Whether uploads that were never completed may be listed.
+    pub uploads_listed: Measured<bool>,
     /// Whether objects are copied elsewhere.
     pub replicated: Measured<bool>,
     /// Whether Object Lock is on, and the retention that objects get by default.
@@ -64,7 +66,7 @@ impl S3Store {
     /// Asks for everything; a call that fails only leaves its own fact out.
     pub async fn posture(&self) -> Posture {
         let bucket = &self.place.bucket;
-        let (versioning, encryption, block, policy, lifecycle, replication, lock) = tokio::join!(
+        let (versioning, encryption, block, policy, lifecycle, uploads, replication, lock) = tokio::join!(
             self.client.get_bucket_versioning().bucket(bucket).send(),
             self.client.get_bucket_encryption().bucket(bucket).send(),
             self.client.get_public_access_block().bucket(bucket).send(),
@@ -72,6 +74,12 @@ impl S3Store {
             self.client
                 .get_bucket_lifecycle_configuration()
                 .bucket(bucket)
+                .send(),
+            self.client
+                .list_multipart_uploads()
+                .bucket(bucket)
+                .prefix(&self.place.prefix)
+                .max_uploads(1)
                 .send(),
             self.client.get_bucket_replication().bucket(bucket).send(),
             self.client
@@ -112,6 +120,7 @@ impl S3Store {
                 let rules = l.and_then(|l| l.rules).unwrap_or_default();
                 rules.iter().flat_map(|rule| self.touches(rule)).collect()
             }),
+            uploads_listed: measured(uploads, &["AccessDenied", "403"], |found| found.is_some()),
             replicated: measured(
                 replication,
                 &["ReplicationConfigurationNotFoundError"],

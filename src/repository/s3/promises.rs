@@ -1,7 +1,7 @@
 //! Whether the store honours conditional writes: asked of the store itself, once in a process, before anything is written.
 
-use std::collections::HashSet;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use super::upload::{Condition, Put};
 use super::{S3Store, UNSAFE};
@@ -12,14 +12,17 @@ use crate::repository::store::{Object, Store as _};
 /// An ETag that no object has.
 const NOBODYS: &str = "\"00000000000000000000000000000000\"";
 
-/// The places that kept their promises.
-static PROVEN: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+/// The places that kept their promises, and whether a name stays taken there when its object was deleted.
+static PROVEN: LazyLock<Mutex<HashMap<String, bool>>> = LazyLock::new(Mutex::default);
+
+fn proven() -> MutexGuard<'static, HashMap<String, bool>> {
+    PROVEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl S3Store {
     pub(super) async fn prove_once(&self) -> Result<()> {
-        let place = format!("{} {:?}", self.place, self.place.endpoint);
-        let known = || PROVEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if known().contains(&place) {
+        let place = self.proved_as();
+        if proven().contains_key(&place) {
             return Ok(());
         }
         let name = format!("tmp/probe-{}", hex(&random::<8>()?));
@@ -35,16 +38,32 @@ impl S3Store {
             .hint("If there is a proxy or gateway in front of the store, let it pass these headers on."));
         }
         removed?;
+        let again = Object::new(&b"again"[..]);
+        let buries = self.put(&name, &again, Condition::Absent, "again").await? == Put::Unmet;
+        if !buries {
+            self.delete(&name).await?;
+        }
         self.sweep().await;
-        known().insert(place);
+        proven().insert(place, buries);
         Ok(())
+    }
+
+    /// Whether a name stays taken when its object was deleted, as in a bucket with versioning of a store that takes the mark
+    /// of the deletion for an object. S3 itself does not. Whoever wants such a name again must take another.
+    pub(super) fn buries(&self) -> bool {
+        proven().get(&self.proved_as()) == Some(&true)
+    }
+
+    fn proved_as(&self) -> String {
+        format!("{} {:?}", self.place, self.place.endpoint)
     }
 
     /// The condition that is ignored, if one is.
     async fn broken_promise(&self, name: &str) -> Result<Option<&'static str>> {
         let one = Object::new(&b"one"[..]);
         let two = Object::new(&b"two"[..]);
-        if self.put(name, &one, Condition::Absent, "one").await? != Put::Done {
+        // A first answer that is lost must not make a stranger of us.
+        if !self.upload(name, &one, Condition::Absent).await? {
             return Err(Error::bug("a probe's random name was taken"));
         }
         if self.put(name, &two, Condition::Absent, "two").await? == Put::Done {

@@ -14,7 +14,7 @@ use futures_util::stream::{FuturesUnordered, TryStreamExt as _};
 
 use super::client::{ATTEMPTS, patient, unmet};
 use super::error::is_status;
-use super::{Object, S3Store, SHA256, WRITE, pause};
+use super::{Object, S3Store, SHA256, WRITE, passing, pause};
 use crate::error::{Error, Result};
 use crate::repository::names::{hex, random};
 use crate::repository::store::sha256;
@@ -29,6 +29,9 @@ const PART: usize = 8 << 20;
 const SAME_SIZE: usize = 1_000;
 /// An unfinished upload older than this belongs to nobody.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// So many pages of a thousand uploads are looked through at most, once in a process.
+const SWEPT_PAGES: usize = 20;
 
 /// What must hold for the object to be put.
 #[derive(Clone, Copy)]
@@ -85,7 +88,8 @@ impl S3Store {
             if found == Some(&word) {
                 return Ok(true);
             }
-            let settled = head.is_some() || matches!(condition, Condition::Still(_));
+            let settled =
+                head.is_some() || matches!(condition, Condition::Still(_)) || self.buries();
             if put == Put::Unmet && settled {
                 return Ok(false);
             }
@@ -127,7 +131,7 @@ impl S3Store {
             .checksum_sha256(BASE64_STANDARD.encode(object.sha256().0))
             .metadata(SHA256, object.sha256().to_string())
             .metadata(WRITE, word)
-            .set_storage_class(self.storage_class())
+            .set_storage_class(self.storage_class(name))
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.place.kms_key.clone())
             .set_object_lock_mode(retain.map(|r| r.mode.into()))
@@ -168,7 +172,7 @@ impl S3Store {
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .metadata(SHA256, object.sha256().to_string())
             .metadata(WRITE, word)
-            .set_storage_class(self.storage_class())
+            .set_storage_class(self.storage_class(name))
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.place.kms_key.clone())
             .set_object_lock_mode(retain.map(|r| r.mode.into()))
@@ -268,8 +272,10 @@ impl S3Store {
         permit.map_err(|e| Error::bug("the upload semaphore was closed").caused_by(e))
     }
 
-    fn storage_class(&self) -> Option<StorageClass> {
-        self.place.storage_class.as_deref().map(StorageClass::from)
+    /// What is removed again soon is kept in the bucket's own class: others bill each object for 30 days and more.
+    fn storage_class(&self, name: &str) -> Option<StorageClass> {
+        let class = self.place.storage_class.as_deref();
+        class.filter(|_| !passing(name)).map(StorageClass::from)
     }
 
     fn encryption(&self) -> Option<ServerSideEncryption> {
@@ -282,25 +288,40 @@ impl S3Store {
     /// Ends uploads that killed writers left a day ago and more: they are invisible, and cost money. Failure does not
     /// matter, because nothing there counts; some stores do not let them be listed.
     pub(super) async fn sweep(&self) {
-        let Ok(prefix) = self.key("segments/") else {
-            return;
-        };
-        let list = self
-            .client
-            .list_multipart_uploads()
-            .bucket(&self.place.bucket);
-        let Ok(found) = list.prefix(prefix).send().await else {
-            return;
+        let prefix = match self.place.prefix.as_str() {
+            "" => None,
+            prefix => Some(format!("{prefix}/")),
         };
         let old = i64::try_from(ABANDONED.as_secs()).unwrap_or(i64::MAX);
         let before = Instant::now().millis() / 1000 - old;
-        for upload in found.uploads() {
-            if let (Some(key), Some(id), Some(at)) =
-                (upload.key(), upload.upload_id(), upload.initiated())
-                && at.secs() < before
-            {
-                self.abort(key, id).await;
+        let mut from: (Option<String>, Option<String>) = (None, None);
+        for _ in 0..SWEPT_PAGES {
+            let list = self
+                .client
+                .list_multipart_uploads()
+                .bucket(&self.place.bucket)
+                .set_prefix(prefix.clone())
+                .set_key_marker(from.0)
+                .set_upload_id_marker(from.1);
+            let Ok(found) = list.send().await else {
+                return;
+            };
+            for upload in found.uploads() {
+                if let (Some(key), Some(id), Some(at)) =
+                    (upload.key(), upload.upload_id(), upload.initiated())
+                    && at.secs() < before
+                    && self.name(key).is_some_and(is_ours)
+                {
+                    self.abort(key, id).await;
+                }
             }
+            if found.is_truncated() != Some(true) {
+                return;
+            }
+            from = (
+                found.next_key_marker().map(str::to_owned),
+                found.next_upload_id_marker().map(str::to_owned),
+            );
         }
     }
 
@@ -311,6 +332,12 @@ impl S3Store {
             .bucket(&self.place.bucket);
         let _ = abort.key(key).upload_id(id).send().await;
     }
+}
+
+/// Whether a name can be an object of a repository: a bucket without a prefix may hold other things.
+fn is_ours(name: &str) -> bool {
+    let folder = name.split_once('/').map_or("", |(folder, _)| folder);
+    ["segments", "backups", "tombstones", "removed", "tmp"].contains(&folder)
 }
 
 /// An upload in parts that is given up unless it was completed.

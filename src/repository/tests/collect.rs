@@ -272,10 +272,15 @@ async fn a_prune_killed_at_every_operation_is_ended_by_the_next() {
             .plan_prune("testing", "safety", &rules, now)
             .await
             .unwrap();
+        // Whatever is left to do is in the plan, and the look after an effect sees it.
+        assert!(first.is_err() || plan.is_empty(), "{said}: {plan:?}");
+        let ended = host.check_collected().await.is_ok();
+        assert!(!ended || plan.leftovers == 0, "{said}: {plan:?}");
         let again = host
             .prune(&plan.removals(), &base.fixture.key, &quietly())
             .await;
         again.unwrap();
+        host.check_collected().await.unwrap();
         base.holds(&memory, &[&base.new], &said).await;
         assert!(memory.read(&base.old.manifest()).is_none(), "{said}");
         assert!(memory.names(&base.old.folder()).is_empty(), "{said}");
@@ -388,6 +393,12 @@ async fn a_tombstone_that_cannot_be_trusted_deletes_nothing_and_is_no_hit() {
         .unwrap();
     let read = host.read_manifest(&id).await.unwrap();
     assert!(read.doc.segments.iter().all(|s| s.copy.is_some()));
+    // Also where nothing else is to be removed, the plan names it: backups store everything anew until it is gone.
+    let plan = host
+        .plan_prune("testing", "safety", &Rules::default(), Instant::now())
+        .await
+        .unwrap();
+    assert_eq!(plan.tombstones, [batch.name.as_str()]);
     let pruned = host
         .prune(&[], &base.fixture.key, &quietly())
         .await
@@ -499,4 +510,54 @@ async fn a_manifest_that_was_put_back_is_no_backup() {
     let done = host.verify_objects(&base.old, &options()).await.unwrap();
     assert_eq!(done.outcome(), Outcome::Failed);
     assert!(done.findings.iter().any(|f| f.problem.contains("removed")));
+}
+
+/// What is staged counts as old by when it was staged, not by how old its data is; and a run that was resumed since a prune
+/// looked keeps what it staged.
+#[tokio::test]
+async fn captures_that_somebody_went_on_with_are_not_discarded() {
+    let base = Base::new().await;
+    let memory = Arc::new(base.memory.clone());
+    let host = base.host(memory.clone()).await;
+    let key = &base.fixture.key;
+    let id = at("20260601T000000Z-00aa");
+    let writer = host
+        .begin_with(&id, &Events::silent(), SIZES)
+        .await
+        .unwrap();
+    let store = crate::identity::Store::Postgres;
+    let done = capture(&writer, store, &parts()).await.unwrap();
+    writer.seal_store(done).await.unwrap();
+    writer.close().await.unwrap();
+    let now = Instant::now();
+    let stored = |at| *memory.stored.lock().unwrap() = Some(at);
+    let judged = async || {
+        let rules = Rules::default();
+        let plan = host.plan_prune("testing", "safety", &rules, now).await;
+        plan.unwrap().unfinished[0].fate.clone()
+    };
+    stored(now);
+    assert!(!judged().await.goes());
+    stored("2026-06-02T00:00:00Z".parse().unwrap());
+    assert!(judged().await.goes());
+    let discard = [Removal {
+        backup: id.clone(),
+        manifest_sha256: None,
+    }];
+    let purpose = format!("backup {id}");
+    let lock = Lock::acquire(&host.store, Mode::Shared, &purpose).await;
+    let pruned = host.prune(&discard, key, &quietly()).await.unwrap();
+    assert_eq!((pruned.removed, pruned.resumed.len()), (0, 1), "{pruned:?}");
+    lock.unwrap().release().await.unwrap();
+    // The other way round: whoever goes on while a prune works waits for it.
+    let prune = Lock::acquire(&host.store, Mode::Collect, "prune").await;
+    let error = host.commit(&id, &meta(), key).await.unwrap_err();
+    assert_eq!(error.reason(), &LOCKED);
+    let error = host.begin_with(&id, &Events::silent(), SIZES).await;
+    assert_eq!(error.err().unwrap().reason(), &LOCKED);
+    prune.unwrap().release().await.unwrap();
+    host.commit(&id, &meta(), key).await.unwrap();
+    let pruned = host.prune(&discard, key, &quietly()).await.unwrap();
+    assert_eq!((pruned.removed, pruned.resumed.len()), (0, 1), "{pruned:?}");
+    base.holds(&memory, &[&base.new, &id], "afterwards").await;
 }

@@ -1,6 +1,9 @@
 //! Opening: who may do what, and how each refusal reads.
 
+use std::sync::Arc;
+
 use super::super::*;
+use super::steps::{Memory, Stepped, Turns};
 use super::support::*;
 use crate::event::Events;
 
@@ -223,4 +226,51 @@ async fn a_new_epoch_shares_nothing_with_the_old() {
         assert_eq!(done.findings, []);
     }
     assert_eq!(operator.secret().unwrap(), new);
+}
+
+/// Two hosts make a repository in one place at once, in orders drawn from a seed: what one of them got is readable.
+#[tokio::test]
+async fn of_two_that_make_a_repository_at_once_one_gets_a_whole_one() {
+    for seed in 0..60_u64 {
+        let memory = Arc::new(Memory::default());
+        let turns = Turns::new(2);
+        let mut tasks = Vec::new();
+        for actor in 0..2 {
+            let store: Arc<dyn Store> = Arc::new(Stepped {
+                inner: Arc::clone(&memory),
+                turns: Arc::clone(&turns),
+                actor,
+            });
+            let turns = Arc::clone(&turns);
+            tasks.push(tokio::spawn(async move {
+                let (operator, identity) = person("alice");
+                let secret = Repository::generate_secret().unwrap();
+                let made = Repository::init(store, &secret, &[operator], &[]).await;
+                turns.finish(actor);
+                (made.map(drop), secret, identity)
+            }));
+        }
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let next = |open: &[usize], _: &[usize]| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            open[(state >> 8) as usize % open.len()]
+        };
+        turns.drive(next).await;
+        let mut made = 0;
+        for task in tasks {
+            let (done, secret, identity) = task.await.unwrap();
+            match done {
+                Ok(()) => {
+                    made += 1;
+                    let opened = Repository::open(memory.clone(), Some(&secret)).await;
+                    let opened = opened.unwrap().unlock(&identity).await;
+                    assert!(opened.unwrap().can_read(), "seed {seed}");
+                }
+                Err(e) => assert!([&EXISTS, &LOCKED].contains(&e.reason()), "{seed}: {e:?}"),
+            }
+        }
+        assert!(made <= 1, "seed {seed}");
+    }
 }

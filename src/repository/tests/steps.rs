@@ -17,6 +17,8 @@ use super::super::*;
 #[derive(Debug, Default)]
 pub struct Memory {
     objects: Mutex<BTreeMap<String, Bytes>>,
+    /// When everything was stored, if it is known.
+    pub stored: Mutex<Option<Instant>>,
     /// Operations so far, and those that named one segment.
     pub operations: AtomicU64,
     pub segment_operations: AtomicU64,
@@ -97,6 +99,7 @@ impl Store for Memory {
             .map(|(name, bytes)| Entry {
                 name: name.clone(),
                 size: bytes.len() as u64,
+                stored: *self.stored.lock().unwrap(),
             })
             .collect())
     }

@@ -66,6 +66,10 @@ async fn a_lost_answer_does_not_make_a_stranger_of_the_writer() {
     assert_eq!(store.create("x", &object).await.unwrap(), Created::New);
     assert!(proxy.spent());
     assert_eq!(store.create("x", &object).await.unwrap(), Created::Exists);
+    // The very first write is the probe's.
+    let proxy = Proxy::start(server.port, Fault::CutDown(0, 1)).await;
+    through(&proxy, "probe").await.prove().await.unwrap();
+    assert!(proxy.spent());
 }
 
 /// A store on which `If-None-Match` has no effect: a real server, behind a proxy that removes what the condition names.
@@ -135,6 +139,11 @@ async fn every_failure_has_its_reason_and_no_secret() {
     let cases = cases.map(|(place, reason, exit, hint)| async move {
         let shown = place.to_string();
         let store = S3Store::open(place).await.unwrap();
+        // The answer to HEAD has no body, and is explained all the same.
+        if !shown.contains("absent") {
+            let error = store.head("repository.json").await.unwrap_err();
+            assert_eq!(error.reason().code, reason, "{error:?}");
+        }
         let error = store.get("repository.json", 10).await.unwrap_err();
         assert_eq!(error.reason().code, reason, "{error:?}");
         assert_eq!(error.exit().code(), exit);
