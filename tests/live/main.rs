@@ -27,6 +27,7 @@ mod sets;
 mod several;
 #[path = "../shared/documents.rs"]
 mod shared;
+mod stock;
 mod table;
 
 /// A host that nobody is asked for: the label is longer than any name may be.

@@ -1,0 +1,65 @@
+#!/bin/sh
+# Restores one Postgres database from the parts that the commands of docs/FORMAT.md recovered.
+#
+#   OUT=/folder/of/the/parts DATABASE=app TARGET=app_back docs/recover/postgres.sh
+#
+# OUT holds contents.json and parts/; DATABASE is the database as it was called when it was backed up; TARGET is a new, empty
+# database, made with `createdb`. Where the server is and who logs in say PGHOST, PGPORT, PGUSER and PGPASSWORD. Needs jq and the
+# client programs of Postgres. Roles are made without login if they are missing.
+set -eu
+
+prefix="postgres/$DATABASE/"
+quote='def name: "\"" + gsub("\""; "\"\"") + "\""; def text: "'\''" + gsub("'\''"; "'\'''\''") + "'\''";'
+
+# The files of the parts whose names begin so.
+files() {
+  jq -r --arg prefix "$prefix$1" '[.stores[].captured.parts[]] | to_entries[] | select(.value.name | startswith($prefix)) | .key' "$OUT/contents.json"
+}
+# What else is said of a part, and its format.
+about() {
+  jq --argjson file "$1" "$quote"'[.stores[].captured.parts[]][$file] | '"$2" -r "$OUT/contents.json"
+}
+sql() {
+  PGOPTIONS="-c standard_conforming_strings=on" psql --no-psqlrc --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --dbname "$TARGET" "$@" > "$OUT/answers"
+}
+# What a filter makes of a part's lines, as statements.
+statements() {
+  for file in $(files "$1"); do
+    jq -r "$quote$2" "$OUT/parts/$file" | sql --file=-
+  done
+}
+
+statements roles '
+  if .line == "role" then
+    "DO $summitctl$ BEGIN CREATE ROLE \(.name | name) NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $summitctl$;"
+  elif .line == "member" then "GRANT \(.role | name) TO \(.member | name);"
+  else empty end'
+
+schema=$(files schema)
+pg_restore --exit-on-error --section=pre-data --dbname "$TARGET" "$OUT/parts/$schema"
+
+for file in $(files table/); do
+  settings=$(about "$file" '.meta.settings | to_entries | map("SET \(.key) = \(.value | text);") | join(" ")')
+  form=$(about "$file" 'if .format == "pg-copy-binary" then "binary" else "text" end')
+  copy=$(about "$file" '.meta | "COPY \(.schema | name).\(.table | name)" +
+    (if .columns == [] then "" else " (" + (.columns | map(name) | join(", ")) + ")" end)')
+  # Rows of extensions' own tables meet triggers that are there already.
+  about "$file" '.meta.condition // empty' | grep -q . && settings="$settings SET session_replication_role = replica;"
+  sql --command "$settings" --command "$copy FROM STDIN WITH (FORMAT $form)" < "$OUT/parts/$file"
+done
+
+statements sequences '"SELECT pg_catalog.setval(\("\(.schema | name).\(.name | name)" | text)::regclass, \(.["last-value"]), \(.["is-called"]));"'
+statements large-objects '
+  if .line == "object" then
+    "SELECT pg_catalog.lo_create(\(.oid));" + (if .comment then "COMMENT ON LARGE OBJECT \(.oid) IS \(.comment | text);" else "" end)
+  else "SELECT pg_catalog.lo_put(\(.oid), \(.offset), pg_catalog.decode(\(.data | text), '\''base64'\''));" end'
+
+statements ownership '
+  if .kind == "large objects" then . as $all | .oids[] | "LARGE OBJECT \(.)" as $object |
+    "ALTER \($object) OWNER TO \($all.owner | name);",
+    ($all.grants[] | "GRANT \(.privilege) ON \($object) TO \(if .grantee == "" then "PUBLIC" else .grantee | name end)\(if .grantable then " WITH GRANT OPTION" else "" end);")
+  else empty end'
+
+pg_restore --exit-on-error --section=post-data --dbname "$TARGET" "$OUT/parts/$schema"
+about "$schema" '.meta.matviews[] | select(.populated) | "REFRESH MATERIALIZED VIEW \(.schema | name).\(.name | name);"' | sql --file=-
+vacuumdb --quiet --analyze-only --dbname "$TARGET"
