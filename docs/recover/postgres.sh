@@ -3,9 +3,9 @@
 #
 #   OUT=/folder/of/the/parts DATABASE=app TARGET=app_back docs/recover/postgres.sh
 #
-# OUT holds contents.json and parts/; DATABASE is the database as it was called when it was backed up; TARGET is a new, empty
-# database, made with `createdb`. Where the server is and who logs in say PGHOST, PGPORT, PGUSER and PGPASSWORD. Needs jq and the
-# client programs of Postgres. Roles are made without login if they are missing.
+# OUT holds contents.json and parts/; DATABASE is the database's name as parts/index writes it; TARGET is a new, empty database,
+# made with `createdb`. Where the server is and who logs in say PGHOST, PGPORT, PGUSER and PGPASSWORD. Needs jq and the client
+# programs of Postgres. Roles are made without login if they are missing.
 set -eu
 
 prefix="postgres/$DATABASE/"
@@ -36,6 +36,7 @@ statements roles '
   else empty end'
 
 schema=$(files schema)
+test -n "$schema" || { echo "parts/index has no database $DATABASE" >&2; exit 2; }
 pg_restore --exit-on-error --section=pre-data --dbname "$TARGET" "$OUT/parts/$schema"
 
 for file in $(files table/); do
@@ -48,7 +49,11 @@ for file in $(files table/); do
   sql --command "$settings" --command "$copy FROM STDIN WITH (FORMAT $form)" < "$OUT/parts/$file"
 done
 
-statements sequences '"SELECT pg_catalog.setval(\("\(.schema | name).\(.name | name)" | text)::regclass, \(.["last-value"]), \(.["is-called"]));"'
+# As text until the server reads it: jq would round large numbers.
+for file in $(files sequences); do
+  jq -R -r "$quote"'"SELECT pg_catalog.setval(pg_catalog.format('\''%I.%I'\'', j->>'\''schema'\'', j->>'\''name'\'')::regclass,
+    (j->>'\''last-value'\'')::bigint, (j->>'\''is-called'\'')::boolean) FROM (SELECT \(text)::json AS j) AS line;"' "$OUT/parts/$file" | sql --file=-
+done
 statements large-objects '
   if .line == "object" then
     "SELECT pg_catalog.lo_create(\(.oid));" + (if .comment then "COMMENT ON LARGE OBJECT \(.oid) IS \(.comment | text);" else "" end)

@@ -4,7 +4,8 @@
 #   OUT=/folder/of/the/parts docs/recover/redis.sh | redis-cli -h HOST -p PORT --pipe
 #
 # OUT holds contents.json and parts/, as the commands of docs/FORMAT.md made them. The password comes from REDISCLI_AUTH. Needs jq
-# and perl. Keys keep their expiry; those that have expired meanwhile do not come back.
+# and perl. A value goes in one command, so that one of more bytes than `proto-max-bulk-len` (512 MB unless set) needs a larger one.
+# Keys keep their expiry; those that have expired meanwhile do not come back.
 set -eu
 
 jq -r '[.stores[].captured.parts[]] | to_entries[] | select(.value.name | startswith("redis/")) | "\(.key) \(.value.name)"' "$OUT/contents.json" |
@@ -20,7 +21,11 @@ while read -r file name; do
       $c = $c & 1 ? ($c >> 1) ^ 0x95ac9329ac4bc9b5 : $c >> 1 for 1 .. 8;
       $crc[$n] = $c;
     }
-    sub crc { my $c = 0; $c = $crc[($c ^ $_) & 255] ^ ($c >> 8) for unpack "C*", $_[0]; return $c }
+    sub crc {
+      my $c = 0;
+      while ($_[0] =~ /(.{1,32768})/gs) { $c = $crc[($c ^ $_) & 255] ^ ($c >> 8) for unpack "C*", $1 }
+      return $c;
+    }
     sub take {
       my ($wanted) = @_;
       my $got = "";

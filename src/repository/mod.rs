@@ -369,7 +369,7 @@ impl Repository {
         ))
     }
 
-    /// Keeps what every backup is opened with from being deleted before the newest backup can be.
+    /// Keeps what every backup is opened with from being deleted about as long as the newest backup: at most the slack of `runs_out` less.
     async fn keep_keys(&self) -> Result<()> {
         let keys = self.doc.epochs.iter().map(|e| names::keys(e.epoch));
         for name in keys.chain([names::REPOSITORY.to_owned()]) {

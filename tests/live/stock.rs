@@ -34,6 +34,8 @@ const TABLES: &str = "SET ROLE operator;
     CREATE TABLE \"odd \"\" name\" (\"a \"\" column\" text, b bytea, c numeric, d timestamptz, e int GENERATED ALWAYS AS IDENTITY);
     INSERT INTO \"odd \"\" name\" (\"a \"\" column\", b, c, d) VALUES (E'line\\nline\\t\\\\.', '\\x00ff', 'NaN', '-infinity'), (NULL, '', 1e100, '0044-03-15 BC');
     CREATE TABLE kinds (id int PRIMARY KEY, what regtype, path ltree);
+    CREATE SEQUENCE nearly_done;
+    SELECT setval('nearly_done', 9223372036854775806);
     CREATE MATERIALIZED VIEW odd_ones AS SELECT count(*) AS n FROM \"odd \"\" name\";
     SELECT lo_from_bytea(4711, decode(repeat('00ff', 200000), 'hex'))";
 

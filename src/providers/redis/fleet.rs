@@ -151,13 +151,13 @@ impl Fleet {
     /// Which slots each master says it has. What was read while this was the same before and after is whole.
     ///
     /// # Errors
-    /// `redis.cluster-moving` if a slot is being moved.
+    /// `redis.cluster-moving` if a slot is being moved, or was since we learned whose it is.
     pub(super) async fn shape(&mut self) -> Result<Vec<String>> {
-        if self.slots.is_none() {
+        let Some(known) = self.slots.clone() else {
             return Ok(Vec::new());
-        }
+        };
         let mut out = Vec::new();
-        for node in &mut self.nodes {
+        for (at, node) in self.nodes.iter_mut().enumerate() {
             let table: String = node.conn.query(cmd("CLUSTER").arg("NODES")).await?;
             let own = table.lines().find(|line| line.contains("myself"));
             let mut words = own.unwrap_or_default().split_whitespace();
@@ -173,6 +173,24 @@ impl Fleet {
                     ),
                 )
                 .hint("Wait until the cluster is balanced, then run the command again."));
+            }
+            let own = slots.iter().flat_map(|range| slots_of(range));
+            let (mut count, mut strange) = (0, 0);
+            for slot in own {
+                count += 1;
+                strange += usize::from(known.get(slot) != Some(&at));
+            }
+            // Whose a slot is was asked of one node, which may have heard late.
+            if strange > 0 || count != node.share {
+                return Err(Error::new(
+                    &CLUSTER_MOVING,
+                    format!(
+                        "`{}` does not have the slots that the Redis cluster at `{}` says it has",
+                        node.target.endpoint(),
+                        self.endpoint
+                    ),
+                )
+                .hint("Wait until all nodes agree (`redis-cli --cluster check`), then run the command again."));
             }
             out.push(format!("{id} {}", slots.join(" ")));
         }
@@ -193,6 +211,15 @@ impl Fleet {
             ),
         )
         .hint("Wait until the cluster is balanced, then run the command again."))
+    }
+}
+
+/// The slots of a range as `CLUSTER NODES` writes it: `5`, or `0-5460`.
+fn slots_of(range: &str) -> std::ops::Range<usize> {
+    let (from, to) = range.split_once('-').unwrap_or((range, range));
+    match (from.parse(), to.parse::<usize>()) {
+        (Ok(from), Ok(to)) => from..to + 1,
+        _ => 0..0,
     }
 }
 

@@ -16,7 +16,8 @@ use super::client::{ATTEMPTS, patient, unmet};
 use super::error::is_status;
 use super::{Object, S3Store, SHA256, WRITE, passing, pause};
 use crate::error::{Error, Result};
-use crate::repository::names::{hex, random};
+use crate::repository::collect::id_of;
+use crate::repository::names::{SegmentName, hex, random};
 use crate::repository::store::sha256;
 use crate::repository::writer::blocking;
 use crate::time::Instant;
@@ -336,8 +337,8 @@ impl S3Store {
 
 /// Whether a name can be an object of a repository: a bucket without a prefix may hold other things.
 fn is_ours(name: &str) -> bool {
-    let folder = name.split_once('/').map_or("", |(folder, _)| folder);
-    ["segments", "backups", "tombstones", "removed", "tmp"].contains(&folder)
+    // Nothing else is large enough to go up in parts.
+    SegmentName::of_object(name).is_some() || id_of(name).is_some()
 }
 
 /// An upload in parts that is given up unless it was completed.

@@ -173,7 +173,10 @@ async fn a_cluster_is_captured_by_shards_and_restored_by_slots() {
         .expect("plants");
     // One of them saves for a while: the others are not asked before, since they would not wait.
     let mut busy = client(&from.0[0]);
-    run(&mut busy, &["CONFIG", "SET", "rdb-key-save-delay", "20000"]);
+    run(
+        &mut busy,
+        &["CONFIG", "SET", "rdb-key-save-delay", "100000"],
+    );
     run(&mut busy, &["BGSAVE"]);
     run(&mut busy, &["CONFIG", "SET", "rdb-key-save-delay", "0"]);
     let parts = MemoryParts::default();

@@ -345,7 +345,7 @@ impl Place<'_> {
                     return Err(Error::new(
                         &BAD_DUMP,
                         format!(
-                            "{}, line {}: it makes an extension after other objects, which `pg_dump` does not",
+                            "{}, line {}: it makes an extension after other objects, which could then act for the administrator",
                             shown(&self.dump.path),
                             statement.line
                         ),
@@ -522,7 +522,7 @@ fn judge(sql: &str) -> Verdict {
     }
 }
 
-/// Whether a statement may come before an extension is made: it puts nothing into a schema.
+/// Whether a statement may come before an extension is made: it puts nothing into a schema that could act.
 fn is_early(sql: &str) -> bool {
     let lower = sql.to_ascii_lowercase();
     let words: Vec<&str> = lower.split_whitespace().collect();
@@ -530,7 +530,14 @@ fn is_early(sql: &str) -> bool {
         ["set", name, ..] => name != "role",
         ["select", call, ..] => call.starts_with("pg_catalog.set_config('search_path',"),
         // A schema can be made with what is in it.
-        ["create", "schema", _] | ["comment", "on", "schema", ..] => true,
+        ["create", "schema", ..] => {
+            let name = sql.trim_start()["create".len()..].trim_start();
+            let name = name_at(name["schema".len()..].trim_start());
+            name.is_some_and(|(_, rest)| rest.trim().is_empty())
+        }
+        // What `pg_dump --clean --if-exists` begins with.
+        ["drop", ..] | ["alter", "table", "if", "exists", ..] => true,
+        ["create", "collation", ..] | ["comment", "on", "schema" | "collation", ..] => true,
         _ => false,
     }
 }
@@ -627,11 +634,17 @@ mod tests {
             "SET client_encoding = 'UTF8'",
             "SELECT pg_catalog.set_config('search_path', '', false)",
             "CREATE SCHEMA ext",
+            "CREATE SCHEMA \"two words\"",
+            "DROP EXTENSION IF EXISTS pgcrypto",
+            "ALTER TABLE IF EXISTS ONLY public.t DROP CONSTRAINT IF EXISTS t_pkey",
+            "CREATE COLLATION public.german (provider = icu, locale = 'de')",
         ] {
             assert!(is_early(early), "{early}");
         }
         for late in [
             "CREATE SCHEMA ext CREATE TABLE t (n int)",
+            "CREATE SCHEMA \"two words\" AUTHORIZATION app",
+            "ALTER TABLE t ADD COLUMN n int",
             "DO $$ BEGIN END $$",
             "SELECT evil()",
             "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
