@@ -168,8 +168,9 @@ pub async fn import(
     labels: &[String],
 ) -> Result<Spec> {
     let foreign = describe(file).await?;
-    let database = becomes(world, &foreign, database)?;
+    // First: a context without the store has no databases to choose from.
     let stores = world.stores(&[foreign.store])?;
+    let database = becomes(world, &foreign, database)?;
     let shown = file.display();
     let Some(as_of) = as_of.or(foreign.made) else {
         return Err(Error::input(format!(

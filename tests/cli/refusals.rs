@@ -198,3 +198,31 @@ fn a_backup_that_is_not_there_is_answered_with_those_that_are() {
         assert!(summary["commit"].is_null(), "an old manifest has none");
     }
 }
+
+#[test]
+fn a_dump_of_a_store_that_the_context_lacks_is_refused() {
+    let bench = Bench::new();
+    bench.write(
+        "summitctl.toml",
+        "version = 1\n[contexts.p]\ntier = \"staging\"\n[contexts.p.redis]\nurl = \"redis://127.0.0.1:1/0\"\n[contexts.p.repository]\npath = \"r\"\n",
+    );
+    bench.write(
+        "app.sql",
+        "--\n-- PostgreSQL database dump\n--\n\nCREATE TABLE t (n int);\n\n--\n-- PostgreSQL database dump complete\n--\n",
+    );
+    let gave = bench.run(&[
+        "backup",
+        "import",
+        "app.sql",
+        "--as-of",
+        "2026-01-01T00:00:00Z",
+        "--plan-only",
+    ]);
+    assert_eq!(gave.code, 2, "{}", gave.all());
+    for part in [
+        "context `p` has no `postgres` section",
+        "summitctl context show",
+    ] {
+        assert!(gave.err.contains(part), "`{part}` is missing: {}", gave.err);
+    }
+}
