@@ -7,6 +7,7 @@ use super::build::Scope;
 use super::context::Repository;
 use super::document::{self as written, At, LockMode};
 use super::environment::Environment;
+use super::from_env::http_url;
 use super::reference::SecretRef;
 use super::source::Sourced;
 use crate::error::{Error, Result};
@@ -125,31 +126,6 @@ impl Bucket {
             self.endpoint = Some(Sourced::new(http_url(name, url)?, source));
         }
         Ok(())
-    }
-}
-
-/// The URL of a variable. It is shown in messages and commands: one that holds a password is refused, and masked.
-pub(super) fn http_url(name: &str, text: &str) -> Result<String> {
-    let parsed = url::Url::parse(text)
-        .ok()
-        .filter(|u| matches!(u.scheme(), "http" | "https") && u.host_str().is_some());
-    match parsed {
-        Some(url) if url.username().is_empty() && url.password().is_none() => {
-            Ok(text.trim_end_matches('/').to_owned())
-        }
-        Some(url) => {
-            if let Some(password) = url.password() {
-                crate::secret::Secret::new(password);
-            }
-            Err(Error::new(
-                &super::BAD_VALUE,
-                format!("`{name}` holds a user or password"),
-            ))
-        }
-        None => Err(Error::new(
-            &super::BAD_VALUE,
-            format!("`{name}` is not a URL that begins with `http://` or `https://`"),
-        )),
     }
 }
 

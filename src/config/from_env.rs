@@ -285,7 +285,7 @@ impl Reader<'_> {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        let url = super::bucket::http_url(name, &text.value)?;
+        let url = http_url(name, &text.value)?;
         Ok(Some(text.map(|_| url)))
     }
 
@@ -367,5 +367,30 @@ impl Reader<'_> {
             policy.verify_level = Sourced::new(number, level.source);
         }
         Ok(policy)
+    }
+}
+
+/// The URL of a variable. It is shown in messages and commands: one that holds a password is refused, and masked.
+pub(super) fn http_url(name: &str, text: &str) -> Result<String> {
+    let parsed = url::Url::parse(text)
+        .ok()
+        .filter(|u| matches!(u.scheme(), "http" | "https") && u.host_str().is_some());
+    match parsed {
+        Some(url) if url.username().is_empty() && url.password().is_none() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        Some(url) => {
+            if let Some(password) = url.password() {
+                crate::secret::Secret::new(password);
+            }
+            Err(Error::new(
+                &BAD_VALUE,
+                format!("`{name}` holds a user or password"),
+            ))
+        }
+        None => Err(Error::new(
+            &BAD_VALUE,
+            format!("`{name}` is not a URL that begins with `http://` or `https://`"),
+        )),
     }
 }

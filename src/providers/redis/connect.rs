@@ -17,8 +17,8 @@ use crate::wait::Deadline;
 use super::sentinel::resolved;
 use super::target::{Target, Tls};
 use super::{
-    CLUSTER_DOWN, CLUSTER_MOVING, COMMAND_FAILED, CONNECTION_LOST, DATABASE_MISSING, DENIED,
-    LOADING, LOGIN_REFUSED, PROTOCOL, UNREACHABLE,
+    CLUSTER_DOWN, COMMAND_FAILED, CONNECTION_LOST, DATABASE_MISSING, DENIED, LOADING,
+    LOGIN_REFUSED, PROTOCOL, UNREACHABLE, moving,
 };
 
 /// How long a login may take where no deadline is given.
@@ -207,11 +207,7 @@ pub(super) fn refused(endpoint: &str, what: &str, text: &str) -> Error {
             &DENIED,
             format!("the user may not run `{what}` on Redis at `{endpoint}`: {text}"),
         ),
-        "MOVED" | "ASK" => Error::new(
-            &CLUSTER_MOVING,
-            format!("Redis at `{endpoint}` gave a slot away: {text}"),
-        )
-        .hint("Wait until the cluster is balanced, then run the command again."),
+        "MOVED" | "ASK" => moving(format!("Redis at `{endpoint}` gave a slot away: {text}")),
         "CLUSTERDOWN" => Error::new(
             &CLUSTER_DOWN,
             format!("the Redis cluster of `{endpoint}` is not complete: {text}"),

@@ -14,7 +14,7 @@ use super::gather::{zero, zero_by};
 use super::health::{Info, PIECES_KEY};
 use super::sentinel::resolved;
 use super::target::Target;
-use super::{CLUSTER_DOWN, CLUSTER_MOVING, PROTOCOL};
+use super::{CLUSTER_DOWN, CLUSTER_MOVING, PROTOCOL, moving};
 
 /// A cluster's number of slots (`CLUSTER_SLOTS` in cluster.h).
 pub(super) const SLOTS: usize = 16_384;
@@ -164,24 +164,15 @@ impl Fleet {
             let id = words.next().unwrap_or_default();
             let slots: Vec<&str> = words.skip(7).collect();
             if slots.iter().any(|slot| slot.starts_with('[')) {
-                return Err(Error::new(
-                    &CLUSTER_MOVING,
-                    format!(
-                        "slots are being moved to or from `{}` of the Redis cluster at `{}`",
-                        node.target.endpoint(),
-                        self.endpoint
-                    ),
-                )
-                .hint("Wait until the cluster is balanced, then run the command again."));
-            }
-            let own = slots.iter().flat_map(|range| slots_of(range));
-            let (mut count, mut strange) = (0, 0);
-            for slot in own {
-                count += 1;
-                strange += usize::from(known.get(slot) != Some(&at));
+                return Err(moving(format!(
+                    "slots are being moved to or from `{}` of the Redis cluster at `{}`",
+                    node.target.endpoint(),
+                    self.endpoint
+                )));
             }
             // Whose a slot is was asked of one node, which may have heard late.
-            if strange > 0 || count != node.share {
+            let own: Vec<usize> = slots.iter().flat_map(|range| slots_of(range)).collect();
+            if own.len() != node.share || own.iter().any(|slot| known.get(*slot) != Some(&at)) {
                 return Err(Error::new(
                     &CLUSTER_MOVING,
                     format!(
@@ -203,14 +194,10 @@ impl Fleet {
         if self.shape().await? == before {
             return Ok(());
         }
-        Err(Error::new(
-            &CLUSTER_MOVING,
-            format!(
-                "slots of the Redis cluster at `{}` changed their masters meanwhile, so that keys may be missing or old",
-                self.endpoint
-            ),
-        )
-        .hint("Wait until the cluster is balanced, then run the command again."))
+        Err(moving(format!(
+            "slots of the Redis cluster at `{}` changed their masters meanwhile, so that keys may be missing or old",
+            self.endpoint
+        )))
     }
 }
 

@@ -46,6 +46,7 @@ pub use survey::{Surveyed, survey};
 pub use swap::{Staged, SwapState, discard, stage, swap_back, swap_in, swap_state};
 pub use target::{DEFAULT_PORT, Sentinels, Target, Tls};
 
+use crate::error::Error;
 use crate::reasons;
 
 reasons! {
@@ -142,6 +143,12 @@ reasons! {
     /// The data to exchange are not there.
     NOT_STAGED = "redis.not-staged", Failed,
         "The data that were to change places are not where they must be; the message says where they are. Nothing was changed by this.";
+}
+
+/// What is read while slots change their masters would not be whole.
+fn moving(what: impl Into<String>) -> Error {
+    Error::new(&CLUSTER_MOVING, what)
+        .hint("Wait until the cluster is balanced, then run the command again.")
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use crate::error::{Error, Result};
 use crate::time::Instant;
 
-use super::CLUSTER_MOVING;
 use super::fleet::Fleet;
 use super::gather::{Collector, Origin};
+use super::moving;
 use super::psync::Snapshot;
 use super::rdb::{Item, Piece};
 
@@ -124,11 +124,9 @@ async fn take(
             }
         }
         Item::Moving => {
-            return Err(Error::new(
-                &CLUSTER_MOVING,
+            return Err(moving(
                 "a master of the Redis cluster is taking slots over from another, so that both have their keys",
-            )
-            .hint("Wait until the cluster is balanced, then run the command again."));
+            ));
         }
         Item::Aux(..) | Item::Hint | Item::End => {}
     }
