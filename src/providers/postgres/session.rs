@@ -164,6 +164,26 @@ pub async fn open(target: &Target, access: Access) -> Result<PgConnection> {
     connect(target, access, Deadline::after(CONNECT_PATIENCE)).await
 }
 
+/// The limits that a role or a database may have set.
+const NO_LIMITS: &str =
+    "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+
+/// [`open`] for what may take long and cannot be inside a transaction, such as `CREATE DATABASE`: time limits of the
+/// role do not end it. To be closed by [`close_unlimited`].
+pub(super) async fn open_unlimited(target: &Target) -> Result<PgConnection> {
+    let mut session = open(target, Access::Write).await?;
+    run(target, &mut session, NO_LIMITS).await?;
+    Ok(session)
+}
+
+/// Gives the limits back first, since a pooler may hand the server's process to somebody else.
+pub(super) async fn close_unlimited(target: &Target, mut session: PgConnection) {
+    let back = NO_LIMITS.replace("SET ", "RESET ").replace(" = 0", "");
+    // A session that is gone has given them back.
+    let _ = run(target, &mut session, &back).await;
+    close(session).await;
+}
+
 /// Ends a session politely; an open transaction is rolled back. The peer may be gone already, which is as good.
 pub(super) async fn close(session: PgConnection) {
     let _ = session.close().await;

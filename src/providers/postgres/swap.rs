@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
-use super::session::{Access, close, failed, open, query, run, scalar};
+use super::session::{
+    Access, close, close_unlimited, failed, open, open_unlimited, query, run, scalar,
+};
 use super::sql::ident;
 use super::{MAINTENANCE_DATABASE, SWAP_REFUSED, Target, read_marker, refuse_pooler};
 use crate::error::{Error, Result};
@@ -81,9 +83,9 @@ pub async fn swap_state(
 pub async fn swap_in(server: &Target, live: &str, aside: &str, retired: &str) -> Result<()> {
     let names = Names::new(server, live, aside, retired);
     refuse_pooler(&names.server).await?;
-    let mut session = open(&names.server, Access::Write).await?;
+    let mut session = open_unlimited(&names.server).await?;
     let outcome = names.exchange(&mut session, SwapState::Swapped).await;
-    close(session).await;
+    close_unlimited(&names.server, session).await;
     outcome
 }
 
@@ -91,9 +93,9 @@ pub async fn swap_in(server: &Target, live: &str, aside: &str, retired: &str) ->
 pub async fn undo_swap(server: &Target, live: &str, aside: &str, retired: &str) -> Result<()> {
     let names = Names::new(server, live, aside, retired);
     refuse_pooler(&names.server).await?;
-    let mut session = open(&names.server, Access::Write).await?;
+    let mut session = open_unlimited(&names.server).await?;
     let outcome = names.exchange(&mut session, SwapState::NotSwapped).await;
-    close(session).await;
+    close_unlimited(&names.server, session).await;
     outcome
 }
 
@@ -112,12 +114,15 @@ pub async fn drop_database(server: &Target, name: &str) -> Result<()> {
 /// Drops a database with its sessions and subscriptions.
 async fn drop_whole(server: &Target, name: &str) -> Result<()> {
     let server = server.with_database(MAINTENANCE_DATABASE);
-    let mut session = open(&server, Access::Write).await?;
-    drop_subscriptions(&server, &mut session, name).await?;
+    let mut session = open_unlimited(&server).await?;
     let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name));
-    run(&server, &mut session, &sql).await?;
-    close(session).await;
-    Ok(())
+    let outcome = async {
+        drop_subscriptions(&server, &mut session, name).await?;
+        run(&server, &mut session, &sql).await
+    };
+    let outcome = outcome.await;
+    close_unlimited(&server, session).await;
+    outcome
 }
 
 async fn drop_subscriptions(server: &Target, session: &mut PgConnection, name: &str) -> Result<()> {
@@ -185,7 +190,7 @@ pub async fn give_name(server: &Target, made: &str, name: &str) -> Result<()> {
         renamed
     }
     .await;
-    close(session).await;
+    close_unlimited(&names.server, session).await;
     outcome
 }
 

@@ -15,18 +15,10 @@ use tokio::sync::Semaphore;
 use super::round_trip::{capture_options, restore_to};
 use super::{Disturbed, Folder, database, scratch, sql, value};
 
-/// A sink that takes its time when the first rows come, while these statements run.
-fn slow(pause: Duration, meanwhile: Option<(&Target, &'static str)>) -> Disturbed {
-    let meanwhile = meanwhile.map(|(target, statement)| (target.clone(), statement));
-    Disturbed::new(move || {
-        let meanwhile = meanwhile.clone();
-        async move {
-            if let Some((target, statement)) = meanwhile {
-                tokio::spawn(async move { sql(&target, statement).await });
-            }
-            // As a repository does that is far away.
-            let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
-        }
+/// A sink that takes its time when the first rows come, as a repository does that is far away.
+fn slow(pause: Duration) -> Disturbed {
+    Disturbed::new(move || async move {
+        let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
     })
 }
 
@@ -121,15 +113,19 @@ async fn time_limits_of_a_role_end_neither_capture_nor_restore() {
     let (folder, server) = scratch().await;
     let admin = server.target();
     let target = database(&server, ROWS).await;
-    sql(&target, "CREATE TABLE deep AS SELECT n, md5(n::text) AS m FROM generate_series(1, 300000) n; CREATE INDEX ON deep (m)").await;
-    let limits = "ALTER ROLE CURRENT_USER SET statement_timeout = '150ms';
-                  ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '150ms';
-                  ALTER ROLE CURRENT_USER SET lock_timeout = '150ms'";
+    // An index that takes longer than the limits on every machine, which no other statement should come near.
+    let slow_index = "CREATE FUNCTION slowly(n int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT n FROM pg_sleep(5)';
+                      CREATE TABLE deep AS SELECT n, md5(n::text) AS m FROM generate_series(1, 300000) n;
+                      CREATE INDEX ON deep (slowly(n)) WHERE n = 1";
+    sql(&target, slow_index).await;
+    let limits = "ALTER ROLE CURRENT_USER SET statement_timeout = '4s';
+                  ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '4s';
+                  ALTER ROLE CURRENT_USER SET lock_timeout = '4s'";
     let mut ours = session::open(&admin, session::Access::Write)
         .await
         .expect("opens");
     sql(&admin, limits).await;
-    let sink = slow(Duration::from_millis(400), None);
+    let sink = slow(Duration::from_secs(5));
     capture(&target, &sink, &capture_options(2))
         .await
         .expect("is not bound by the limits");

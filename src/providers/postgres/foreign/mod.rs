@@ -11,7 +11,7 @@ use std::process::Stdio;
 use sqlx::Executor as _;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, BufReader};
 
-use super::session::{Access, close, failed, open, run};
+use super::session::{Access, close, close_unlimited, failed, open, open_unlimited, run, run_as};
 use super::sql::{ident, literal};
 use super::tools::{self, Tool};
 use super::{RESTORE_FAILED, Target};
@@ -225,20 +225,24 @@ pub async fn load(
     events: &Events,
     cancel: &Cancel,
 ) -> Result<Imported> {
-    let mut session = open(server, Access::Write).await?;
+    let mut session = open_unlimited(server).await?;
     let make = format!(
         "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {}",
         ident(owner),
         literal(password.expose())
     );
-    super::session::run_as(server, &mut session, "make the role that loads", &make).await?;
     let made = format!(
         "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'",
         ident(database),
         ident(owner)
     );
-    run(server, &mut session, &made).await?;
-    close(session).await;
+    let ready = async {
+        run_as(server, &mut session, "make the role that loads", &make).await?;
+        run(server, &mut session, &made).await
+    };
+    let ready = ready.await;
+    close_unlimited(server, session).await;
+    ready?;
     let admin = server.with_database(database);
     let mut user = admin.clone();
     user.user = owner.to_owned();
@@ -324,7 +328,7 @@ impl Place<'_> {
         run(
             self.user,
             &mut session,
-            "SET default_transaction_read_only = off; SET statement_timeout = 0",
+            "SET default_transaction_read_only = off; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0",
         )
         .await?;
         let mut left_out: std::collections::BTreeMap<&'static str, u64> = Default::default();

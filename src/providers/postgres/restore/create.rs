@@ -4,7 +4,7 @@
 use sqlx::postgres::PgConnection;
 
 use super::super::capture::DatabaseFacts;
-use super::super::session::{Access, close, open, run, run_as};
+use super::super::session::{run, run_as};
 use super::super::sql::{ident, literal};
 use super::super::{NOT_EMPTY, Target, session};
 use super::place::{exists, roles_at_hand};
@@ -42,11 +42,35 @@ pub async fn create_database(
             ),
         ));
     }
-    let mut session = open(server, Access::Write).await?;
-    let major = session::major(server, &mut session).await?;
+    let carried = Carried::read(source, captured).await?;
+    let place = Place {
+        server,
+        name,
+        carried: &carried,
+        roles,
+    };
+    // Copying a template takes the time that the server's disk takes.
+    let mut session = session::open_unlimited(server).await?;
+    let outcome = create(&place, &mut session, &facts).await;
+    session::close_unlimited(server, session).await;
+    outcome
+}
+
+async fn create(
+    place: &Place<'_>,
+    session: &mut PgConnection,
+    facts: &DatabaseFacts,
+) -> Result<Vec<String>> {
+    let Place {
+        server,
+        name,
+        roles,
+        ..
+    } = *place;
+    let major = session::major(server, session).await?;
     let mut notes = Vec::new();
-    let wanted = format!("CREATE DATABASE {} {}", ident(name), locale(&facts, major));
-    if let Err(e) = run(server, &mut session, &wanted).await {
+    let wanted = format!("CREATE DATABASE {} {}", ident(name), locale(facts, major));
+    if let Err(e) = run(server, session, &wanted).await {
         if roles != MissingRoles::Create {
             return Err(e.hint(
                 "If the server's system lacks the locale, install it there (`locale-gen`) and restart Postgres.",
@@ -58,22 +82,14 @@ pub async fn create_database(
             ident(name),
             literal(&facts.encoding)
         );
-        run(server, &mut session, &plain).await?;
+        run(server, session, &plain).await?;
         notes.push(format!(
             "the scratch server does not have the locale `{}`: text sorts by code point there",
             facts.locale.as_ref().unwrap_or(&facts.collate)
         ));
     }
-    let carried = Carried::read(source, captured).await?;
-    let place = Place {
-        server,
-        name,
-        carried: &carried,
-        roles,
-    };
-    let outcome = describe(&place, &mut session, &facts, &mut notes).await;
-    close(session).await;
-    outcome.map(|()| notes)
+    describe(place, session, facts, &mut notes).await?;
+    Ok(notes)
 }
 
 fn locale(facts: &DatabaseFacts, major: u32) -> String {

@@ -602,7 +602,8 @@ impl<'a> Work<'a> {
     }
 }
 
-pub(super) const LOADER: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; SET synchronous_commit = off";
+pub(super) const LOADER: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; SET lock_timeout = 0; \
+    SET idle_in_transaction_session_timeout = 0; SET synchronous_commit = off";
 
 /// A session that loads: the restored database's or the role's own settings must not stop it. The database is new, so
 /// that no pooler can hand these settings to anybody.

@@ -100,7 +100,8 @@ pub struct BackOptions {
 }
 
 /// A table may be large, and its database is in use: what is committed must last, unlike in a new database that is swapped in later.
-const CAREFULLY: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; SET synchronous_commit = on";
+const CAREFULLY: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; \
+    SET idle_in_transaction_session_timeout = 0; SET synchronous_commit = on";
 
 fn begin() -> String {
     format!("BEGIN; SET LOCAL search_path = ''; {LOCKS}")
