@@ -82,6 +82,9 @@ _summitctl() {
             summitctl,status)
                 cmd="summitctl__subcmd__status"
                 ;;
+            summitctl__subcmd__backup,copy)
+                cmd="summitctl__subcmd__backup__subcmd__copy"
+                ;;
             summitctl__subcmd__backup,create)
                 cmd="summitctl__subcmd__backup__subcmd__create"
                 ;;
@@ -117,6 +120,9 @@ _summitctl() {
                 ;;
             summitctl__subcmd__backup,verify)
                 cmd="summitctl__subcmd__backup__subcmd__verify"
+                ;;
+            summitctl__subcmd__backup__subcmd__help,copy)
+                cmd="summitctl__subcmd__backup__subcmd__help__subcmd__copy"
                 ;;
             summitctl__subcmd__backup__subcmd__help,create)
                 cmd="summitctl__subcmd__backup__subcmd__help__subcmd__create"
@@ -333,6 +339,9 @@ _summitctl() {
                 ;;
             summitctl__subcmd__help,status)
                 cmd="summitctl__subcmd__help__subcmd__status"
+                ;;
+            summitctl__subcmd__help__subcmd__backup,copy)
+                cmd="summitctl__subcmd__help__subcmd__backup__subcmd__copy"
                 ;;
             summitctl__subcmd__help__subcmd__backup,create)
                 cmd="summitctl__subcmd__help__subcmd__backup__subcmd__create"
@@ -653,7 +662,7 @@ _summitctl() {
 
     case "${cmd}" in
         summitctl)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version init doctor status config context smoke backup keys restore drill gate evidence runbook run lease golden-path sandbox explain completions man schemas help"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version init doctor status config context smoke backup keys restore drill gate evidence runbook run lease golden-path sandbox explain completions man schemas help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -664,6 +673,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -723,7 +736,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version init create list show diff import verify hold release export prune help"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version init create list show diff import verify hold release export prune copy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -734,6 +747,84 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --evidence-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__backup__subcmd__copy)
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -793,7 +884,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__create)
-            opts="-c -o -y -j -v -h -V --stores --label --commit --quiesce --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --stores --label --commit --quiesce --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -816,6 +907,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -875,7 +970,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__diff)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -886,6 +981,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -945,7 +1044,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__export)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -956,6 +1055,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1015,8 +1118,22 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__help)
-            opts="init create list show diff import verify hold release export prune help"
+            opts="init create list show diff import verify hold release export prune copy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__backup__subcmd__help__subcmd__copy)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1197,7 +1314,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__hold)
-            opts="-c -o -y -j -v -h -V --reason --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --reason --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1212,6 +1329,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1271,7 +1392,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__import)
-            opts="-c -o -y -j -v -h -V --as-of --database --label --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --as-of --database --label --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1294,6 +1415,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1353,7 +1478,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__init)
-            opts="-c -o -y -j -v -h -V --new-secret --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --new-secret --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1364,6 +1489,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1423,7 +1552,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__list)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1434,6 +1563,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1493,7 +1626,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__prune)
-            opts="-c -o -y -j -v -h -V --keep-within --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --dry-run --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --keep-within --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --dry-run --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1532,6 +1665,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1591,7 +1728,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__release)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1602,6 +1739,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1661,7 +1802,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__show)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1672,6 +1813,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1731,7 +1876,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__verify)
-            opts="-c -o -y -j -v -h -V --level --sample --key-check --seed --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --level --sample --key-check --seed --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1754,6 +1899,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1813,7 +1962,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__completions)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version bash elvish fish powershell zsh"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1824,6 +1973,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1883,7 +2036,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__config)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version check show help"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version check show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1894,6 +2047,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1953,7 +2110,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__config__subcmd__check)
-            opts="-c -o -y -j -v -h -V --env-file --compose --service --tier --ingress-host --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --env-file --compose --service --tier --ingress-host --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1984,6 +2141,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2099,7 +2260,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__config__subcmd__show)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2110,6 +2271,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2169,7 +2334,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__context)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show use pin help"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show use pin help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2180,6 +2345,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2323,7 +2492,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__context__subcmd__list)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2334,6 +2503,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2393,7 +2566,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__context__subcmd__pin)
-            opts="-c -o -y -j -v -h -V --replace --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --replace --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2404,6 +2577,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2463,7 +2640,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__context__subcmd__show)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2474,6 +2651,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2533,7 +2714,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__context__subcmd__use)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2544,6 +2725,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2603,7 +2788,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__doctor)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2614,6 +2799,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2673,7 +2862,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__drill)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version run history help"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version run history help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2684,6 +2873,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2799,7 +2992,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__drill__subcmd__history)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2810,6 +3003,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2869,7 +3066,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__drill__subcmd__run)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2880,6 +3077,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2939,7 +3140,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__evidence)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show verify export keygen help"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show verify export keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2950,6 +3151,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3009,7 +3214,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__evidence__subcmd__export)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3020,6 +3225,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3177,7 +3386,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__evidence__subcmd__keygen)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3188,6 +3397,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3247,7 +3460,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__evidence__subcmd__list)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3258,6 +3471,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3317,7 +3534,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__evidence__subcmd__show)
-            opts="-c -o -y -j -v -h -V --format --file --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --format --file --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3336,6 +3553,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3395,7 +3616,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__evidence__subcmd__verify)
-            opts="-c -o -y -j -v -h -V --trusted-key --expect-head --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --trusted-key --expect-head --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3414,6 +3635,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3473,7 +3698,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__explain)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3484,6 +3709,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3543,7 +3772,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__gate)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version run help"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version run help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3554,6 +3783,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3655,7 +3888,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__gate__subcmd__run)
-            opts="-c -o -y -j -v -h -V --commit --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --commit --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3670,6 +3903,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3729,7 +3966,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__golden__subcmd__path)
-            opts="-c -o -y -j -v -h -V --keep --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --keep --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3740,6 +3977,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3813,8 +4054,22 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__help__subcmd__backup)
-            opts="init create list show diff import verify hold release export prune"
+            opts="init create list show diff import verify hold release export prune copy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__help__subcmd__backup__subcmd__copy)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -4793,7 +5048,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__init)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4804,6 +5059,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -4863,7 +5122,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__keys)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list add remove rotate new-epoch help"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list add remove rotate new-epoch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4874,6 +5133,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -4933,7 +5196,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__keys__subcmd__add)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4944,6 +5207,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5101,7 +5368,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__keys__subcmd__list)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5112,6 +5379,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5171,7 +5442,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__keys__subcmd__new__subcmd__epoch)
-            opts="-c -o -y -j -v -h -V --secret-file --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --secret-file --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5186,6 +5457,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5245,7 +5520,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__keys__subcmd__remove)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5256,6 +5531,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5315,7 +5594,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__keys__subcmd__rotate)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5326,6 +5605,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5385,7 +5668,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__lease)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version show break help"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version show break help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5396,6 +5679,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5455,7 +5742,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__lease__subcmd__break)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5466,6 +5753,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5581,7 +5872,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__lease__subcmd__show)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5592,6 +5883,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5651,7 +5946,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__man)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5662,6 +5957,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5721,7 +6020,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__restore)
-            opts="-c -o -y -j -v -h -V --stores --database --into --without-safety-backup --as --in-place --table --schema --map-role --flush --replace --merge --can-i --undo --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --stores --database --into --without-safety-backup --as --in-place --table --schema --map-role --flush --replace --merge --can-i --undo --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5764,6 +6063,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5823,7 +6126,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__run)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show resume abort help"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show resume abort help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5834,6 +6137,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5893,7 +6200,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__run__subcmd__abort)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5904,6 +6211,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6047,7 +6358,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__run__subcmd__list)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6058,6 +6369,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6117,7 +6432,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__run__subcmd__resume)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6128,6 +6443,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6187,7 +6506,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__run__subcmd__show)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6198,6 +6517,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6257,7 +6580,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show lint plan run new help"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show lint plan run new help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6268,6 +6591,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6439,7 +6766,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__lint)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6450,6 +6777,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6509,7 +6840,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__list)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6520,6 +6851,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6579,7 +6914,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__new)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6590,6 +6925,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6649,7 +6988,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__plan)
-            opts="-p -c -o -y -j -v -h -V --param --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-p -c -o -y -j -v -h -V --param --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6668,6 +7007,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6727,7 +7070,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__run)
-            opts="-p -c -o -y -j -v -h -V --param --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-p -c -o -y -j -v -h -V --param --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6746,6 +7089,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6805,7 +7152,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__show)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6816,6 +7163,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6875,7 +7226,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version up status break mend down serve-platform help"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version up status break mend down serve-platform help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6886,6 +7237,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6945,7 +7300,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox__subcmd__break)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6956,6 +7311,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7015,7 +7374,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox__subcmd__down)
-            opts="-c -o -y -j -v -h -V --purge --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --purge --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7026,6 +7385,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7197,7 +7560,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox__subcmd__mend)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7208,6 +7571,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7267,7 +7634,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox__subcmd__serve__subcmd__platform)
-            opts="-c -o -y -j -v -h -V --dir --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --dir --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7282,6 +7649,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7341,7 +7712,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox__subcmd__status)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7352,6 +7723,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7411,7 +7786,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox__subcmd__up)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7422,6 +7797,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7481,7 +7860,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__schemas)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7492,6 +7871,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7551,7 +7934,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__smoke)
-            opts="-c -o -y -j -v -h -V --wait --data-plane --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --wait --data-plane --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7566,6 +7949,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7625,7 +8012,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__status)
-            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7636,6 +8023,10 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_summitctl_global_optspecs
-    string join \n c/context= config= o/output= events= no-input y/yes confirm= plan-only plan= j/jobs= timeout= state-dir= sandbox-dir= evidence-dir= v/verbose h/help V/version
+    string join \n c/context= repository= config= o/output= events= no-input y/yes confirm= plan-only plan= j/jobs= timeout= state-dir= sandbox-dir= evidence-dir= v/verbose h/help V/version
 end
 
 function __fish_summitctl_needs_command
@@ -25,6 +25,7 @@ function __fish_summitctl_using_subcommand
 end
 
 complete -c summitctl -n "__fish_summitctl_needs_command" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_needs_command" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_needs_command" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_needs_command" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -65,6 +66,7 @@ complete -c summitctl -n "__fish_summitctl_needs_command" -f -a "man" -d 'Manual
 complete -c summitctl -n "__fish_summitctl_needs_command" -f -a "schemas" -d 'JSON schemas of every command\'s output, into a folder'
 complete -c summitctl -n "__fish_summitctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand init" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand init" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand init" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand init" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -83,6 +85,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand init" -s v -l verbos
 complete -c summitctl -n "__fish_summitctl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand init" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -101,6 +104,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -s v -l verb
 complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand status" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand status" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand status" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand status" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -119,6 +123,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand status" -s v -l verb
 complete -c summitctl -n "__fish_summitctl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand status" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -145,6 +150,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l tier -d 'Judge as for this tier [default: the context\'s]' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l ingress-host -d 'The host clients reach the platform at, to compare origins and redirects with' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -163,6 +169,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from show" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from show" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from show" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -184,6 +191,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show every setting of the context and where it came from'
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -207,6 +215,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __f
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -f -a "pin" -d 'Record what the context\'s targets are, so that no other is ever changed'
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -225,6 +234,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -243,6 +253,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -261,6 +272,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from pin" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from pin" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from pin" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from pin" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -286,6 +298,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l wait -d 'Keep trying until everything passes or this long has gone by' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -304,37 +317,40 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l plan-only 
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -s v -l verbose -d 'Say more; twice for every event'
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -s V -l version -d 'Print version'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -l confirm -d 'Consent to a destructive act by naming the context' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -l no-input -d 'Never ask; refuse what would need an answer'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -s y -l yes -d 'Consent to a change without being asked'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -l plan-only -d 'Show the plan and its digest, and do nothing'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -s v -l verbose -d 'Say more; twice for every event'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -s V -l version -d 'Print version'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -f -a "init" -d 'Make the context\'s repository, in a new or empty folder or below a bucket\'s prefix'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -f -a "create" -d 'Capture the stores into the repository'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -f -a "list" -d 'Backups, newest first, with what was verified'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -f -a "show" -d 'One backup in full'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -f -a "diff" -d 'What changed from one backup to another: rows, bytes, schema'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -f -a "import" -d 'Make a backup of a dump that another tool made'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -f -a "verify" -d 'Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -f -a "hold" -d 'Keep a backup whatever the rules say'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -f -a "release" -d 'Let the rules decide on a backup again'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -f -a "export" -d 'Write a backup as plain files into a folder, in the clear'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -f -a "prune" -d 'Remove the backups that no rule keeps, and what nothing needs any more'
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -l confirm -d 'Consent to a destructive act by naming the context' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -l no-input -d 'Never ask; refuse what would need an answer'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -s y -l yes -d 'Consent to a change without being asked'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -l plan-only -d 'Show the plan and its digest, and do nothing'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -s v -l verbose -d 'Say more; twice for every event'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "init" -d 'Make the context\'s repository, in a new or empty folder or below a bucket\'s prefix'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "create" -d 'Capture the stores into the repository'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "list" -d 'Backups, newest first, with what was verified'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "show" -d 'One backup in full'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "diff" -d 'What changed from one backup to another: rows, bytes, schema'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "import" -d 'Make a backup of a dump that another tool made'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "verify" -d 'Prove a backup: 1 authentic and complete, 2 every row decoded, 3 restored and compared'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "hold" -d 'Keep a backup whatever the rules say'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "release" -d 'Let the rules decide on a backup again'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "export" -d 'Write a backup as plain files into a folder, in the clear'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "prune" -d 'Remove the backups that no rule keeps, and what nothing needs any more'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "copy" -d 'Bring what the copies of the repository lack'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -357,6 +373,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l label -d 'A label to find it by, such as `pre-deploy`; may be given more than once' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l commit -d 'The commit that is deployed now, to find it by: 7 to 64 hexadecimal digits' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -376,6 +393,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -394,6 +412,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -412,6 +431,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -433,6 +453,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l database -d 'Which of the context\'s Postgres databases it becomes, if there are several' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l label -d 'A label to find it by; may be given more than once' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -454,6 +475,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l sample -d 'With `--level 1`: all documents, and this share of the segments, such as `5%`; claims no level' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l seed -d 'Draw the sample of this seed again' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -474,6 +496,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l reason -d 'Why, for whoever wants to release it' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -492,6 +515,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -510,6 +534,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from export" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from export" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from export" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from export" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -535,6 +560,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l keep-monthly -d 'Keep the newest of each of N months' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l keep-yearly -d 'Keep the newest of each of N years' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -553,6 +579,25 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s v -l verbose -d 'Say more; twice for every event'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
+json\t'One JSON document'"
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l confirm -d 'Consent to a destructive act by naming the context' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -s j -l jobs -d 'How many steps and streams may run side by side' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l no-input -d 'Never ask; refuse what would need an answer'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -s y -l yes -d 'Consent to a change without being asked'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l plan-only -d 'Show the plan and its digest, and do nothing'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -s v -l verbose -d 'Say more; twice for every event'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "init" -d 'Make the context\'s repository, in a new or empty folder or below a bucket\'s prefix'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "create" -d 'Capture the stores into the repository'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "list" -d 'Backups, newest first, with what was verified'
@@ -564,8 +609,10 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "release" -d 'Let the rules decide on a backup again'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "export" -d 'Write a backup as plain files into a folder, in the clear'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Remove the backups that no rule keeps, and what nothing needs any more'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "copy" -d 'Bring what the copies of the repository lack'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -590,6 +637,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -f -a "new-epoch" -d 'After a compromise: new keys under a new secret, which share no segment with the old'
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -608,6 +656,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -626,6 +675,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -644,6 +694,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -663,6 +714,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -l secret-file -d 'Where the new repository secret is kept; made if it does not exist' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -695,6 +747,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l table -d
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l schema -d 'With `--as`: load the rows of this schema\'s tables; others are there, and empty' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l map-role -d 'Give to the role NEW what the backup says of OLD: ownership, grants, default privileges, policies, settings; may be given more than once' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -719,6 +772,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s v -l ver
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -740,6 +794,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fis
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -f -a "history" -d 'Earlier drills, from the evidence'
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -758,6 +813,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_se
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from history" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from history" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from history" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from history" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -779,6 +835,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_se
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from help" -f -a "history" -d 'Earlier drills, from the evidence'
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -800,6 +857,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -l commit -d 'The commit that is to be released' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -820,6 +878,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "run" -d 'Evaluate every check of the gate'
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -844,6 +903,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -f -a "keygen" -d 'Make a signing key'
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from list" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from list" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from list" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from list" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -867,6 +927,7 @@ junit\t'JUnit XML'
 html\t'One self-contained page'"
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -l file -d 'Write it to this file instead of stdout' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -887,6 +948,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -l trusted-key -d 'Public keys to trust: files or folders [default: the context\'s]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -l expect-head -d 'The head that somebody else kept, as SEQ:DIGEST' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -905,6 +967,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -923,6 +986,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from keygen" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from keygen" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from keygen" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from keygen" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -947,6 +1011,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from help" -f -a "keygen" -d 'Make a signing key'
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -972,6 +1037,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __f
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -f -a "new" -d 'A new runbook to start from, on stdout'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -990,6 +1056,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1008,6 +1075,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1027,6 +1095,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -s p -l param -d 'A parameter' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1046,6 +1115,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -s p -l param -d 'A parameter' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1064,6 +1134,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1089,6 +1160,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from help" -f -a "new" -d 'A new runbook to start from, on stdout'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1112,6 +1184,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -f -a "abort" -d 'Take back what it did, and end it'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1130,6 +1203,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1148,6 +1222,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1166,6 +1241,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from abort" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from abort" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from abort" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from abort" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1189,6 +1265,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "abort" -d 'Take back what it did, and end it'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1210,6 +1287,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fis
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -f -a "break" -d 'Remove a lease whose holder is known to be dead'
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1228,6 +1306,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_se
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from break" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from break" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from break" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from break" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1249,6 +1328,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_se
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from help" -f -a "break" -d 'Remove a lease whose holder is known to be dead'
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1268,6 +1348,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -s v -l
 complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1293,6 +1374,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __f
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -f -a "serve-platform" -d 'Serve the stand-in platform in the foreground'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1311,6 +1393,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1329,6 +1412,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1347,6 +1431,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1365,6 +1450,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1385,6 +1471,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -l dir -d 'Its configuration' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1410,6 +1497,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from help" -f -a "serve-platform" -d 'Serve the stand-in platform in the foreground'
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1428,6 +1516,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -s v -l ver
 complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1446,6 +1535,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -s v -l
 complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand man" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand man" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand man" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand man" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1464,6 +1554,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand man" -s v -l verbose
 complete -c summitctl -n "__fish_summitctl_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand man" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
@@ -1520,6 +1611,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "release" -d 'Let the rules decide on a backup again'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "export" -d 'Write a backup as plain files into a folder, in the clear'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "prune" -d 'Remove the backups that no rule keeps, and what nothing needs any more'
+complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "copy" -d 'Bring what the copies of the repository lack'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "list" -d 'Who can read the backups, who signs them, and when somebody last proved that they can be opened'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "add" -d 'Let somebody read all backups, by their age recipient; an escrow key in a safe is an operator, too'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "remove" -d 'Wrap the keys for everybody but this operator. Not a revocation: see `keys new-epoch`'

@@ -4,6 +4,7 @@ use crate::engine::registry::Registry;
 
 pub mod capture;
 pub mod choose;
+pub mod copies;
 pub mod cross;
 pub mod databases;
 pub mod drill;
@@ -46,6 +47,7 @@ pub fn registry() -> Registry<World> {
         .with(export::Export)
         .with(keep::Prune)
         .with(keep::Hold)
+        .with(copies::CopyBackups)
         .with(keys::Operators)
         .with(keys::NewEpoch)
         .with(keys::CheckKey)

@@ -8,7 +8,7 @@ mod import;
 mod keep;
 mod keys;
 pub use import::{BackupDiffArgs, BackupImportArgs};
-pub use keep::{ExportArgs, HoldArgs, PruneArgs, ReleaseArgs};
+pub use keep::{CopyArgs, ExportArgs, HoldArgs, PruneArgs, ReleaseArgs};
 pub use keys::KeysCommand;
 
 use crate::error::Result;
@@ -63,6 +63,9 @@ pub struct Globals {
         value_name = "NAME"
     )]
     pub context: Option<String>,
+    /// Work on this copy of the repository as if it were the repository itself
+    #[arg(long, global = true, env = "SUMMITCTL_COPY", value_name = "COPY")]
+    pub repository: Option<String>,
     /// Configuration file [default: summitctl.toml here or above, then in the user's configuration folder]
     #[arg(long, global = true, env = "SUMMITCTL_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -290,6 +293,8 @@ pub enum BackupCommand {
     Export(ExportArgs),
     /// Remove the backups that no rule keeps, and what nothing needs any more
     Prune(PruneArgs),
+    /// Bring what the copies of the repository lack
+    Copy(CopyArgs),
 }
 
 /// Arguments of `backup init`.
@@ -649,6 +654,7 @@ impl Command {
             Command::Backup(BackupCommand::Release(_)) => "backup release",
             Command::Backup(BackupCommand::Export(_)) => "backup export",
             Command::Backup(BackupCommand::Prune(_)) => "backup prune",
+            Command::Backup(BackupCommand::Copy(_)) => "backup copy",
             Command::Keys(KeysCommand::List) => "keys list",
             Command::Keys(KeysCommand::Add { .. }) => "keys add",
             Command::Keys(KeysCommand::Remove { .. }) => "keys remove",

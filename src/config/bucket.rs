@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::build::Scope;
-use super::context::Repository;
+use super::context::{Repository, RepositoryCopy};
 use super::document::{self as written, At, LockMode};
 use super::environment::Environment;
 use super::from_env::http_url;
@@ -152,18 +152,46 @@ impl Scope<'_, '_> {
             }
         }
         Ok(Repository {
-            place: self.place(at)?,
+            place: self.place(at, &r.path, &r.url, &r.s3)?,
             secret: self.optional_secret("repository.secret", r.secret.as_ref())?,
             recipients: r.recipients.iter().map(|a| self.file.sourced(a)).collect(),
             identity: self.optional_secret("repository.identity", r.identity.as_ref())?,
             signing_key: self.optional_secret("repository.signing-key", r.signing_key.as_ref())?,
             trusted_keys: r.trusted_keys.iter().map(|a| self.file.path(a)).collect(),
+            copies: self.copies(&r.copies)?,
         })
     }
 
-    fn place(&mut self, at: &At<written::Repository>) -> Result<Sourced<Place>> {
-        let (r, file) = (&at.value, self.file);
-        let url = match (&r.path, &r.url) {
+    fn copies(&mut self, written: &[At<written::Copy>]) -> Result<Vec<RepositoryCopy>> {
+        let mut copies: Vec<RepositoryCopy> = Vec::new();
+        for at in written {
+            let (copy, file) = (&at.value, self.file);
+            let name = file.sourced(&copy.name);
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if name.value.is_empty() || !name.value.chars().all(plain) {
+                return Err(file.bad(
+                    &copy.name,
+                    "a copy's name is made of lower-case letters, digits and `-`",
+                ));
+            }
+            if copies.iter().any(|c| c.name.value == name.value) {
+                return Err(file.bad(&copy.name, "two copies have this name"));
+            }
+            let place = self.place(at, &copy.path, &copy.url, &copy.s3)?;
+            copies.push(RepositoryCopy { name, place });
+        }
+        Ok(copies)
+    }
+
+    fn place<T>(
+        &mut self,
+        at: &At<T>,
+        path: &Option<At<String>>,
+        url: &Option<At<String>>,
+        s3: &Option<At<written::S3>>,
+    ) -> Result<Sourced<Place>> {
+        let file = self.file;
+        let url = match (path, url) {
             (Some(_), Some(url)) => {
                 return Err(file.bad(url, "`path` and `url` exclude each other"));
             }
@@ -178,7 +206,7 @@ impl Scope<'_, '_> {
                     .hint("Write it as `url = \"s3://BUCKET/PREFIX\"`."));
             }
             (Some(path), None) => {
-                if let Some(s3) = &r.s3 {
+                if let Some(s3) = s3 {
                     return Err(file.bad(s3, "`s3` belongs to `url`, and here is a `path`"));
                 }
                 return Ok(file.path(path).map(Place::Folder));
@@ -191,7 +219,7 @@ impl Scope<'_, '_> {
             ));
         }
         let mut bucket = Bucket::parse(&url.value).map_err(|why| file.bad(url, why))?;
-        if let Some(options) = &r.s3 {
+        if let Some(options) = s3 {
             self.options(&mut bucket, options)?;
         }
         Ok(Sourced::new(Place::Bucket(Box::new(bucket)), file.at(url)))
@@ -332,6 +360,38 @@ mod tests {
             let error = read(repository).map(|p| p.value).unwrap_err();
             assert!(error.one_line().contains(told), "{repository}: {error:?}");
             assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn copies_have_names_of_their_own() {
+        let copies = |copies: &str| {
+            let text = format!(
+                "version = 1\n[contexts.a.repository]\npath = \"p\"\n{}",
+                copies.replace('|', "\n[[contexts.a.repository.copies]]\n")
+            );
+            let mut built = build(Path::new("summitctl.toml"), &text)?;
+            let context = built.contexts.remove("a");
+            Ok::<_, Error>(context.and_then(|c| c.repository).unwrap().copies)
+        };
+        let two =
+            "|name = \"offsite\"\nurl = \"s3://bucket/x\"|name = \"usb\"\npath = \"/mnt/usb\"\n";
+        let found: Vec<String> = copies(two)
+            .unwrap()
+            .iter()
+            .map(|c| format!("{} {}", c.name.value, c.place.value))
+            .collect();
+        assert_eq!(found, ["offsite s3://bucket/x", "usb /mnt/usb"]);
+        for (wrong, told) in [
+            (
+                "|name = \"a\"\npath = \"p\"|name = \"a\"\npath = \"q\"\n",
+                "two copies",
+            ),
+            ("|name = \"Off site\"\npath = \"p\"\n", "lower-case"),
+            ("|name = \"a\"\n", "neither `path` nor `url`"),
+        ] {
+            let error = copies(wrong).unwrap_err();
+            assert!(error.one_line().contains(told), "{error:?}");
         }
     }
 

@@ -222,6 +222,17 @@ pub struct Repository {
     pub signing_key: Option<Sourced<SecretRef>>,
     /// PEM files of the public keys whose manifests are believed.
     pub trusted_keys: Vec<Sourced<PathBuf>>,
+    /// The other places that hold the same repository.
+    pub copies: Vec<RepositoryCopy>,
+}
+
+/// Another place that holds the same repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryCopy {
+    /// What it is called.
+    pub name: Sourced<String>,
+    /// The folder or bucket.
+    pub place: Sourced<Place>,
 }
 
 /// Where evidence goes.

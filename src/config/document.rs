@@ -235,6 +235,18 @@ pub(super) struct Repository {
     pub signing_key: Option<At<Written>>,
     #[serde(default)]
     pub trusted_keys: Vec<At<String>>,
+    #[serde(default)]
+    pub copies: Vec<At<Copy>>,
+}
+
+/// Another place that holds the same repository.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Copy {
+    pub name: At<String>,
+    pub path: Option<At<String>>,
+    pub url: Option<At<String>>,
+    pub s3: Option<At<S3>>,
 }
 
 #[derive(Deserialize)]

@@ -325,6 +325,7 @@ impl Reader<'_> {
             recipients: self.list("SUMMITCTL_RECIPIENTS"),
             identity: self.secret(&["SUMMITCTL_IDENTITY"]),
             signing_key: self.secret(&["SUMMITCTL_SIGNING_KEY"]),
+            copies: Vec::new(),
             trusted_keys: self
                 .list("SUMMITCTL_TRUSTED_KEYS")
                 .into_iter()

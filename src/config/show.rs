@@ -280,6 +280,10 @@ impl List<'_> {
             self.text("repository.recipients", recipient);
         }
         self.secret("repository.identity", repository.identity.as_ref());
+        for copy in &repository.copies {
+            let key = format!("repository.copies.{}", copy.name.value);
+            self.plain(&key, &copy.place.value, &copy.place.source);
+        }
         self.secret("repository.signing-key", repository.signing_key.as_ref());
         for key in &repository.trusted_keys {
             self.plain("repository.trusted-keys", key.value.display(), &key.source);

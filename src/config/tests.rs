@@ -650,7 +650,7 @@ fn the_documentations_examples_are_right() {
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    assert_eq!(blocks.len(), 6);
+    assert_eq!(blocks.len(), 7);
     let staging = context(&blocks.join("\n"), "staging");
     let offsite = context(&blocks.join("\n"), "offsite").repository.unwrap();
     let Place::Bucket(bucket) = &offsite.place.value else {
@@ -663,6 +663,10 @@ fn the_documentations_examples_are_right() {
     assert!(bucket.lock.is_some() && bucket.session_token.is_some() && bucket.tls_ca.is_some());
     assert!(staging.data_plane.is_some() && staging.repository.is_some());
     assert!(staging.variables.is_some());
+    let [copy] = &staging.repository.as_ref().unwrap().copies[..] else {
+        panic!("one copy");
+    };
+    assert_eq!(copy.place.value.to_string(), "s3://example-copies/summit");
     assert!(staging.cross_checks.len() == 1 && staging.quiesce.is_some());
     // What is said to be the default is the default.
     let policy = staging.policy;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::engine::plan::{OnFailure, Spec, StepSpec};
 use crate::error::{Error, Result};
@@ -14,6 +14,9 @@ use crate::steps::world::World;
 use crate::time::Instant;
 
 /// A request about some stores of a world; looks at their identities.
+/// The parameter that names the copy which a run works on as if it were the repository.
+pub const COPY: &str = "repository";
+
 pub(super) async fn spec(
     world: &World,
     operation: &str,
@@ -27,7 +30,9 @@ pub(super) async fn spec(
         context: world.context.clone(),
         tier: world.tier,
         identities: world.identities(stores).await?,
-        params: Value::Object(Default::default()),
+        params: world
+            .copy_worked_on()
+            .map_or(json!({}), |copy| json!({COPY: copy})),
         steps,
     })
 }
@@ -79,6 +84,19 @@ pub async fn init(world: &World) -> Result<Spec> {
     spec(world, "backup init", title, &[], steps).await
 }
 
+/// The new backup brought to each copy. It is made and counts when the first repository has it: a copy that fails is said, and
+/// takes nothing back.
+fn copy_steps(world: &World, after: &str) -> Vec<StepSpec> {
+    let copies = world.repository.iter().flat_map(|r| &r.copies);
+    let steps = copies.map(|copy| {
+        let args = json!({"to": copy.name, "backup": "${ run.id }"});
+        let mut step = StepSpec::new(format!("copy-{}", copy.name), "backup.copy", args, &[after]);
+        step.on_failure = OnFailure::Continue;
+        step
+    });
+    steps.collect()
+}
+
 /// `backup create`: pin, capture, publish, and prove that every object is whole.
 pub async fn create(
     world: &World,
@@ -110,6 +128,7 @@ pub async fn create(
         json!({"backup": "${ run.id }", "level": 1}),
         &["commit"],
     ));
+    steps.extend(copy_steps(world, "verify"));
     spec(
         world,
         "backup create",

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::backup::spec;
-use crate::engine::plan::{Spec, StepSpec};
+use crate::engine::plan::{OnFailure, Spec, StepSpec};
 use crate::error::Result;
 use crate::repository::{BackupId, Rules};
 use crate::steps::world::World;
@@ -20,6 +20,31 @@ pub async fn prune(world: &World, rules: &Rules) -> Result<Spec> {
     )];
     let title = "prune the backups".to_owned();
     spec(world, "backup prune", title, &[], steps).await
+}
+
+/// `backup copy`: to one copy, or to each.
+pub async fn copy(world: &World, to: Option<&str>) -> Result<Spec> {
+    let settings = world.repository_settings()?;
+    let names: Vec<String> = match to {
+        Some(name) => vec![settings.copy(name)?.name.clone()],
+        None => settings.copies.iter().map(|c| c.name.clone()).collect(),
+    };
+    if names.is_empty() {
+        // The error says how one is configured.
+        settings.copy("")?;
+    }
+    let steps = names.iter().map(|name| {
+        let mut step = StepSpec::new(
+            format!("copy-{name}"),
+            "backup.copy",
+            json!({"to": name}),
+            &[],
+        );
+        step.on_failure = OnFailure::Continue;
+        step
+    });
+    let title = format!("bring the backups to {}", names.join(", "));
+    spec(world, "backup copy", title, &[], steps.collect()).await
 }
 
 /// `backup export`.

@@ -10,7 +10,9 @@ use crate::engine::step::ReadCx;
 use crate::error::Result;
 use crate::event::Outcome;
 use crate::evidence::Archive;
+use crate::repository::BackupId;
 use crate::steps::choose::{self, Found};
+use crate::steps::copies;
 use crate::steps::cross;
 use crate::steps::drill::OPERATION;
 use crate::steps::evidence::trusted_keys;
@@ -83,7 +85,11 @@ impl Row {
 /// Looks at everything; what cannot be looked at is said, and does not keep the rest from the screen.
 pub async fn status(cx: &ReadCx<'_, World>) -> Result<Overview> {
     let world = cx.world;
-    let mut rows = vec![health(cx).await, backup(world).await, drill(world)];
+    let mut rows = vec![health(cx).await, backup(world).await];
+    for copy in world.repository.iter().flat_map(|r| &r.copies) {
+        rows.push(copied(world, &copy.name).await);
+    }
+    rows.push(drill(world));
     rows.push(match FileLeases::at(world.state.leases()).list() {
         Ok(held) if held.is_empty() => {
             row("leases", Outcome::Passed, "none held in this state folder")
@@ -228,6 +234,45 @@ async fn backup(world: &World) -> Row {
                 row("backup", Outcome::Passed, detail)
             }
         }
+    }
+}
+
+/// How far a copy of the repository is behind.
+async fn copied(world: &World, name: &str) -> Row {
+    let copy = format!("summitctl backup copy {name} --context {}", world.context);
+    let newest = |id: &Option<BackupId>| match id {
+        Some(id) => format!("the newest there is `{id}`"),
+        None => "it holds no usable backup of this context".to_owned(),
+    };
+    match copies::lag(world, name).await {
+        Err(error) => row(
+            "copy",
+            Outcome::NotEvaluated,
+            format!("`{name}`: {}", error.one_line()),
+        )
+        .next(copy),
+        Ok(lag) if lag.behind > 0 => {
+            let since = lag.since.map_or(String::new(), |at| {
+                format!(", since {} ago", Span(Instant::now().since(at)))
+            });
+            let detail = format!(
+                "`{name}`: {}; {} behind{since}",
+                newest(&lag.newest),
+                lag.behind
+            );
+            row("copy", Outcome::Degraded, detail).next(copy)
+        }
+        Ok(lag) if lag.keys_differ => {
+            let detail = format!(
+                "`{name}`: its signers, epochs or key files are not those of the repository"
+            );
+            row("copy", Outcome::Degraded, detail).next(copy)
+        }
+        Ok(lag) => row(
+            "copy",
+            Outcome::Passed,
+            format!("`{name}`: {}; nothing behind", newest(&lag.newest)),
+        ),
     }
 }
 

@@ -12,6 +12,7 @@ mod admin;
 mod buffers;
 mod catalog;
 mod collect;
+mod copy;
 mod cut;
 mod format;
 mod keys;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 
 pub use catalog::{Backup, Show, Signed};
 pub use collect::{Judged, PruneOptions, Pruned, Pruning, Removal, Unfinished};
+pub use copy::{Copied, CopyOptions, Lag};
 pub use cut::SegmentSizes;
 pub use format::{COMMIT_LABEL, Contents, Piece, SignerDoc, StoreContents};
 pub use keys::{Operator, recipients_of};

@@ -103,10 +103,14 @@ impl Step<World> for Prune {
             ids = consented;
             ids.retain(|id| !pruning.stays(id));
         }
-        let decisive = Facts::from_iter([
+        let mut decisive = Facts::from_iter([
             ("repository-id".to_owned(), json!(repository.id())),
             ("removes".to_owned(), json!(ids)),
         ]);
+        // A copy has the repository's id.
+        if let Some(copy) = cx.world.copy_worked_on() {
+            decisive.insert("copy".to_owned(), json!(copy));
+        }
         Ok(Decision::Change {
             decisive,
             shown,

@@ -110,6 +110,7 @@ impl Step<World> for Operators {
                 hint: "Add another operator first: `summitctl keys add NAME RECIPIENT`.".to_owned(),
             }));
         }
+        of_no_copy(cx.world)?;
         let repository = cx.world.readable_repository().await?;
         let before: Vec<Named> = repository.operators().iter().map(Named::from).collect();
         if before == args.operators {
@@ -195,6 +196,16 @@ impl Step<World> for Operators {
     }
 }
 
+/// The keys of a copy follow those of the repository.
+fn of_no_copy(world: &World) -> Result<()> {
+    match world.copy_worked_on() {
+        None => Ok(()),
+        Some(copy) => Err(Error::input("the keys of a copy are those of its repository").hint(
+            format!("Change them without `--repository`; `summitctl backup copy {copy}` brings them to the copy."),
+        )),
+    }
+}
+
 /// Whether the identity that is configured here is none of these operators'.
 fn takes_out_mine(world: &World, after: &[Named]) -> Result<bool> {
     let Some(identity) = &world.repository_settings()?.identity else {
@@ -252,6 +263,7 @@ impl Step<World> for NewEpoch {
         cx: &ReadCx<'_, World>,
         args: &EpochArgs,
     ) -> Result<Decision<EpochChange>> {
+        of_no_copy(cx.world)?;
         let repository = cx.world.readable_repository().await?;
         let ends = repository.epoch();
         let operators: Vec<Named> = repository.operators().iter().map(Named::from).collect();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use super::world::{RepositorySettings, World, read};
+use super::world::{NOT_CONFIGURED, RepositorySettings, World, read};
 use crate::config::{self, Bucket, Environment, ObjectLock};
-use crate::error::{Context as _, Result};
+use crate::error::{Context as _, Error, Result};
 use crate::repository::s3::{AccessKeys, LockMode, RetainFor};
 use crate::repository::{LocalStore, Repository, S3Place, S3Store, Store};
 
@@ -19,6 +19,16 @@ pub enum RepositoryPlace {
     Folder(PathBuf),
     /// A bucket.
     Bucket(Box<S3Place>),
+}
+
+/// Another place that holds the same repository.
+#[derive(Clone)]
+pub struct CopyPlace {
+    /// What it is called.
+    pub name: String,
+    /// Where it lies.
+    pub place: RepositoryPlace,
+    opened: Opened,
 }
 
 /// The open store: its connections serve every step.
@@ -46,23 +56,86 @@ impl RepositorySettings {
 
     /// The store; nothing is sent to it yet.
     pub async fn store(&self) -> Result<Arc<dyn Store>> {
+        self.opened.of(&self.place).await
+    }
+
+    /// The copy of this name.
+    pub fn copy(&self, name: &str) -> Result<&CopyPlace> {
+        self.copies.iter().find(|c| c.name == name).ok_or_else(|| {
+            let known: Vec<String> = self.copies.iter().map(|c| format!("`{}`", c.name)).collect();
+            let known = match known.as_slice() {
+                [] => "none is configured".to_owned(),
+                known => format!("there are {}", known.join(", ")),
+            };
+            Error::new(
+                &NOT_CONFIGURED,
+                format!("the repository has no copy `{name}`: {known}"),
+            )
+            .hint("Name it in a `[[contexts.CONTEXT.repository.copies]]` table: docs/CONFIG.md, \"Copies of the repository\".")
+        })
+    }
+}
+
+impl CopyPlace {
+    /// The copy's store; nothing is sent to it yet.
+    pub async fn store(&self) -> Result<Arc<dyn Store>> {
+        self.opened.of(&self.place).await
+    }
+}
+
+impl Opened {
+    async fn of(&self, place: &RepositoryPlace) -> Result<Arc<dyn Store>> {
         let open = async || {
-            Ok(match &self.place {
+            Ok(match place {
                 RepositoryPlace::Folder(path) => Arc::new(LocalStore::new(path)) as Arc<dyn Store>,
                 RepositoryPlace::Bucket(place) => Arc::new(S3Store::open((**place).clone()).await?),
             })
         };
-        self.opened.0.get_or_try_init(open).await.map(Arc::clone)
+        self.0.get_or_try_init(open).await.map(Arc::clone)
     }
 }
 
 impl World {
+    /// Works on a copy as if it were the repository.
+    pub fn working_on_copy(mut self, name: &str) -> Result<World> {
+        let mut settings = self.repository_settings()?.clone();
+        let copy = settings.copy(name)?.clone();
+        settings.place = copy.place;
+        settings.opened = copy.opened;
+        settings.worked_on = Some(copy.name);
+        // A copy has no copies.
+        settings.copies.clear();
+        self.repository = Some(settings);
+        Ok(self)
+    }
+
+    /// The copy that is worked on as if it were the repository, if one is.
+    pub fn copy_worked_on(&self) -> Option<&str> {
+        self.repository.as_ref()?.worked_on.as_deref()
+    }
+
     /// The settings of the repository, or an error that says they are missing.
     pub fn repository_settings(&self) -> Result<&RepositorySettings> {
         self.repository
             .as_ref()
             .ok_or_else(|| self.lacks("repository"))
     }
+}
+
+/// The copies, with their secrets fetched.
+pub(super) async fn copies(
+    settings: &config::Repository,
+    environment: &Environment,
+) -> Result<Vec<CopyPlace>> {
+    let mut copies = Vec::new();
+    for copy in &settings.copies {
+        copies.push(CopyPlace {
+            name: copy.name.value.clone(),
+            place: resolve(&copy.place.value, environment).await?,
+            opened: Opened::default(),
+        });
+    }
+    Ok(copies)
 }
 
 /// The place, with its secrets fetched.

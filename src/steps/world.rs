@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::place::{self, Opened, RepositoryPlace};
+use super::place::{self, CopyPlace, Opened, RepositoryPlace};
 use crate::config::pins::{PinState, PinStore};
 use crate::config::{self, Environment};
 use crate::consent::Tier;
@@ -113,6 +113,10 @@ pub struct RepositorySettings {
     pub signing_key: Option<SigningKey>,
     /// Public keys to trust, as files or PEM.
     pub trusted: Vec<PublicKey>,
+    /// The other places that hold the same repository.
+    pub copies: Vec<CopyPlace>,
+    /// The copy that is worked on as if it were the repository, if one is.
+    pub worked_on: Option<String>,
 }
 
 /// Where evidence goes and who signs it.
@@ -566,6 +570,8 @@ async fn repository(
         identity: None,
         signing_key: None,
         trusted: Vec::new(),
+        copies: place::copies(settings, environment).await?,
+        worked_on: None,
     };
     if let Some(secret) = &settings.secret {
         resolved.secret = Some(

@@ -123,6 +123,7 @@ pub fn furnished() -> Bench {
             "version = 1\n\n[contexts.sample]\ntier = \"development\"\n\n\
              [contexts.sample.repository]\npath = \"repository\"\nsecret = \"file:{}\"\nidentity = \"file:{}\"\n\
              signing-key = \"file:key.pem\"\ntrusted-keys = [\"{}\"]\n\n\
+             [[contexts.sample.repository.copies]]\nname = \"usb\"\npath = \"usb\"\n\n\
              [contexts.sample.evidence]\ndir = \"evidence\"\nsigning-key = \"file:key.pem\"\n\n\
              [contexts.sample.redis]\nhost = \"127.0.0.1\"\nport = 1\n\n\
              [contexts.sample.gateway]\nurl = \"http://127.0.0.1:1\"\n",
@@ -191,6 +192,7 @@ const STORY: &[(&str, &[&str], i32)] = &[
     ("backup hold", &[BACKUP, "--reason", "an audit", "--yes"], 0),
     ("backup release", &[BACKUP, "--yes"], 0),
     ("backup prune", &["--dry-run"], 0),
+    ("backup copy", &["usb", "--yes"], 0),
     (
         "backup verify",
         &[BACKUP, "--level", "1", "--sample", "50%", "--yes"],

@@ -9,6 +9,7 @@
 mod bench;
 mod by_hand;
 mod commands;
+mod copies;
 mod documents;
 mod generated;
 mod interrupted;

@@ -82,3 +82,11 @@ pub struct ReleaseArgs {
     #[arg(value_name = "BACKUP", value_parser = choice)]
     pub backup: Choice,
 }
+
+/// Arguments of `backup copy`.
+#[derive(Debug, Args)]
+pub struct CopyArgs {
+    /// The copy's name [default: every copy that is configured]
+    #[arg(value_name = "COPY")]
+    pub to: Option<String>,
+}

@@ -45,6 +45,7 @@ pub async fn backup(session: &Session, command: BackupCommand) -> Result<Answer>
         BackupCommand::Release(args) => super::keep::hold(session, &args.backup, false, None).await,
         BackupCommand::Export(args) => super::keep::export(session, &args).await,
         BackupCommand::Prune(args) => super::keep::prune(session, &args).await,
+        BackupCommand::Copy(args) => super::keep::copy(session, args.to.as_deref()).await,
     }
 }
 

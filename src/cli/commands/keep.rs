@@ -71,6 +71,26 @@ fn flags(args: &PruneArgs) -> String {
     text
 }
 
+/// `backup copy`
+pub async fn copy(session: &Session, to: Option<&str>) -> Result<Answer> {
+    let world = world::world(session).await?;
+    let spec = plans::copy(&world, to).await?;
+    let names: Vec<String> = spec.steps.iter().map(|s| s.id.clone()).collect();
+    let command = to.map_or("backup copy".to_owned(), |to| format!("backup copy {to}"));
+    carry_out(session, &world, spec, command, |report| {
+        let mut text = String::new();
+        for seen in names.iter().filter_map(|id| report.observed(id)) {
+            let name = seen["copy"].as_str().unwrap_or_default();
+            text.push_str(&match seen["newest"].as_str() {
+                Some(newest) => format!("copy      `{name}`: the newest there is `{newest}`\n"),
+                None => format!("copy      `{name}`: it holds no backup of this context\n"),
+            });
+        }
+        text
+    })
+    .await
+}
+
 /// `backup export`
 pub async fn export(session: &Session, args: &ExportArgs) -> Result<Answer> {
     let world = world::world(session).await?;

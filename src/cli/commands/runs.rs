@@ -16,6 +16,7 @@ use crate::engine::runs::Runs;
 use crate::error::{Error, NOT_FOUND, Report, Result};
 use crate::exit::Exit;
 use crate::ops::abandon;
+use crate::ops::backup::COPY;
 use crate::ops::execute::{GoOn, go_on};
 use crate::steps::world::StateDir;
 use crate::time::Instant;
@@ -277,6 +278,10 @@ async fn act(session: &Session, runs: &Runs, wanted: Option<&str>, what: GoOn) -
     let world = match &session.globals.context {
         Some(_) => world::world(session).await?,
         None => world::world_named(session, &state.plan.context).await?,
+    };
+    let world = match state.plan.params[COPY].as_str() {
+        Some(copy) if world.copy_worked_on() != Some(copy) => world.working_on_copy(copy)?,
+        _ => world,
     };
     let registry = crate::steps::registry();
     let host = world::host(

@@ -36,6 +36,7 @@ const COMMANDS: &[Published] = &[
     ("backup release", of::<Executed>),
     ("backup export", of::<Executed>),
     ("backup prune", of::<Executed>),
+    ("backup copy", of::<Executed>),
     ("keys list", of::<keys::Keys>),
     ("keys add", of::<Executed>),
     ("keys remove", of::<Executed>),

@@ -64,7 +64,11 @@ pub async fn world(session: &Session) -> Result<World> {
     let environment = environment();
     let config = config(session, &environment)?;
     let context = config.choose(named(session).as_ref())?;
-    world_of(session, &config, context, &environment).await
+    let world = world_of(session, &config, context, &environment).await?;
+    match &session.globals.repository {
+        None => Ok(world),
+        Some(copy) => world.working_on_copy(copy),
+    }
 }
 
 /// Something of the chosen context as it is configured; no secret is fetched.
@@ -136,7 +140,10 @@ pub fn host<'a>(
         cancel: session.cancel.clone(),
         jobs: session.globals.jobs,
         flags: session.flags(),
-        command: format!("summitctl {command} --context {invoked}"),
+        command: match world.copy_worked_on() {
+            None => format!("summitctl {command} --context {invoked}"),
+            Some(copy) => format!("summitctl {command} --repository {copy} --context {invoked}"),
+        },
         plan_only: session.globals.plan_only,
         crash,
     })

@@ -1,6 +1,7 @@
 //! Tests across the repository's modules.
 
 mod collect;
+mod copy;
 mod damage;
 mod flow;
 mod kill;

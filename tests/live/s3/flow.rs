@@ -28,10 +28,11 @@ impl Host {
         write("operator.age", &text);
         write("redis", redis.running.password.expose());
         write("bucket-secret", SECRET);
+        let mut texts = Vec::new();
         for (file, endpoint) in [("direct.toml", direct), ("slow.toml", endpoint)] {
-            write(
+            texts.push((
                 file,
-                &format!(
+                format!(
                     "version = 1\n\n[contexts.bucket]\ntier = \"staging\"\n\n\
                      [contexts.bucket.redis]\nhost = \"127.0.0.1\"\nport = {}\npassword = \"file:redis\"\n\n\
                      [contexts.bucket.repository]\nurl = \"s3://backups/summit/staging\"\nsecret = \"file:keys/secret\"\n\
@@ -41,7 +42,20 @@ impl Host {
                     redis.running.port,
                     identity.to_public(),
                 ),
+                endpoint,
+            ));
+        }
+        for (file, text, endpoint) in texts {
+            write(file, &text);
+            let copy = format!(
+                "\n[[contexts.bucket.repository.copies]]\nname = \"second\"\nurl = \"s3://copies/summit\"\n\n\
+                 [contexts.bucket.repository.copies.s3]\nendpoint = \"{endpoint}\"\naccess-key-id = \"{KEY}\"\n\
+                 secret-access-key = \"file:bucket-secret\"\n"
             );
+            write(&format!("copied-{file}"), &format!("{text}{copy}"));
+            // The first repository is lost.
+            let lost = text.replace("summit/staging", "summit/nothing");
+            write(&format!("lost-{file}"), &format!("{lost}{copy}"));
         }
         Host { dir }
     }
@@ -216,5 +230,86 @@ async fn a_repository_in_a_bucket_from_its_making_to_a_restore() {
         .unwrap();
     assert!(keys >= 12, "{keys}");
     host.ok(&["backup", "diff", "newest"]);
+
+    // A copy in another bucket, killed in the middle and gone on with; then it is all that there is.
+    server.bucket("copies").await;
+    let with = |file: &str, args: &[&str]| {
+        let mut command = host.command(args);
+        let output = command
+            .env("SUMMITCTL_CONFIG", host.dir.join(file))
+            .output();
+        let output = output.unwrap();
+        let text = said(&output);
+        assert!(!text.contains(SECRET), "{args:?} shows the secret key");
+        (output.status.code(), text)
+    };
+    let before = proxy.bytes_up.load(std::sync::atomic::Ordering::SeqCst);
+    let mut child = host
+        .command(&["backup", "copy", "--yes"])
+        .env("SUMMITCTL_CONFIG", host.dir.join("copied-slow.toml"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(300);
+    while proxy.bytes_up.load(std::sync::atomic::Ordering::SeqCst) < before + (4 << 20) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too soon");
+        assert!(Instant::now() < deadline, "nothing is copied");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let copied = "copied-direct.toml";
+    let (_, text) = with(copied, &["status"]);
+    assert!(text.contains("behind, since"), "{text}");
+    let (code, text) = with(copied, &["run", "resume"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (_, text) = with(copied, &["status"]);
+    assert!(text.contains("nothing behind"), "{text}");
+    redis::cmd("FLUSHALL")
+        .query_async::<()>(&mut session)
+        .await
+        .unwrap();
+    let lost = "lost-direct.toml";
+    let (code, text) = with(lost, &["backup", "list"]);
+    assert_eq!(code, Some(2), "{text}");
+    let here = ["--repository", "second"];
+    let pin = ["context", "pin", "--replace", "--confirm", "bucket"];
+    assert_eq!(with(lost, &pin).0, Some(0));
+    let restore = ["restore", "newest", "--confirm", "bucket"];
+    let (code, text) = with(lost, &[&restore[..], &here].concat());
+    assert_eq!(code, Some(0), "{text}");
+    let keys: u64 = redis::cmd("DBSIZE")
+        .query_async(&mut session)
+        .await
+        .unwrap();
+    assert!(keys >= 12, "{keys}");
+    // Damage there is found there.
+    let folder = server.file("copies/summit/segments");
+    let mut found = vec![folder];
+    let segment = loop {
+        let path = found.pop().unwrap();
+        match path.is_dir() {
+            true => found.extend(std::fs::read_dir(path).unwrap().flatten().map(|e| e.path())),
+            false => break path,
+        }
+    };
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let listed = with(lost, &[&["backup", "list", "-ojson"][..], &here].concat()).1;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let outcomes: Vec<Option<i32>> = listed["result"]["backups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|b| {
+            let id = b["backup"].as_str().unwrap();
+            let verify = ["backup", "verify", id, "--level", "1", "--yes"];
+            with(lost, &[&verify[..], &here].concat()).0
+        })
+        .collect();
+    assert!(outcomes.iter().any(|code| *code != Some(0)), "{outcomes:?}");
     holds_no_secret(&host.dir);
 }
