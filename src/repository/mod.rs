@@ -22,6 +22,7 @@ mod lock;
 mod names;
 mod opened;
 mod reader;
+mod recipients;
 mod retention;
 pub mod s3;
 mod sample;
@@ -45,13 +46,14 @@ pub use collect::{Judged, PruneOptions, Pruned, Pruning, Removal, Unfinished};
 pub use copy::{Copied, CopyOptions, Lag};
 pub use cut::SegmentSizes;
 pub use format::{COMMIT_LABEL, Contents, Piece, SignerDoc, StoreContents};
-pub use keys::{Operator, recipients_of};
+pub use keys::Operator;
 pub use ledger::{Level, Record};
 pub use local::LocalStore;
 pub use lock::{Holder, Lock, Mode};
 pub use names::{BackupId, Digest};
 pub use opened::Opened;
 pub use reader::BackupParts;
+pub use recipients::recipients_of;
 pub use retention::{Fate, Rules, SAFETY_STAYS};
 pub use s3::{S3Place, S3Store};
 pub use sample::{Sample, Share};
@@ -259,7 +261,7 @@ impl Repository {
 
     /// The same repository for somebody who can read it: an operator's age identity file, as its text.
     pub async fn unlock(&self, identity_file: &Secret) -> Result<Repository> {
-        let identities = keys::identities(identity_file)?;
+        let identities = recipients::identities(identity_file)?;
         let mut repository = self.clone();
         let mut epochs = BTreeMap::new();
         let mut refused = None;

@@ -9,11 +9,11 @@ use clap::Subcommand;
 pub enum KeysCommand {
     /// Who can read the backups, who signs them, and when somebody last proved that they can be opened
     List,
-    /// Let somebody read all backups, by their age recipient; an escrow key in a safe is an operator, too
+    /// Let somebody read all backups, by their age recipient or SSH key; an escrow key in a safe is an operator, too
     Add {
         /// What people call them, such as `alice` or `escrow, safe 2`
         name: String,
-        /// Their recipient, `age1…`
+        /// Their recipient: `age1…`, or the line of an SSH key's `.pub` file in quotes
         recipient: String,
     },
     /// Wrap the keys for everybody but this operator. Not a revocation: see `keys new-epoch`
@@ -25,7 +25,7 @@ pub enum KeysCommand {
     Rotate {
         /// Their name or recipient
         operator: String,
-        /// The new recipient, `age1…`
+        /// The new recipient: `age1…`, or the line of an SSH key's `.pub` file in quotes
         recipient: String,
     },
     /// After a compromise: new keys under a new secret, which share no segment with the old

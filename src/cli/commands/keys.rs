@@ -11,7 +11,7 @@ use crate::cli::output::{Answer, table};
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::exit::Exit;
 use crate::ops::keys as plans;
-use crate::repository::{SignerDoc, WRONG_IDENTITY};
+use crate::repository::{Operator, SignerDoc, WRONG_IDENTITY};
 use crate::steps::keys::Named;
 use crate::steps::world::{NOT_CONFIGURED, World};
 use crate::time::{Instant, Span};
@@ -41,8 +41,10 @@ pub async fn keys(session: &Session, command: KeysCommand) -> Result<Answer> {
         KeysCommand::List => list(&world).await,
         KeysCommand::Add { name, recipient } => {
             let mut operators = operators(&world).await?;
-            let command = format!("keys add {} {recipient}", world::quoted(&name));
-            operators.push(Named { name, recipient });
+            let added = Named::from(&Operator::new(&name, &recipient)?);
+            let recipient = world::quoted(&added.recipient);
+            let command = format!("keys add {} {recipient}", world::quoted(&added.name));
+            operators.push(added);
             change(session, &world, "keys add", &operators, command).await
         }
         KeysCommand::Remove { operator } => {
@@ -58,8 +60,10 @@ pub async fn keys(session: &Session, command: KeysCommand) -> Result<Answer> {
         } => {
             let mut operators = operators(&world).await?;
             let at = find(&operators, &operator)?;
+            let rotated = Operator::new(&operators[at].name, &recipient)?;
+            operators[at].recipient = rotated.recipient;
+            let recipient = world::quoted(&operators[at].recipient);
             let command = format!("keys rotate {} {recipient}", world::quoted(&operator));
-            operators[at].recipient = recipient;
             change(session, &world, "keys rotate", &operators, command).await
         }
         KeysCommand::NewEpoch { secret_file } => {
@@ -108,7 +112,10 @@ async fn operators(world: &World) -> Result<Vec<Named>> {
 }
 
 fn find(operators: &[Named], wanted: &str) -> Result<usize> {
-    let fits = |n: &Named| n.name == wanted || n.recipient == wanted;
+    // As in a `.pub` file: with a comment, or without.
+    let is_key =
+        |n: &Named| wanted == n.recipient || wanted.starts_with(&format!("{} ", n.recipient));
+    let fits = |n: &Named| n.name == wanted || is_key(n);
     let found: Vec<usize> = (0..operators.len())
         .filter(|at| fits(&operators[*at]))
         .collect();
