@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::shared;
 
-use super::cluster::{Cluster, Space};
+use super::cluster::{ADMIN_TOKEN, Cluster, Space};
 
 fn words(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
@@ -193,4 +193,53 @@ async fn wrong_names_logins_and_a_stopped_server_each_have_their_own_reason() {
     assert_eq!(seen.outcome("kubernetes.api"), "failed");
     assert_eq!(seen.find("kubernetes.pods")["caused-by"], "kubernetes.api");
     assert_eq!(seen.outcome("kubernetes.pods"), "not-evaluated");
+}
+
+/// The kubeconfig, with what a program prints instead of the administrator's token.
+fn by_plugin(cluster: &Cluster, space: &Space, script: &str) {
+    let file = std::fs::read_to_string(cluster.dir.join("kubeconfig")).unwrap();
+    let mut config: Value = serde_json::from_str(&file).unwrap();
+    config["users"][0]["user"] = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh",
+        "args": ["-c", script],
+        "interactiveMode": "Never",
+    }});
+    std::fs::write(space.dir.join("kubeconfig"), config.to_string()).unwrap();
+    let text = "version = 1\n[contexts.k.kubernetes]\nkubeconfig = \"kubeconfig\"\nnamespaces = [\"plugin\"]\n";
+    std::fs::write(space.dir.join("summitctl.toml"), text).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_plugin_is_run_and_what_it_prints_is_not_shown() {
+    let cluster = Cluster::shared().await;
+    let space = cluster.namespace("plugin").await;
+    let credential = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": ADMIN_TOKEN},
+    });
+    by_plugin(&cluster, &space, &format!("echo '{credential}'"));
+    let shown = space.run(&["kube", "show"]);
+    assert_eq!(shown.status.code(), Some(0), "{}", words(&shown));
+    assert!(
+        words(&shown).contains("as          `admin`"),
+        "{}",
+        words(&shown)
+    );
+
+    by_plugin(
+        &cluster,
+        &space,
+        &format!("echo {ADMIN_TOKEN}; echo {ADMIN_TOKEN} >&2; exit 4"),
+    );
+    let failed = space.run(&["kube", "show"]);
+    assert_eq!(failed.status.code(), Some(7), "{}", words(&failed));
+    assert!(
+        words(&failed).contains("the credential plugin")
+            && words(&failed).contains("exit status: 4"),
+        "{}",
+        words(&failed)
+    );
+    by_plugin(&cluster, &space, &format!("echo {ADMIN_TOKEN}"));
+    let failed = space.run(&["kube", "show"]);
+    assert_eq!(failed.status.code(), Some(7), "{}", words(&failed));
 }

@@ -8,9 +8,6 @@ use crate::providers::kubernetes::{Api, Cluster, Filter, PodFacts, Trouble, pod,
 use crate::time::Instant;
 use crate::wait::Deadline;
 
-/// How many pods in trouble are kept; more are counted by the tally only.
-const KEPT: usize = 500;
-
 /// Looks at every pod.
 pub(super) async fn look(cluster: &Cluster, deadline: Deadline) -> Result<Finding> {
     let now = Instant::now();
@@ -38,7 +35,7 @@ pub(super) async fn look(cluster: &Cluster, deadline: Deadline) -> Result<Findin
                         facts.trouble,
                         Some(Trouble::Failed { .. } | Trouble::Crashing { .. })
                     );
-                if facts.trouble.is_some() && !job_decides && troubled.len() < KEPT {
+                if facts.trouble.is_some() && !job_decides {
                     troubled.push(facts);
                 }
             },
