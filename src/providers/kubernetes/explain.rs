@@ -85,8 +85,9 @@ pub fn no_client(server: &str, error: Theirs) -> Error {
 /// Nothing that a credential plugin printed is repeated: it may be the credential.
 fn no_credentials(server: &str, error: &AuthError) -> Error {
     let why = match error {
-        AuthError::AuthExecRun { cmd, out } => {
-            format!("the credential plugin `{cmd}` ended with {}", out.status)
+        // Its arguments may hold a secret, too.
+        AuthError::AuthExecRun { out, .. } => {
+            format!("the credential plugin ended with {}", out.status)
         }
         AuthError::AuthExecParse(_) => {
             "what the credential plugin printed is no credential".to_owned()
