@@ -55,6 +55,9 @@ _summitctl() {
             summitctl,keys)
                 cmd="summitctl__subcmd__keys"
                 ;;
+            summitctl,kube)
+                cmd="summitctl__subcmd__kube"
+                ;;
             summitctl,lease)
                 cmd="summitctl__subcmd__lease"
                 ;;
@@ -81,9 +84,6 @@ _summitctl() {
                 ;;
             summitctl,status)
                 cmd="summitctl__subcmd__status"
-                ;;
-            summitctl__subcmd__backup,copy)
-                cmd="summitctl__subcmd__backup__subcmd__copy"
                 ;;
             summitctl__subcmd__backup,create)
                 cmd="summitctl__subcmd__backup__subcmd__create"
@@ -120,9 +120,6 @@ _summitctl() {
                 ;;
             summitctl__subcmd__backup,verify)
                 cmd="summitctl__subcmd__backup__subcmd__verify"
-                ;;
-            summitctl__subcmd__backup__subcmd__help,copy)
-                cmd="summitctl__subcmd__backup__subcmd__help__subcmd__copy"
                 ;;
             summitctl__subcmd__backup__subcmd__help,create)
                 cmd="summitctl__subcmd__backup__subcmd__help__subcmd__create"
@@ -313,6 +310,9 @@ _summitctl() {
             summitctl__subcmd__help,keys)
                 cmd="summitctl__subcmd__help__subcmd__keys"
                 ;;
+            summitctl__subcmd__help,kube)
+                cmd="summitctl__subcmd__help__subcmd__kube"
+                ;;
             summitctl__subcmd__help,lease)
                 cmd="summitctl__subcmd__help__subcmd__lease"
                 ;;
@@ -339,9 +339,6 @@ _summitctl() {
                 ;;
             summitctl__subcmd__help,status)
                 cmd="summitctl__subcmd__help__subcmd__status"
-                ;;
-            summitctl__subcmd__help__subcmd__backup,copy)
-                cmd="summitctl__subcmd__help__subcmd__backup__subcmd__copy"
                 ;;
             summitctl__subcmd__help__subcmd__backup,create)
                 cmd="summitctl__subcmd__help__subcmd__backup__subcmd__create"
@@ -433,6 +430,12 @@ _summitctl() {
             summitctl__subcmd__help__subcmd__keys,rotate)
                 cmd="summitctl__subcmd__help__subcmd__keys__subcmd__rotate"
                 ;;
+            summitctl__subcmd__help__subcmd__kube,rbac)
+                cmd="summitctl__subcmd__help__subcmd__kube__subcmd__rbac"
+                ;;
+            summitctl__subcmd__help__subcmd__kube,show)
+                cmd="summitctl__subcmd__help__subcmd__kube__subcmd__show"
+                ;;
             summitctl__subcmd__help__subcmd__lease,break)
                 cmd="summitctl__subcmd__help__subcmd__lease__subcmd__break"
                 ;;
@@ -522,6 +525,24 @@ _summitctl() {
                 ;;
             summitctl__subcmd__keys__subcmd__help,rotate)
                 cmd="summitctl__subcmd__keys__subcmd__help__subcmd__rotate"
+                ;;
+            summitctl__subcmd__kube,help)
+                cmd="summitctl__subcmd__kube__subcmd__help"
+                ;;
+            summitctl__subcmd__kube,rbac)
+                cmd="summitctl__subcmd__kube__subcmd__rbac"
+                ;;
+            summitctl__subcmd__kube,show)
+                cmd="summitctl__subcmd__kube__subcmd__show"
+                ;;
+            summitctl__subcmd__kube__subcmd__help,help)
+                cmd="summitctl__subcmd__kube__subcmd__help__subcmd__help"
+                ;;
+            summitctl__subcmd__kube__subcmd__help,rbac)
+                cmd="summitctl__subcmd__kube__subcmd__help__subcmd__rbac"
+                ;;
+            summitctl__subcmd__kube__subcmd__help,show)
+                cmd="summitctl__subcmd__kube__subcmd__help__subcmd__show"
                 ;;
             summitctl__subcmd__lease,break)
                 cmd="summitctl__subcmd__lease__subcmd__break"
@@ -662,7 +683,7 @@ _summitctl() {
 
     case "${cmd}" in
         summitctl)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version init doctor status config context smoke backup keys restore drill gate evidence runbook run lease golden-path sandbox explain completions man schemas help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version init doctor status config context smoke backup keys kube restore drill gate evidence runbook run lease golden-path sandbox explain completions man schemas help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -673,10 +694,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -736,7 +753,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version init create list show diff import verify hold release export prune copy help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version init create list show diff import verify hold release export prune help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -747,84 +764,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
-                    return 0
-                    ;;
-                -o)
-                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
-                    return 0
-                    ;;
-                --events)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --confirm)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --plan)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --jobs)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -j)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --state-dir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --sandbox-dir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --evidence-dir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        summitctl__subcmd__backup__subcmd__copy)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --context)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -884,7 +823,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__create)
-            opts="-c -o -y -j -v -h -V --stores --label --commit --quiesce --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --stores --label --commit --quiesce --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -907,10 +846,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -970,7 +905,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__diff)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -981,10 +916,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1044,7 +975,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__export)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1055,10 +986,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1118,22 +1045,8 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__help)
-            opts="init create list show diff import verify hold release export prune copy help"
+            opts="init create list show diff import verify hold release export prune help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        summitctl__subcmd__backup__subcmd__help__subcmd__copy)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1314,7 +1227,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__hold)
-            opts="-c -o -y -j -v -h -V --reason --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --reason --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1329,10 +1242,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1392,7 +1301,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__import)
-            opts="-c -o -y -j -v -h -V --as-of --database --label --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --as-of --database --label --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1415,10 +1324,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1478,7 +1383,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__init)
-            opts="-c -o -y -j -v -h -V --new-secret --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --new-secret --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1489,10 +1394,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1552,7 +1453,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__list)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1563,10 +1464,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1626,7 +1523,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__prune)
-            opts="-c -o -y -j -v -h -V --keep-within --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --dry-run --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --keep-within --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --dry-run --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1665,10 +1562,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1728,7 +1621,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__release)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1739,10 +1632,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1802,7 +1691,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__show)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1813,10 +1702,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1876,7 +1761,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__backup__subcmd__verify)
-            opts="-c -o -y -j -v -h -V --level --sample --key-check --seed --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --level --sample --key-check --seed --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1899,10 +1784,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1962,7 +1843,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__completions)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version bash elvish fish powershell zsh"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1973,10 +1854,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2036,7 +1913,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__config)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version check show help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version check show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2047,10 +1924,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2110,7 +1983,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__config__subcmd__check)
-            opts="-c -o -y -j -v -h -V --env-file --compose --service --tier --ingress-host --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --env-file --compose --service --tier --ingress-host --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2141,10 +2014,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2260,7 +2129,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__config__subcmd__show)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2271,10 +2140,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2334,7 +2199,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__context)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show use pin help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show use pin help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2345,10 +2210,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2492,7 +2353,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__context__subcmd__list)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2503,10 +2364,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2566,7 +2423,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__context__subcmd__pin)
-            opts="-c -o -y -j -v -h -V --replace --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --replace --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2577,10 +2434,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2640,7 +2493,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__context__subcmd__show)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2651,10 +2504,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2714,7 +2563,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__context__subcmd__use)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2725,10 +2574,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2788,7 +2633,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__doctor)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2799,10 +2644,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2862,7 +2703,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__drill)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version run history help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version run history help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2873,10 +2714,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2992,7 +2829,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__drill__subcmd__history)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3003,10 +2840,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3066,7 +2899,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__drill__subcmd__run)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3077,10 +2910,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3140,7 +2969,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__evidence)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show verify export keygen help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show verify export keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3151,10 +2980,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3214,7 +3039,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__evidence__subcmd__export)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3225,10 +3050,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3386,7 +3207,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__evidence__subcmd__keygen)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3397,10 +3218,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3460,7 +3277,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__evidence__subcmd__list)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3471,10 +3288,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3534,7 +3347,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__evidence__subcmd__show)
-            opts="-c -o -y -j -v -h -V --format --file --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --format --file --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3553,10 +3366,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3616,7 +3425,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__evidence__subcmd__verify)
-            opts="-c -o -y -j -v -h -V --trusted-key --expect-head --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --trusted-key --expect-head --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3635,10 +3444,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3698,7 +3503,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__explain)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3709,10 +3514,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3772,7 +3573,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__gate)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version run help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version run help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3783,10 +3584,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3888,7 +3685,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__gate__subcmd__run)
-            opts="-c -o -y -j -v -h -V --commit --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --commit --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3903,10 +3700,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3966,7 +3759,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__golden__subcmd__path)
-            opts="-c -o -y -j -v -h -V --keep --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --keep --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3977,10 +3770,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -4040,7 +3829,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__help)
-            opts="init doctor status config context smoke backup keys restore drill gate evidence runbook run lease golden-path sandbox explain completions man schemas help"
+            opts="init doctor status config context smoke backup keys kube restore drill gate evidence runbook run lease golden-path sandbox explain completions man schemas help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4054,22 +3843,8 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__help__subcmd__backup)
-            opts="init create list show diff import verify hold release export prune copy"
+            opts="init create list show diff import verify hold release export prune"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        summitctl__subcmd__help__subcmd__backup__subcmd__copy)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -4669,6 +4444,48 @@ _summitctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        summitctl__subcmd__help__subcmd__kube)
+            opts="show rbac"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__help__subcmd__kube__subcmd__rbac)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__help__subcmd__kube__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         summitctl__subcmd__help__subcmd__lease)
             opts="show break"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -5048,7 +4865,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__init)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5059,10 +4876,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5122,7 +4935,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__keys)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list add remove rotate new-epoch help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list add remove rotate new-epoch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5133,10 +4946,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5196,7 +5005,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__keys__subcmd__add)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5207,10 +5016,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5368,7 +5173,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__keys__subcmd__list)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5379,10 +5184,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5442,7 +5243,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__keys__subcmd__new__subcmd__epoch)
-            opts="-c -o -y -j -v -h -V --secret-file --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --secret-file --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5457,10 +5258,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5520,7 +5317,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__keys__subcmd__remove)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5531,10 +5328,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5594,7 +5387,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__keys__subcmd__rotate)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5608,7 +5401,277 @@ _summitctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --repository)
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --evidence-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__kube)
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version show rbac help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --evidence-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__kube__subcmd__help)
+            opts="show rbac help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__kube__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__kube__subcmd__help__subcmd__rbac)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__kube__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__kube__subcmd__rbac)
+            opts="-c -o -y -j -v -h -V --name --service-account --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --service-account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --evidence-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__kube__subcmd__show)
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5668,7 +5731,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__lease)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version show break help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version show break help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5679,10 +5742,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5742,7 +5801,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__lease__subcmd__break)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5753,10 +5812,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5872,7 +5927,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__lease__subcmd__show)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5883,10 +5938,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5946,7 +5997,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__man)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5957,10 +6008,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6020,7 +6067,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__restore)
-            opts="-c -o -y -j -v -h -V --stores --database --into --without-safety-backup --as --in-place --table --schema --map-role --flush --replace --merge --can-i --undo --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --stores --database --into --without-safety-backup --as --in-place --table --schema --map-role --flush --replace --merge --can-i --undo --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6063,10 +6110,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6126,7 +6169,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__run)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show resume abort help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show resume abort help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6137,10 +6180,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6200,7 +6239,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__run__subcmd__abort)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6211,10 +6250,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6358,7 +6393,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__run__subcmd__list)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6369,10 +6404,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6432,7 +6463,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__run__subcmd__resume)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6443,10 +6474,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6506,7 +6533,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__run__subcmd__show)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6517,10 +6544,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6580,7 +6603,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show lint plan run new help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show lint plan run new help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6591,10 +6614,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6766,7 +6785,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__lint)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6777,10 +6796,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6840,7 +6855,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__list)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6851,10 +6866,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6914,7 +6925,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__new)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6925,10 +6936,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6988,7 +6995,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__plan)
-            opts="-p -c -o -y -j -v -h -V --param --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-p -c -o -y -j -v -h -V --param --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7007,10 +7014,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7070,7 +7073,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__run)
-            opts="-p -c -o -y -j -v -h -V --param --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-p -c -o -y -j -v -h -V --param --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7089,10 +7092,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7152,7 +7151,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__show)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7163,10 +7162,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7226,7 +7221,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version up status break mend down serve-platform help"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version up status break mend down serve-platform help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7237,10 +7232,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7300,7 +7291,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox__subcmd__break)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7311,10 +7302,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7374,7 +7361,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox__subcmd__down)
-            opts="-c -o -y -j -v -h -V --purge --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --purge --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7385,10 +7372,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7560,7 +7543,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox__subcmd__mend)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7571,10 +7554,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7634,7 +7613,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox__subcmd__serve__subcmd__platform)
-            opts="-c -o -y -j -v -h -V --dir --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --dir --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7649,10 +7628,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7712,7 +7687,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox__subcmd__status)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7723,10 +7698,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7786,7 +7757,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__sandbox__subcmd__up)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7797,10 +7768,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7860,7 +7827,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__schemas)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7871,10 +7838,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -7934,7 +7897,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__smoke)
-            opts="-c -o -y -j -v -h -V --wait --data-plane --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --wait --data-plane --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7949,10 +7912,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -8012,7 +7971,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__status)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --context --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -8023,10 +7982,6 @@ _summitctl() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -38,6 +38,8 @@ pub enum Category {
     Secrets,
     /// Names, ports, TLS.
     Network,
+    /// What runs in the cluster, as Kubernetes reports it.
+    Kubernetes,
     /// Postgres, Neo4j and Redis, asked directly.
     Datastores,
     /// The platform's own endpoints: UI, gateway, health, queues.
@@ -58,12 +60,13 @@ pub enum Category {
 
 impl Category {
     /// All of them, in display order.
-    pub const ALL: [Category; 13] = [
+    pub const ALL: [Category; 14] = [
         Category::Tools,
         Category::Machine,
         Category::Configuration,
         Category::Secrets,
         Category::Network,
+        Category::Kubernetes,
         Category::Datastores,
         Category::Platform,
         Category::DataPlane,
@@ -82,6 +85,7 @@ impl Category {
             Category::Configuration => "Configuration",
             Category::Secrets => "Secrets",
             Category::Network => "Network",
+            Category::Kubernetes => "Kubernetes",
             Category::Datastores => "Datastores",
             Category::Platform => "Platform",
             Category::DataPlane => "Data plane",

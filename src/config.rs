@@ -20,6 +20,7 @@ mod from_env;
 mod init;
 mod interpolate;
 mod keep;
+mod kubernetes;
 mod load;
 pub mod pins;
 pub mod reference;
@@ -31,11 +32,11 @@ pub mod variables;
 pub use bucket::{Bucket, Lock as ObjectLock, Place};
 pub use connection::{ConnectionUrl, Endpoint, Resolved, split_password};
 pub use context::{
-    Context, CrossCheck, DataPlane, ENV_CONTEXT, Evidence, Gateway, Keys, Lease, Neo4j, Payload,
-    Policy, Postgres, Quiesce, Redis, Rendered, Repository, Request, substitute,
+    Context, CrossCheck, DataPlane, ENV_CONTEXT, Evidence, Gateway, Keys, Kubernetes, Lease, Neo4j,
+    Payload, Policy, Postgres, Quiesce, Redis, Rendered, Repository, Request, substitute,
 };
 pub use environment::Environment;
-pub use excerpt::{Position, Text, is_secret_name, nearest};
+pub use excerpt::{Position, Text, is_secret_name, nearest, redact};
 pub use from_env::{ENV_VARIABLES, from_environment, has_targets};
 pub use init::template;
 pub use keep::Keep;

@@ -1,6 +1,7 @@
 //! One folder per outside system: typed facts and actions, no printing, no policy.
 
 pub mod http;
+pub mod kubernetes;
 pub mod neo4j;
 pub mod postgres;
 pub mod redis;

@@ -7,9 +7,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod import;
 mod keep;
 mod keys;
+mod kube;
 pub use import::{BackupDiffArgs, BackupImportArgs};
 pub use keep::{CopyArgs, ExportArgs, HoldArgs, PruneArgs, ReleaseArgs};
 pub use keys::KeysCommand;
+pub use kube::KubeCommand;
 
 use crate::error::Result;
 use crate::identity::Store;
@@ -161,6 +163,9 @@ pub enum Command {
     /// Who can read the backups
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// What runs in the cluster
+    #[command(subcommand)]
+    Kube(KubeCommand),
     /// Bring a backup back: beside the live data, verified, then swapped in
     Restore(RestoreArgs),
     /// DR drills: the newest backup, the real key, scratch servers, every row compared
@@ -660,6 +665,8 @@ impl Command {
             Command::Keys(KeysCommand::Remove { .. }) => "keys remove",
             Command::Keys(KeysCommand::Rotate { .. }) => "keys rotate",
             Command::Keys(KeysCommand::NewEpoch { .. }) => "keys new-epoch",
+            Command::Kube(KubeCommand::Show) => "kube show",
+            Command::Kube(KubeCommand::Rbac { .. }) => "kube rbac",
             Command::Restore(_) => "restore",
             Command::Drill(DrillCommand::Run(_)) => "drill run",
             Command::Drill(DrillCommand::History) => "drill history",

@@ -16,6 +16,7 @@ mod generate;
 mod golden;
 mod keep;
 mod keys;
+mod kube;
 mod restore;
 mod runbook;
 mod runs;
@@ -40,6 +41,7 @@ pub async fn dispatch(session: &Session, command: Command) -> Result<Answer> {
         Command::Smoke(args) => checks::smoke(session, &args).await,
         Command::Backup(command) => backup::backup(session, command).await,
         Command::Keys(command) => keys::keys(session, command).await,
+        Command::Kube(command) => kube::kube(session, command).await,
         Command::Restore(args) => restore::restore(session, &args).await,
         Command::Drill(command) => backup::drill(session, command).await,
         Command::Gate(command) => checks::gate(session, command).await,

@@ -12,7 +12,7 @@ use super::document::{self as written, At};
 use super::excerpt::Text;
 use super::reference::{SecretRef, Written};
 use super::source::{Provenance, Sourced};
-use super::{BAD_VALUE, LITERAL_SECRET};
+use super::{BAD_VALUE, LITERAL_SECRET, kubernetes};
 use crate::consent::Tier;
 use crate::error::{Error, Result};
 use crate::identity::Store;
@@ -106,7 +106,7 @@ impl File<'_> {
         Sourced::new(at.value.clone(), self.at(at))
     }
 
-    fn or<T: Clone>(&self, at: Option<&At<T>>, default: T) -> Sourced<T> {
+    pub fn or<T: Clone>(&self, at: Option<&At<T>>, default: T) -> Sourced<T> {
         at.map_or_else(|| Sourced::default_of(default), |at| self.sourced(at))
     }
 
@@ -145,6 +145,11 @@ impl File<'_> {
             postgres: scope.optional(context.postgres.as_ref(), Scope::postgres)?,
             neo4j: scope.optional(context.neo4j.as_ref(), Scope::neo4j)?,
             redis: scope.optional(context.redis.as_ref(), Scope::redis)?,
+            kubernetes: context
+                .kubernetes
+                .as_ref()
+                .map(|k| kubernetes::build(self, k))
+                .transpose()?,
             gateway: scope.optional(context.gateway.as_ref(), Scope::gateway)?,
             data_plane: context
                 .data_plane

@@ -34,6 +34,8 @@ pub struct Context {
     pub neo4j: Option<Neo4j>,
     /// The cache and queues.
     pub redis: Option<Redis>,
+    /// Where the platform runs.
+    pub kubernetes: Option<Kubernetes>,
     /// The platform's HTTP entry.
     pub gateway: Option<Gateway>,
     /// A write that is followed through to the datastores.
@@ -128,6 +130,28 @@ pub struct Neo4j {
 pub struct Redis {
     /// How to reach it.
     pub endpoint: Endpoint,
+}
+
+/// A Kubernetes cluster, and what of it belongs to the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// Where the section stands.
+    pub defined: Provenance,
+    /// The kubeconfig; if nobody said, what `KUBECONFIG` or `~/.kube/config` gives, and in a pod its service account.
+    pub kubeconfig: Option<Sourced<PathBuf>>,
+    /// The kubeconfig's context; its current one if nobody said.
+    pub context: Option<Sourced<String>>,
+    /// The namespaces that are looked at; the kubeconfig context's own if empty.
+    pub namespaces: Vec<Sourced<String>>,
+    /// A label selector that narrows what is looked at.
+    pub selector: Option<Sourced<String>>,
+    /// How long a Job may run before that is a finding; 1 h if nobody said.
+    pub longest_job: Sourced<Span>,
+}
+
+impl Kubernetes {
+    /// The default of `longest-job`.
+    pub const LONGEST_JOB: Span = Span::secs(3_600);
 }
 
 /// The gateway and the UI.

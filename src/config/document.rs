@@ -65,6 +65,7 @@ pub(super) struct Context {
     pub postgres: Option<At<Postgres>>,
     pub neo4j: Option<At<Neo4j>>,
     pub redis: Option<At<Redis>>,
+    pub kubernetes: Option<At<Kubernetes>>,
     pub gateway: Option<At<Gateway>>,
     pub data_plane: Option<At<DataPlane>>,
     #[serde(default)]
@@ -110,6 +111,17 @@ pub(super) struct Redis {
     pub port: Option<At<u16>>,
     pub user: Option<At<String>>,
     pub password: Option<At<Written>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Kubernetes {
+    pub kubeconfig: Option<At<String>>,
+    pub context: Option<At<String>>,
+    #[serde(default)]
+    pub namespaces: Vec<At<String>>,
+    pub selector: Option<At<String>>,
+    pub longest_job: Option<At<Span>>,
 }
 
 #[derive(Deserialize)]

@@ -117,6 +117,7 @@ pub fn from_environment(environment: &Environment) -> Result<Context> {
         postgres: read.postgres()?,
         neo4j: read.neo4j()?,
         redis: read.redis()?,
+        kubernetes: None,
         gateway: read.gateway()?,
         data_plane: None,
         cross_checks: Vec::new(),

@@ -179,6 +179,13 @@ impl Writer<'_> {
             }
             None => self.absent("prometheus", &["url = \"http://prometheus:9090\""]),
         }
+        self.absent(
+            "kubernetes",
+            &[
+                "kubeconfig = \"kubeconfig\"       # else KUBECONFIG, ~/.kube/config, or the pod's service account",
+                "namespaces = [\"summit\"]         # else the kubeconfig context's own",
+            ],
+        );
     }
 
     fn repository(&mut self, context: &Context) {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bucket::{Bucket, Lock as ObjectLock, Place};
 use super::connection::{ConnectionUrl, Endpoint};
-use super::context::{Context, Gateway, Lease, Repository, Request};
+use super::context::{Context, Gateway, Kubernetes, Lease, Repository, Request};
 use super::environment::Environment;
 use super::reference::{Presence, SecretRef};
 use super::source::{Provenance, Sourced};
@@ -108,6 +108,9 @@ pub fn show(context: &Context, environment: &Environment) -> Vec<Shown> {
                 &argv.source,
             );
         }
+    }
+    if let Some(kubernetes) = &context.kubernetes {
+        list.kubernetes(kubernetes);
     }
     list.optional("prometheus.url", context.prometheus.as_ref());
     let variables = context
@@ -223,6 +226,23 @@ impl List<'_> {
         if let Some(ca) = &gateway.tls_ca {
             self.plain("gateway.tls-ca", ca.value.display(), &ca.source);
         }
+    }
+
+    fn kubernetes(&mut self, kubernetes: &Kubernetes) {
+        match &kubernetes.kubeconfig {
+            Some(path) => self.plain("kubernetes.kubeconfig", path.value.display(), &path.source),
+            None => self.plain(
+                "kubernetes.kubeconfig",
+                "KUBECONFIG, ~/.kube/config, or the pod's service account",
+                &Provenance::Default,
+            ),
+        }
+        self.optional("kubernetes.context", kubernetes.context.as_ref());
+        for namespace in &kubernetes.namespaces {
+            self.text("kubernetes.namespaces", namespace);
+        }
+        self.optional("kubernetes.selector", kubernetes.selector.as_ref());
+        self.display("kubernetes.longest-job", &kubernetes.longest_job);
     }
 
     fn request(&mut self, key: &str, request: Option<&Request>) {

@@ -15,6 +15,7 @@ use crate::providers::postgres;
 use crate::sandbox::servers::program;
 use crate::steps::evidence::trusted_keys;
 use crate::steps::place::RepositoryPlace;
+use crate::steps::smoke::kubernetes::access;
 use crate::steps::smoke::{impact, store_check};
 use crate::steps::world::World;
 use crate::time::{Instant, Span, human_bytes};
@@ -50,6 +51,7 @@ pub async fn doctor(
             tools(world, &mut checks);
             space(world, state, &mut checks);
             datastores(world, &mut checks);
+            access::checks(world, &mut checks);
             pins(world, &mut checks);
             keys(world, &mut checks);
             if let Some(asked) = &asked {

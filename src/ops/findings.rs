@@ -23,6 +23,7 @@ pub fn reasons() -> Vec<&'static [&'static Reason]> {
         crate::engine::runs::REASONS,
         crate::evidence::REASONS,
         crate::providers::http::REASONS,
+        crate::providers::kubernetes::REASONS,
         crate::providers::neo4j::REASONS,
         crate::providers::postgres::REASONS,
         crate::providers::postgres::foreign::REASONS,
@@ -143,6 +144,103 @@ const SMOKE: &[Known] = &[
         Category::Observability,
         Some("Alerts are blind where a target is down."),
         None,
+    ),
+];
+
+/// The checks of `smoke` on a context that names a cluster.
+const KUBERNETES: &[Known] = &[
+    (
+        "kubernetes.api",
+        "The Kubernetes API server answers, says its version and who we are",
+        Category::Kubernetes,
+        Some("Nothing can be said of what runs in the cluster."),
+        Some("Compare the address with `kubectl cluster-info`."),
+    ),
+    (
+        "kubernetes.namespaces",
+        "The context's namespaces exist",
+        Category::Kubernetes,
+        None,
+        Some("See those that exist with `kubectl get namespaces`."),
+    ),
+    (
+        "kubernetes.nodes",
+        "Every node is ready, under no pressure and not cordoned",
+        Category::Kubernetes,
+        None,
+        Some("Look at one with `kubectl describe node NAME`."),
+    ),
+    (
+        "kubernetes.pods",
+        "Every pod is ready or has done its work",
+        Category::Kubernetes,
+        Some("What runs in these pods does not serve."),
+        Some("Look at one with `kubectl describe pod NAME`."),
+    ),
+    (
+        "kubernetes.deployments",
+        "Deployments have all their pods, of the newest template, and are neither stuck nor paused",
+        Category::Kubernetes,
+        None,
+        Some("Follow one with `kubectl rollout status deployment/NAME`."),
+    ),
+    (
+        "kubernetes.statefulsets",
+        "StatefulSets have all their pods, of the newest template",
+        Category::Kubernetes,
+        None,
+        Some("Follow one with `kubectl rollout status statefulset/NAME`."),
+    ),
+    (
+        "kubernetes.daemonsets",
+        "DaemonSets have a ready pod on every node that is meant to have one",
+        Category::Kubernetes,
+        None,
+        Some("Follow one with `kubectl rollout status daemonset/NAME`."),
+    ),
+    (
+        "kubernetes.jobs",
+        "No Job failed, runs longer than `longest-job` or is suspended; of a CronJob's, the newest counts",
+        Category::Kubernetes,
+        None,
+        Some("Read its log with `kubectl logs job/NAME`."),
+    ),
+    (
+        "kubernetes.cronjobs",
+        "No CronJob is suspended, or was last scheduled longer ago than its schedule is ever silent",
+        Category::Kubernetes,
+        None,
+        Some(
+            "Let one go on with `kubectl patch cronjob NAME -p '{\"spec\":{\"suspend\":false}}'`.",
+        ),
+    ),
+    (
+        "kubernetes.volumes",
+        "Volume claims are bound",
+        Category::Kubernetes,
+        Some("Pods that need the volume do not start."),
+        Some("Look at one with `kubectl describe pvc NAME`."),
+    ),
+    (
+        "kubernetes.autoscalers",
+        "Autoscalers can measure, and are below their limit",
+        Category::Kubernetes,
+        None,
+        Some("Look at one with `kubectl describe hpa NAME`."),
+    ),
+    (
+        "kubernetes.services",
+        "Services that select pods have a ready endpoint",
+        Category::Kubernetes,
+        Some("Requests to these services are refused."),
+        Some("Compare a service's selector with the pods' labels: `kubectl get endpointslices`."),
+    ),
+    (
+        "kubernetes.helm",
+        "The newest revision of every Helm release is deployed",
+        Category::Kubernetes,
+        None,
+        Some("See the revisions with `helm history NAME`, and go back with `helm rollback NAME`."),
     ),
 ];
 
@@ -472,7 +570,12 @@ pub fn all() -> Vec<FindingInfo> {
                 .to_owned(),
         ),
     });
-    let known = SMOKE.iter().chain(GATE).chain(DOCTOR).chain(RESTORE);
+    let known = SMOKE
+        .iter()
+        .chain(KUBERNETES)
+        .chain(GATE)
+        .chain(DOCTOR)
+        .chain(RESTORE);
     let fixed = known.map(|(id, title, category, impact, hint)| FindingInfo {
         id: (*id).to_owned(),
         title: (*title).to_owned(),
@@ -489,7 +592,19 @@ pub fn all() -> Vec<FindingInfo> {
             .hint
             .or_else(|| Some("See what was found with `summitctl config check`.".to_owned())),
     });
-    stores.chain(fixed).chain(pins).chain(configured).collect()
+    let access = smoke::kubernetes::access::catalog().map(|(id, title)| FindingInfo {
+        id,
+        title,
+        category: Category::Kubernetes.title().to_owned(),
+        impact: Some(smoke::kubernetes::access::IMPACT.to_owned()),
+        hint: Some("Print a Role with all that is needed with `summitctl kube rbac`.".to_owned()),
+    });
+    stores
+        .chain(fixed)
+        .chain(access)
+        .chain(pins)
+        .chain(configured)
+        .collect()
 }
 
 /// A title as the others begin theirs.

@@ -20,6 +20,7 @@ use super::world::{Gateway, World};
 
 pub mod data_plane;
 mod gateway;
+pub mod kubernetes;
 
 reasons! {
     /// A probe failed.
@@ -61,6 +62,7 @@ pub async fn smoke(
     for store in Store::ALL {
         checks.push(store_probe(world, store));
     }
+    kubernetes::checks(world, &mut checks);
     match &world.gateway {
         Some(settings) => {
             let client = Arc::new(Client::new(settings.ca.as_deref(), settings.token.clone())?);

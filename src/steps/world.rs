@@ -16,7 +16,7 @@ use crate::engine::runs::Runs;
 use crate::error::{Context as _, Error, Result, TIMEOUT};
 use crate::exit::Exit;
 use crate::identity::{Identity, MARKER, Store};
-use crate::providers::{neo4j, postgres, redis};
+use crate::providers::{kubernetes, neo4j, postgres, redis};
 use crate::reasons;
 use crate::repository::Repository;
 use crate::secret::Secret;
@@ -180,6 +180,8 @@ pub struct World {
     pub neo4j: Option<neo4j::Target>,
     /// The Redis target.
     pub redis: Option<redis::Target>,
+    /// The Kubernetes cluster.
+    pub kubernetes: Option<kubernetes::Target>,
     /// The gateway.
     pub gateway: Option<Gateway>,
     /// The data-plane probe.
@@ -271,6 +273,7 @@ impl World {
             maintenance_database,
             neo4j,
             redis,
+            kubernetes: kubernetes(context, environment),
             gateway: gateway(context, environment).await?,
             data_plane: context.data_plane.clone(),
             prometheus: context.prometheus.as_ref().map(|p| p.value.clone()),
@@ -526,6 +529,25 @@ pub(super) fn seen(
         latency,
         facts: facts.into_iter().collect(),
     }
+}
+
+/// The cluster, not asked yet.
+fn kubernetes(context: &config::Context, environment: &Environment) -> Option<kubernetes::Target> {
+    let settings = context.kubernetes.as_ref()?;
+    let named = settings.kubeconfig.as_ref().map(|p| p.value.as_path());
+    let mut target = kubernetes::Target::new(
+        named,
+        environment.get("KUBECONFIG"),
+        environment.get("HOME"),
+    );
+    target.context = settings.context.as_ref().map(|c| c.value.clone());
+    target.namespaces = settings
+        .namespaces
+        .iter()
+        .map(|n| n.value.clone())
+        .collect();
+    target.selector = settings.selector.as_ref().map(|s| s.value.clone());
+    Some(target)
 }
 
 async fn gateway(context: &config::Context, environment: &Environment) -> Result<Option<Gateway>> {

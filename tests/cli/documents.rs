@@ -268,7 +268,8 @@ fn results_fit_their_schemas_and_the_checks_in_them_are_explained() {
     let bench = bench.env("SUMMITCTL_TEST_ID", "0001");
     shared::are_explained(&shown(&bench, &["gate", "run"], 5));
     held.extend(["lease break", "run abort", "run resume", "gate run"].map(str::to_owned));
-    held.extend(WITH_SERVERS.iter().map(|w| (*w).to_owned()));
+    let elsewhere = WITH_SERVERS.iter().chain(shared::WITH_CLUSTER);
+    held.extend(elsewhere.map(|w| (*w).to_owned()));
     assert_eq!(held, shared::commands(), "a command's result is not held");
 }
 

@@ -37,6 +37,60 @@ fn an_unknown_key_shows_its_line_and_the_nearest_one() {
 }
 
 #[test]
+fn wrong_words_about_a_cluster_show_their_line() {
+    let bench = Bench::new();
+    for (line, said) in [
+        ("namespace = \"summit\"", "`namespaces`"),
+        (
+            "namespaces = [\"My_Namespace\"]",
+            "`My_Namespace` cannot be a namespace",
+        ),
+        ("namespaces = [\"a\", \"a\"]", "named twice"),
+        ("selector = \" \"", "`selector` is empty"),
+        ("longest-job = \"0s\"", "zero"),
+    ] {
+        let text = format!("version = 1\n[contexts.k.kubernetes]\n{line}\n");
+        bench.write("summitctl.toml", &text);
+        let gave = bench.run(&["kube", "show"]);
+        assert_eq!(gave.code, 2, "{}", gave.all());
+        for part in ["summitctl.toml:3", said] {
+            assert!(gave.err.contains(part), "`{part}` is missing: {}", gave.err);
+        }
+    }
+}
+
+#[test]
+fn a_kubeconfig_that_is_missing_or_broken_is_named_and_not_shown() {
+    let bench = Bench::new();
+    let text = "version = 1\n[contexts.k.kubernetes]\n";
+    bench.write("summitctl.toml", text);
+    let gave = bench.run(&["kube", "show", "--output", "json"]);
+    assert_eq!(gave.code, 2, "{}", gave.all());
+    assert_eq!(gave.json()["error"]["reason"], "kubernetes.bad-kubeconfig");
+    bench.write(
+        "summitctl.toml",
+        &format!("{text}kubeconfig = \"cluster.yaml\"\n"),
+    );
+    let gave = bench.run(&["kube", "show"]);
+    assert!(
+        gave.code == 2 && gave.err.contains("cluster.yaml"),
+        "{}",
+        gave.all()
+    );
+    bench.write(
+        "cluster.yaml",
+        "users: [{name: a, user: {token: canary-token-77aa}}\n",
+    );
+    let gave = bench.run(&["kube", "show"]);
+    assert!(
+        gave.code == 2 && gave.err.contains("cluster.yaml"),
+        "{}",
+        gave.all()
+    );
+    assert!(!gave.all().contains("canary-token"), "{}", gave.all());
+}
+
+#[test]
 fn a_bad_dsn_and_a_missing_secret_name_the_place() {
     let bench = Bench::new();
     bench.write(

@@ -22,6 +22,9 @@ pub const WITH_SERVERS: &[&str] = &[
     "sandbox up",
 ];
 
+/// Commands whose result takes a Kubernetes API server: held where the tests have one.
+pub const WITH_CLUSTER: &[&str] = &["kube rbac", "kube show"];
+
 /// The words of every command that does something, such as `backup list`; without those that are hidden.
 pub fn commands() -> BTreeSet<String> {
     fn walk(command: &clap::Command, words: &str, found: &mut BTreeSet<String>) {

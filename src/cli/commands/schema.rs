@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, schema_for};
 
 use super::{
-    backup, checks, config, evidence, generate, golden, keys, restore, runbook, runs, sandbox,
+    backup, checks, config, evidence, generate, golden, keys, kube, restore, runbook, runs, sandbox,
 };
 use crate::check::Report;
 use crate::cli::output::Document;
@@ -42,6 +42,8 @@ const COMMANDS: &[Published] = &[
     ("keys remove", of::<Executed>),
     ("keys rotate", of::<Executed>),
     ("keys new-epoch", of::<Executed>),
+    ("kube show", of::<kube::Shown>),
+    ("kube rbac", of::<kube::Rbac>),
     ("restore", of::<restore::Restored>),
     ("drill run", of::<Executed>),
     ("drill history", of::<backup::Drills>),

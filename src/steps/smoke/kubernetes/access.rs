@@ -1,0 +1,181 @@
+//! The access that the checks need, proven by access reviews, and the Roles that give it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::{PATIENCE, reach, unmeasured};
+use crate::check::{Category, Check, Finding};
+use crate::error::Result;
+use crate::providers::kubernetes::{Ask, Cluster, may};
+use crate::steps::world::World;
+use crate::wait::Deadline;
+
+/// Group, resource, verbs, and whether it belongs to the whole cluster.
+type Need = (&'static str, &'static str, &'static [&'static str], bool);
+
+/// What the checks of `smoke` ask.
+const NEEDS: &[Need] = &[
+    ("", "namespaces", &["get"], false),
+    ("", "pods", &["list"], false),
+    ("", "pods/log", &["get"], false),
+    ("", "events", &["list"], false),
+    ("", "services", &["list"], false),
+    ("", "persistentvolumeclaims", &["list"], false),
+    // Helm keeps its releases there.
+    ("", "secrets", &["get", "list"], false),
+    ("apps", "deployments", &["list"], false),
+    ("apps", "statefulsets", &["list"], false),
+    ("apps", "daemonsets", &["list"], false),
+    ("batch", "jobs", &["list"], false),
+    ("batch", "cronjobs", &["list"], false),
+    ("autoscaling", "horizontalpodautoscalers", &["list"], false),
+    ("discovery.k8s.io", "endpointslices", &["list"], false),
+    ("", "nodes", &["list"], true),
+];
+
+/// What a missing access means.
+pub const IMPACT: &str = "What `smoke` cannot read it does not evaluate.";
+
+/// Id and title of each check of access.
+pub fn catalog() -> impl Iterator<Item = (String, String)> {
+    NEEDS.iter().map(|(group, resource, verbs, _)| {
+        let dotted = if group.is_empty() {
+            String::new()
+        } else {
+            format!(".{group}")
+        };
+        let id = format!("kubernetes.access.{}", resource.replace('/', "-"));
+        (
+            id,
+            format!("We may {} `{resource}{dotted}`", verbs.join(" and ")),
+        )
+    })
+}
+
+/// Adds to `doctor`: that the cluster answers, and each access that the checks of `smoke` need.
+pub fn checks<'a>(world: &'a World, checks: &mut Vec<Check<'a>>) {
+    if world.kubernetes.is_none() {
+        return;
+    }
+    reach(world, checks);
+    for (need, (id, title)) in NEEDS.iter().zip(catalog()) {
+        let (_, resource, _, whole) = *need;
+        let mut check = Check::new(id, Category::Kubernetes, title, move |attempt| async move {
+            let Some(target) = &world.kubernetes else {
+                return Finding::not_evaluated("no cluster is configured");
+            };
+            let found = async {
+                review(
+                    target.open(attempt.deadline).await?,
+                    *need,
+                    attempt.deadline,
+                )
+                .await
+            };
+            found.await.unwrap_or_else(|e| unmeasured(&e))
+        })
+        .within(PATIENCE)
+        // Without the right to look at a namespace the other rights can be asked for all the same.
+        .needs(super::API);
+        if whole || resource == "secrets" {
+            check = check.advisory();
+        }
+        checks.push(check.impact(IMPACT));
+    }
+}
+
+async fn review(cluster: &Cluster, need: Need, deadline: Deadline) -> Result<Finding> {
+    let (group, resource, verbs, whole) = need;
+    let places: Vec<Option<&str>> = if whole {
+        vec![None]
+    } else {
+        cluster
+            .namespaces
+            .iter()
+            .map(|n| Some(n.as_str()))
+            .collect()
+    };
+    let mut missing = Vec::new();
+    for place in places {
+        for verb in verbs {
+            let ask = Ask::named(verb, group, resource, place);
+            let allowed = may(cluster, &ask, deadline).await?;
+            if !allowed.yes {
+                missing.push(ask);
+            }
+        }
+    }
+    let asked = if whole {
+        "in the whole cluster".to_owned()
+    } else {
+        format!("in {}", cluster.namespaces.join(", "))
+    };
+    if missing.is_empty() {
+        return Ok(Finding::passed(format!(
+            "by the API server's access review, {asked}"
+        )));
+    }
+    let shown: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    let mut finding = Finding::failed(format!(
+        "the API server says that we may not {}",
+        shown.join(", nor ")
+    ))
+    .fact("missing", shown)
+    .settled();
+    for ask in &missing {
+        finding = finding.hint(format!("Add {} to {}.", ask.rule(), ask.role()));
+    }
+    Ok(finding.hint("Print a Role with all that is needed with `summitctl kube rbac`."))
+}
+
+/// Least-privilege Roles and their bindings, as YAML: one Role for each namespace, and a ClusterRole for nodes.
+pub fn manifest(name: &str, namespaces: &[String], account: &str, home: &str) -> String {
+    let mut text = String::new();
+    let subject =
+        format!("subjects:\n- kind: ServiceAccount\n  name: {account}\n  namespace: {home}\n");
+    for namespace in namespaces {
+        let _ = write!(
+            text,
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n  name: {name}\n  namespace: {namespace}\nrules:\n{}---\n\
+             apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata:\n  name: {name}\n  namespace: {namespace}\n\
+             roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: Role\n  name: {name}\n{subject}---\n",
+            rules(false)
+        );
+    }
+    let _ = write!(
+        text,
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {name}\nrules:\n{}---\n\
+         apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata:\n  name: {name}\n\
+         roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: ClusterRole\n  name: {name}\n{subject}",
+        rules(true)
+    );
+    text
+}
+
+/// The rules, with resources of one group and the same verbs together.
+fn rules(whole: bool) -> String {
+    let mut together: BTreeMap<(&str, &[&str]), Vec<&str>> = BTreeMap::new();
+    for (group, resource, verbs, cluster) in NEEDS {
+        if *cluster == whole {
+            together.entry((group, verbs)).or_default().push(resource);
+        }
+    }
+    let quoted = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|w| format!("\"{w}\"")).collect();
+        words.join(", ")
+    };
+    let mut text = String::new();
+    for ((group, verbs), resources) in together {
+        let _ = write!(
+            text,
+            "- apiGroups: [\"{group}\"]\n  resources: [{}]\n  verbs: [{}]\n",
+            quoted(&resources),
+            quoted(verbs)
+        );
+    }
+    // Which cluster it is: the UID of one namespace, and nothing else of it.
+    if whole {
+        text.push_str("- apiGroups: [\"\"]\n  resources: [\"namespaces\"]\n  resourceNames: [\"kube-system\"]\n  verbs: [\"get\"]\n");
+    }
+    text
+}

@@ -1,0 +1,5 @@
+//! Kubernetes: what `smoke` and `doctor` see of a real API server, scheduler and controllers.
+
+mod cluster;
+mod reach;
+mod smoke;
