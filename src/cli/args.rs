@@ -7,9 +7,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod import;
 mod keep;
 mod keys;
+mod migrate;
 pub use import::{BackupDiffArgs, BackupImportArgs};
 pub use keep::{ExportArgs, HoldArgs, PruneArgs, ReleaseArgs};
 pub use keys::KeysCommand;
+pub use migrate::{ClearArgs, LockCommand, MigrateCommand};
 
 use crate::error::Result;
 use crate::identity::Store;
@@ -160,6 +162,9 @@ pub enum Command {
     Keys(KeysCommand),
     /// Bring a backup back: beside the live data, verified, then swapped in
     Restore(RestoreArgs),
+    /// Database migrations: their locks, and whether whoever holds one is alive
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
     /// DR drills: the newest backup, the real key, scratch servers, every row compared
     #[command(subcommand)]
     Drill(DrillCommand),
@@ -655,6 +660,7 @@ impl Command {
             Command::Keys(KeysCommand::Rotate { .. }) => "keys rotate",
             Command::Keys(KeysCommand::NewEpoch { .. }) => "keys new-epoch",
             Command::Restore(_) => "restore",
+            Command::Migrate(command) => command.words(),
             Command::Drill(DrillCommand::Run(_)) => "drill run",
             Command::Drill(DrillCommand::History) => "drill history",
             Command::Gate(GateCommand::Run(_)) => "gate run",

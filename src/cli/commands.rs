@@ -16,6 +16,7 @@ mod generate;
 mod golden;
 mod keep;
 mod keys;
+mod migrate;
 mod restore;
 mod runbook;
 mod runs;
@@ -41,6 +42,7 @@ pub async fn dispatch(session: &Session, command: Command) -> Result<Answer> {
         Command::Backup(command) => backup::backup(session, command).await,
         Command::Keys(command) => keys::keys(session, command).await,
         Command::Restore(args) => restore::restore(session, &args).await,
+        Command::Migrate(command) => migrate::migrate(session, command).await,
         Command::Drill(command) => backup::drill(session, command).await,
         Command::Gate(command) => checks::gate(session, command).await,
         Command::Evidence(command) => evidence::evidence(session, command).await,

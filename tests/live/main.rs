@@ -15,6 +15,7 @@ mod fields;
 mod import;
 mod journey;
 mod kills;
+mod migrations;
 mod neo4j;
 mod postgres;
 mod program;
