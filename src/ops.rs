@@ -10,6 +10,7 @@ pub mod explain;
 pub mod findings;
 pub mod keep;
 pub mod keys;
+pub mod migrate;
 pub mod posture;
 pub mod restore;
 pub mod runbook_run;

@@ -18,6 +18,7 @@ pub mod keep;
 pub mod keys;
 pub mod load;
 pub mod manual;
+pub mod migrate;
 pub mod pin;
 pub mod place;
 pub mod preview;
@@ -56,6 +57,7 @@ pub fn registry() -> Registry<World> {
         .with(swap_back::SwapBack)
         .with(table::Table)
         .with(table::TableAway)
+        .with(migrate::ClearLock)
         .with(drill::Drill)
         .with_look(gate::Gate)
         .with_look(evidence::VerifyEvidence)

@@ -4,14 +4,20 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod evidence;
 mod import;
 mod keep;
 mod keys;
 mod kube;
+mod migrate;
+pub use evidence::{
+    EvidenceCommand, EvidenceExportArgs, EvidenceShowArgs, EvidenceVerifyArgs, Rendering,
+};
 pub use import::{BackupDiffArgs, BackupImportArgs};
 pub use keep::{CopyArgs, ExportArgs, HoldArgs, PruneArgs, ReleaseArgs};
 pub use keys::KeysCommand;
 pub use kube::KubeCommand;
+pub use migrate::{ClearArgs, LockCommand, MigrateCommand};
 
 use crate::error::Result;
 use crate::identity::Store;
@@ -168,6 +174,9 @@ pub enum Command {
     Kube(KubeCommand),
     /// Bring a backup back: beside the live data, verified, then swapped in
     Restore(RestoreArgs),
+    /// Database migrations: their locks, and whether whoever holds one is alive
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
     /// DR drills: the newest backup, the real key, scratch servers, every row compared
     #[command(subcommand)]
     Drill(DrillCommand),
@@ -432,73 +441,6 @@ pub struct GateArgs {
     pub commit: Option<String>,
 }
 
-/// `evidence …`
-#[derive(Debug, Subcommand)]
-pub enum EvidenceCommand {
-    /// All records
-    List,
-    /// One run's record
-    Show(EvidenceShowArgs),
-    /// Check every signature and chain, offline
-    Verify(EvidenceVerifyArgs),
-    /// Copy one run's records to a folder that verifies on its own
-    Export(EvidenceExportArgs),
-    /// Make a signing key
-    Keygen {
-        /// Where the private key goes; the public one lies beside it with `.pub`
-        file: PathBuf,
-    },
-}
-
-/// How evidence is rendered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Rendering {
-    /// Sentences for the terminal.
-    Text,
-    /// Markdown.
-    Markdown,
-    /// JUnit XML.
-    Junit,
-    /// One self-contained page.
-    Html,
-}
-
-/// Arguments of `evidence show`.
-#[derive(Debug, Args)]
-pub struct EvidenceShowArgs {
-    /// The run's id, a unique beginning of it, or `newest`
-    #[arg(default_value = "newest")]
-    pub run: String,
-    /// How to render it
-    #[arg(long, value_enum, default_value = "markdown")]
-    pub format: Rendering,
-    /// Write it to this file instead of stdout
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-}
-
-/// Arguments of `evidence verify`.
-#[derive(Debug, Args)]
-pub struct EvidenceVerifyArgs {
-    /// The evidence folder, an exported folder or one envelope [default: the context's evidence]
-    pub path: Option<PathBuf>,
-    /// Public keys to trust: files or folders [default: the context's]
-    #[arg(long, value_name = "FILE")]
-    pub trusted_key: Vec<PathBuf>,
-    /// The head that somebody else kept, as SEQ:DIGEST
-    #[arg(long, value_name = "SEQ:DIGEST")]
-    pub expect_head: Option<String>,
-}
-
-/// Arguments of `evidence export`.
-#[derive(Debug, Args)]
-pub struct EvidenceExportArgs {
-    /// The run's id or a unique beginning of it
-    pub run: String,
-    /// The folder to write
-    pub folder: PathBuf,
-}
-
 /// `runbook …`
 #[derive(Debug, Subcommand)]
 pub enum RunbookCommand {
@@ -660,22 +602,14 @@ impl Command {
             Command::Backup(BackupCommand::Export(_)) => "backup export",
             Command::Backup(BackupCommand::Prune(_)) => "backup prune",
             Command::Backup(BackupCommand::Copy(_)) => "backup copy",
-            Command::Keys(KeysCommand::List) => "keys list",
-            Command::Keys(KeysCommand::Add { .. }) => "keys add",
-            Command::Keys(KeysCommand::Remove { .. }) => "keys remove",
-            Command::Keys(KeysCommand::Rotate { .. }) => "keys rotate",
-            Command::Keys(KeysCommand::NewEpoch { .. }) => "keys new-epoch",
-            Command::Kube(KubeCommand::Show) => "kube show",
-            Command::Kube(KubeCommand::Rbac { .. }) => "kube rbac",
+            Command::Keys(command) => command.words(),
+            Command::Kube(command) => command.words(),
             Command::Restore(_) => "restore",
+            Command::Migrate(command) => command.words(),
             Command::Drill(DrillCommand::Run(_)) => "drill run",
             Command::Drill(DrillCommand::History) => "drill history",
             Command::Gate(GateCommand::Run(_)) => "gate run",
-            Command::Evidence(EvidenceCommand::List) => "evidence list",
-            Command::Evidence(EvidenceCommand::Show(_)) => "evidence show",
-            Command::Evidence(EvidenceCommand::Verify(_)) => "evidence verify",
-            Command::Evidence(EvidenceCommand::Export(_)) => "evidence export",
-            Command::Evidence(EvidenceCommand::Keygen { .. }) => "evidence keygen",
+            Command::Evidence(command) => command.words(),
             Command::Runbook(RunbookCommand::List) => "runbook list",
             Command::Runbook(RunbookCommand::Show(_)) => "runbook show",
             Command::Runbook(RunbookCommand::Lint { .. }) => "runbook lint",

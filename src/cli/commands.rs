@@ -17,6 +17,7 @@ mod golden;
 mod keep;
 mod keys;
 mod kube;
+mod migrate;
 mod restore;
 mod runbook;
 mod runs;
@@ -43,6 +44,7 @@ pub async fn dispatch(session: &Session, command: Command) -> Result<Answer> {
         Command::Keys(command) => keys::keys(session, command).await,
         Command::Kube(command) => kube::kube(session, command).await,
         Command::Restore(args) => restore::restore(session, &args).await,
+        Command::Migrate(command) => migrate::migrate(session, command).await,
         Command::Drill(command) => backup::drill(session, command).await,
         Command::Gate(command) => checks::gate(session, command).await,
         Command::Evidence(command) => evidence::evidence(session, command).await,

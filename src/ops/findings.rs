@@ -27,6 +27,7 @@ pub fn reasons() -> Vec<&'static [&'static Reason]> {
         crate::providers::neo4j::REASONS,
         crate::providers::postgres::REASONS,
         crate::providers::postgres::foreign::REASONS,
+        crate::providers::postgres::migrations::REASONS,
         crate::providers::redis::REASONS,
         crate::repository::REASONS,
         crate::repository::s3::REASONS,

@@ -16,6 +16,7 @@ mod import;
 mod journey;
 mod kills;
 mod kubernetes;
+mod migrations;
 mod neo4j;
 mod postgres;
 mod program;

@@ -42,17 +42,22 @@ pub struct Watched {
 impl Program {
     /// Brings a sandbox up in a new folder.
     pub fn start(name: &str) -> Self {
+        let program = Program::bare(name);
+        program.ok(&["sandbox", "up"]);
+        program
+    }
+
+    /// The program in a new folder, without a sandbox.
+    pub fn bare(name: &str) -> Self {
         let mut bytes = [0_u8; 5];
         getrandom::fill(&mut bytes).unwrap();
         let tag: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         let dir = std::env::temp_dir().join(format!("summitctl-{name}-{tag}"));
         std::fs::create_dir_all(&dir).unwrap();
-        let program = Program {
+        Program {
             dir,
             seen: RefCell::default(),
-        };
-        program.ok(&["sandbox", "up"]);
-        program
+        }
     }
 
     /// Begins to look at the machine's processes. That takes a tenth of a processor, so not every test does.

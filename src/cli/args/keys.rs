@@ -35,3 +35,16 @@ pub enum KeysCommand {
         secret_file: PathBuf,
     },
 }
+
+impl KeysCommand {
+    /// The command's words.
+    pub fn words(&self) -> &'static str {
+        match self {
+            KeysCommand::List => "keys list",
+            KeysCommand::Add { .. } => "keys add",
+            KeysCommand::Remove { .. } => "keys remove",
+            KeysCommand::Rotate { .. } => "keys rotate",
+            KeysCommand::NewEpoch { .. } => "keys new-epoch",
+        }
+    }
+}

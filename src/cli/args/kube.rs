@@ -17,3 +17,13 @@ pub enum KubeCommand {
         service_account: String,
     },
 }
+
+impl KubeCommand {
+    /// The command's words.
+    pub fn words(&self) -> &'static str {
+        match self {
+            KubeCommand::Show => "kube show",
+            KubeCommand::Rbac { .. } => "kube rbac",
+        }
+    }
+}

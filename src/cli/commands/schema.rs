@@ -3,7 +3,8 @@
 use schemars::{JsonSchema, Schema, schema_for};
 
 use super::{
-    backup, checks, config, evidence, generate, golden, keys, kube, restore, runbook, runs, sandbox,
+    backup, checks, config, evidence, generate, golden, keys, kube, migrate, restore, runbook,
+    runs, sandbox,
 };
 use crate::check::Report;
 use crate::cli::output::Document;
@@ -45,6 +46,10 @@ const COMMANDS: &[Published] = &[
     ("kube show", of::<kube::Shown>),
     ("kube rbac", of::<kube::Rbac>),
     ("restore", of::<restore::Restored>),
+    ("migrate status", of::<migrate::Status>),
+    ("migrate blockers", of::<migrate::Blocked>),
+    ("migrate lock show", of::<migrate::Locks>),
+    ("migrate lock clear", of::<Executed>),
     ("drill run", of::<Executed>),
     ("drill history", of::<backup::Drills>),
     ("gate run", of::<Executed>),

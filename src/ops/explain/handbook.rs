@@ -302,13 +302,16 @@ pub const SCRIPTS: &[Script] = &[
         name: "UPDATE DATABASECHANGELOGLOCK",
         keywords: &["databasechangeloglock"],
         purpose: "clears the lock of a migration that failed",
-        replaced_by: &[],
+        replaced_by: &[
+            "summitctl migrate lock show",
+            "summitctl migrate lock clear",
+        ],
         differs: &[
             "The statement asks nobody whether the holder is still at work: clearing the lock of a live migration lets a second one run into it.",
             "As written, with `LOCKED=0`, it fails on Postgres, where Liquibase's column is a boolean.",
         ],
         not_covered: &[
-            "Clearing a migration lock: there is no replacement in this version. By hand: read `SELECT * FROM databasechangeloglock`, look for the holder in `pg_stat_activity`, end or await it, and then set `locked = false, lockgranted = null, lockedby = null`.",
+            "A process on another machine cannot be seen to have ended: there the verdict is `unknown`, unless a session of it is seen.",
         ],
     },
     Script {

@@ -4,6 +4,7 @@
 //! texts; the only parts that vary are identifiers, which [`sql::ident`] quotes, and literals, which are bound or quoted.
 
 mod archive;
+pub mod blockers;
 mod capture;
 mod catalogue;
 mod channel;
@@ -15,6 +16,7 @@ mod enumerate;
 pub mod foreign;
 mod identify;
 mod large_objects;
+pub mod migrations;
 mod preview;
 mod restore;
 mod roles;
@@ -35,10 +37,7 @@ pub use catalogue::{catalogue, catalogue_differences, schema_fingerprint};
 pub use column::{column, column_planned};
 pub use decode::decode;
 pub use identify::{identify, plant_marker, read_marker, refuse_pooler};
-pub use preview::{
-    FreeSpace, MigrationLock, Preview, TablePreview, free_space, migration_locks, preview,
-    read_rows,
-};
+pub use preview::{FreeSpace, Preview, TablePreview, free_space, preview, read_rows};
 pub use restore::{
     BACK_REASONS, BackOptions, Chosen, Extension, LiveFacts, MissingRoles, Readiness, Renamed,
     RestoreOptions, Restored, RoleMap, Selection, TableBack, TableSeen, TiesSeen,

@@ -1,5 +1,4 @@
-//! Cheap looks: how big a database is before it is restored over, who uses it, whether a migration tool's lock is held,
-//! and rows of a query that somebody configured.
+//! Cheap looks: how big a database is before it is restored over, who uses it, and rows of a query that somebody configured.
 
 use std::path::PathBuf;
 
@@ -11,7 +10,6 @@ use sqlx::Row as _;
 use super::Target;
 use super::enumerate::user_schema;
 use super::session::{Access, close, connect, failed, open, rows, run, scalar};
-use super::sql::{ident, qualified};
 use crate::error::{Error, Result};
 use crate::wait::Deadline;
 
@@ -171,77 +169,6 @@ pub async fn free_space(target: &Target) -> Result<FreeSpace> {
 
 /// The server writes its lock file and takes its start time some moments apart, in seconds.
 const CLOSE: i64 = 10;
-
-/// The lock table of a migration tool, and what it says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct MigrationLock {
-    /// `liquibase` or `knex`.
-    pub tool: &'static str,
-    /// Schema of the lock table.
-    pub schema: String,
-    /// Name of the lock table.
-    pub table: String,
-    /// Whether its row says that the lock is held.
-    pub held: bool,
-    /// Who holds it, in the tool's words.
-    pub by: Option<String>,
-    /// Since when, as the tool wrote it: without a time zone, by the clock of the holder.
-    pub since: Option<String>,
-}
-
-/// Every migration tool's lock table in the database, held or not. Liquibase: `databasechangeloglock`; Knex:
-/// `knex_migrations_lock`. Tools that use advisory locks (Flyway, Prisma) leave no table.
-pub async fn migration_locks(target: &Target) -> Result<Vec<MigrationLock>> {
-    let mut session = open(target, Access::Read).await?;
-    run(target, &mut session, "SET LOCAL lock_timeout = '3s'").await?;
-    let sql = format!(
-        "SELECT n.nspname::text AS schema, c.relname::text AS name,
-                (SELECT array_agg(a.attname::text) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind = 'r' AND lower(c.relname) IN ('databasechangeloglock', 'knex_migrations_lock') AND {}
-         ORDER BY 1, 2",
-        user_schema()
-    );
-    let found = rows(target, &mut session, "look for migration locks", &sql).await?;
-    let mut locks = Vec::new();
-    for row in &found {
-        let (schema, table): (String, String) = (row.get("schema"), row.get("name"));
-        let columns: Option<Vec<String>> = row.get("columns");
-        let columns = columns.unwrap_or_default();
-        let column = |name: &str| {
-            columns
-                .iter()
-                .find(|c| c.eq_ignore_ascii_case(name))
-                .map(|c| ident(c))
-        };
-        let (tool, held) = match (column("locked"), column("is_locked")) {
-            (Some(locked), _) => ("liquibase", locked),
-            (_, Some(locked)) => ("knex", format!("({locked} <> 0)")),
-            // A table of this name that is something else.
-            _ => continue,
-        };
-        let by = column("lockedby").unwrap_or_else(|| "NULL".to_owned());
-        let since = column("lockgranted").unwrap_or_else(|| "NULL".to_owned());
-        let sql = format!(
-            "SELECT coalesce({held}, false) AS held, {by}::text AS by, {since}::text AS since FROM {} ORDER BY 1 DESC LIMIT 1",
-            qualified(&schema, &table)
-        );
-        let what = format!("read the lock `{schema}.{table}`");
-        let state = rows(target, &mut session, &what, &sql).await?;
-        let state = state.first();
-        locks.push(MigrationLock {
-            tool,
-            held: state.is_some_and(|row| row.get("held")),
-            by: state.and_then(|row| row.get("by")),
-            since: state.and_then(|row| row.get("since")),
-            schema,
-            table,
-        });
-    }
-    close(session).await;
-    Ok(locks)
-}
 
 /// The rows of a query that somebody configured, as JSON objects, in a READ ONLY transaction; `parameters` are bound as
 /// text to `$1`, `$2` … (cast them in the query where another type is needed). At most `limit` rows.

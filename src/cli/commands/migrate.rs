@@ -1,0 +1,303 @@
+//! `migrate …`
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::backup::carry_out;
+use super::world;
+use crate::cli::Session;
+use crate::cli::args::{ClearArgs, LockCommand, MigrateCommand};
+use crate::cli::output::{Answer, table};
+use crate::engine::executor::RunReport;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::ops::migrate as plans;
+use crate::providers::postgres::blockers::{Blockers, Involved};
+use crate::providers::postgres::migrations::{Lock, State, Verdict};
+use crate::steps::migrate;
+use crate::steps::world::World;
+use crate::time::Span;
+
+/// What `migrate lock show` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Locks {
+    /// Every lock of the context's Postgres databases, held or not.
+    pub locks: Vec<Lock>,
+}
+
+/// What `migrate status` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Status {
+    /// A line for each history table that was found.
+    pub tools: Vec<plans::Managed>,
+}
+
+/// What `migrate blockers` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Blocked {
+    /// Of each Postgres database of the context.
+    pub databases: Vec<Blockers>,
+}
+
+/// `migrate …`
+pub async fn migrate(session: &Session, command: MigrateCommand) -> Result<Answer> {
+    let world = world::world(session).await?;
+    match command {
+        MigrateCommand::Status => status(&world).await,
+        MigrateCommand::Blockers => blockers(&world).await,
+        MigrateCommand::Lock(LockCommand::Show) => show(&world).await,
+        MigrateCommand::Lock(LockCommand::Clear(args)) => clear(session, &world, &args).await,
+    }
+}
+
+async fn show(world: &World) -> Result<Answer> {
+    let locks = migrate::locks(world).await?;
+    let mut text = String::new();
+    if locks.is_empty() {
+        text.push_str("Postgres shows no lock table of Liquibase or Knex in the context's databases; other tools' locks are not looked for.\n");
+    }
+    for lock in &locks {
+        text.push_str(&described(lock, &world.context));
+    }
+    Ok(Answer::new(Exit::Ok, text, Locks { locks }))
+}
+
+fn described(lock: &Lock, context: &str) -> String {
+    let tool = lock.row.tool.name();
+    let Some(verdict) = lock.verdict else {
+        return format!("{}  {tool}: free\n", lock.id);
+    };
+    let mut text = match lock.state {
+        State::InTransaction => format!("{}  {tool}: held inside a transaction\n", lock.id),
+        _ => format!("{}  {tool}: held\n", lock.id),
+    };
+    let mut line = |word: &str, said: &str| text.push_str(&format!("  {word:<9} {said}\n"));
+    if let Some(holder) = &lock.holder {
+        line("holder", &holder.said);
+    }
+    if let Some(since) = &lock.since {
+        let clock = "by the holder's clock and time zone, which the row does not tell";
+        line("since", &format!("{since}, {clock}"));
+    }
+    if let Some(at) = &lock.written_at {
+        line("written", &format!("{at} by the server's clock"));
+    }
+    for waiter in &lock.waiting {
+        line("waits", &waiter.words());
+    }
+    line("verdict", verdict.word());
+    for observation in &lock.observations {
+        line("", &format!("- {observation}"));
+    }
+    let clear = format!(
+        "summitctl migrate lock clear --lock {} --context {context}",
+        world::quoted(&lock.id)
+    );
+    match verdict {
+        Verdict::Dead => line("next", &clear),
+        Verdict::Unknown => {
+            let next = format!(
+                "find out whether the holder lives; only then `{clear} --confirm {context}`"
+            );
+            line("next", &next);
+        }
+        Verdict::Alive => line(
+            "next",
+            &format!("wait for it; or, if it is not to go on, end it: `{clear} --terminate`"),
+        ),
+    }
+    text
+}
+
+async fn status(world: &World) -> Result<Answer> {
+    let tools = plans::status(world).await?;
+    let mut text = String::new();
+    if tools.is_empty() {
+        text.push_str("Postgres shows no history of Liquibase or Knex in the context's databases; other tools are not looked for.\n");
+    } else {
+        let rows: Vec<Vec<String>> = tools.iter().map(line).collect();
+        let head = [
+            "database",
+            "tool",
+            "history",
+            "applied",
+            "failed",
+            "lock",
+            "last applied",
+        ];
+        text.push_str(&table(&head, rows));
+        text.push('\n');
+    }
+    for tool in &tools {
+        for failed in &tool.history.failed {
+            let at = failed.at.as_deref().unwrap_or("an unknown time");
+            text.push_str(&format!("failed    {} at {at}\n", failed.name));
+        }
+        let lock = tool.lock.as_ref().filter(|l| l.verdict.is_some());
+        if let Some(lock) = lock {
+            text.push_str(&format!(
+                "next      summitctl migrate lock show --context {}: `{}` is held\n",
+                world.context, lock.id
+            ));
+        }
+    }
+    Ok(Answer::new(Exit::Ok, text, Status { tools }))
+}
+
+fn line(tool: &plans::Managed) -> Vec<String> {
+    let history = &tool.history;
+    let lock = match &tool.lock {
+        None => "no table".to_owned(),
+        Some(lock) => match lock.verdict {
+            None => "free".to_owned(),
+            Some(verdict) => format!("held, {}", verdict.word()),
+        },
+    };
+    let last = history.last.as_ref().map_or("nothing".to_owned(), |last| {
+        let at = last.at.as_deref().unwrap_or("an unknown time");
+        format!("{at} {}", last.name)
+    });
+    let failed = history.outcomes.get("failed").copied().unwrap_or(0);
+    vec![
+        history.database.clone(),
+        history.tool.name().to_owned(),
+        format!("{}.{}", history.schema, history.table),
+        tool.applied.to_string(),
+        failed.to_string(),
+        lock,
+        last,
+    ]
+}
+
+async fn blockers(world: &World) -> Result<Answer> {
+    let databases = plans::who_blocks(world).await?;
+    let mut text = String::new();
+    for database in &databases {
+        text.push_str(&tree(database));
+    }
+    Ok(Answer::new(Exit::Ok, text, Blocked { databases }))
+}
+
+fn tree(blockers: &Blockers) -> String {
+    let mut text = format!("{}\n", blockers.database);
+    let mut told = BTreeSet::new();
+    for root in blockers.roots() {
+        branch(blockers, root, 1, &mut told, &mut text);
+    }
+    // Those behind a prepared transaction, or in a circle, hang from no root.
+    for session in &blockers.sessions {
+        if !told.contains(&session.pid) {
+            branch(blockers, session, 1, &mut told, &mut text);
+        }
+    }
+    for prepared in &blockers.prepared {
+        text.push_str(&format!(
+            "  prepared transaction `{}` of `{}`, {} old\n",
+            prepared.gid,
+            prepared.owner,
+            span(prepared.seconds)
+        ));
+    }
+    if blockers.sessions.is_empty() && blockers.prepared.is_empty() {
+        text.push_str(
+            "  Postgres shows nobody waiting for a lock, idle in a transaction, or prepared.\n",
+        );
+    }
+    if blockers.hidden > 0 {
+        text.push_str(&format!(
+            "  Sessions that hide their details from this role: {}; with `pg_read_all_stats` it would see them.\n",
+            blockers.hidden
+        ));
+    }
+    text
+}
+
+fn branch(
+    blockers: &Blockers,
+    session: &Involved,
+    depth: usize,
+    told: &mut BTreeSet<i32>,
+    text: &mut String,
+) {
+    if !told.insert(session.pid) {
+        return;
+    }
+    let indent = "  ".repeat(depth);
+    text.push_str(&format!("{indent}{}\n", involved(session)));
+    if let Some(statement) = &session.statement {
+        text.push_str(&format!("{indent}    {statement}\n"));
+    }
+    for waiter in &blockers.sessions {
+        if waiter.blocked_by.contains(&session.pid) {
+            branch(blockers, waiter, depth + 1, told, text);
+        }
+    }
+}
+
+fn involved(session: &Involved) -> String {
+    let mut said = format!("pid {}", session.pid);
+    if !session.application.is_empty() {
+        said.push_str(&format!(" `{}`", session.application));
+    }
+    if let Some(role) = &session.role {
+        said.push_str(&format!(" as `{role}`"));
+    }
+    if let Some(address) = &session.address {
+        said.push_str(&format!(" from {address}"));
+    }
+    if let Some(state) = &session.state {
+        said.push_str(&format!(": {state}"));
+        if let Some(seconds) = session.state_seconds {
+            said.push_str(&format!(" for {}", span(seconds)));
+        }
+    }
+    if let Some(seconds) = session.transaction_seconds {
+        said.push_str(&format!(", transaction {} old", span(seconds)));
+    }
+    if let Some(wanted) = &session.waits_for {
+        let on = wanted.relation.as_deref().unwrap_or(&wanted.kind);
+        said.push_str(&format!(", waits for {} on {on}", wanted.mode));
+        if let Some(seconds) = wanted.seconds {
+            said.push_str(&format!(" since {}", span(seconds)));
+        }
+    }
+    if session.blocked_by.contains(&0) {
+        said.push_str(", behind a prepared transaction");
+    }
+    said
+}
+
+fn span(seconds: f64) -> Span {
+    Span(Duration::from_secs_f64(seconds.max(0.0)))
+}
+
+async fn clear(session: &Session, world: &World, args: &ClearArgs) -> Result<Answer> {
+    let spec = plans::clear(world, args.lock.as_deref(), args.terminate).await?;
+    let mut command = "migrate lock clear".to_owned();
+    if let Some(id) = &args.lock {
+        command.push_str(&format!(" --lock {}", world::quoted(id)));
+    }
+    if args.terminate {
+        command.push_str(" --terminate");
+    }
+    carry_out(session, world, spec, command, summary).await
+}
+
+fn summary(report: &RunReport) -> String {
+    let steps = report.steps.iter().filter(|s| s.id.starts_with("clear"));
+    let mut text = String::new();
+    for seen in steps.filter_map(|s| report.observed(&s.id)) {
+        let id = seen["lock"].as_str().unwrap_or_default();
+        match seen["takeable"].as_str() {
+            Some(proof) => text.push_str(&format!("cleared   {id}; proof: {proof}\n")),
+            None => text.push_str(&format!("free      {id}: nobody holds it\n")),
+        }
+    }
+    text
+}

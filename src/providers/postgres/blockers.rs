@@ -1,0 +1,283 @@
+//! Who blocks whom: sessions that wait for locks, those they wait for, and transactions that somebody forgot.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use sqlx::Row as _;
+
+use super::Target;
+use super::session::{Access, close, open, rows, run};
+use crate::error::Result;
+
+/// What stands in the way in a database, as Postgres shows it to this role.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Blockers {
+    /// The database.
+    pub database: String,
+    /// Sessions that wait, that others wait for, or that are idle in a transaction.
+    pub sessions: Vec<Involved>,
+    /// Transactions that were prepared for a two-phase commit and not ended; they hold their locks without any session.
+    pub prepared: Vec<Prepared>,
+    /// How many sessions hide their details from this role.
+    pub hidden: usize,
+}
+
+/// A session that waits, or is in the way.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Involved {
+    /// The server process.
+    pub pid: i32,
+    /// When it began.
+    pub began: Option<String>,
+    /// The role it logged in as.
+    pub role: Option<String>,
+    /// Its `application_name`.
+    pub application: String,
+    /// Where its client is; null for a socket of the server's own machine.
+    pub address: Option<String>,
+    /// `active`, `idle in transaction` …
+    pub state: Option<String>,
+    /// Seconds since its transaction began.
+    pub transaction_seconds: Option<f64>,
+    /// Seconds it has been in this state.
+    pub state_seconds: Option<f64>,
+    /// The processes it waits for; 0 stands for a prepared transaction.
+    pub blocked_by: Vec<i32>,
+    /// The lock it waits for; null if it waits for none.
+    pub waits_for: Option<Wanted>,
+    /// Its statement, with every literal as `?`; of an idle session the last one.
+    pub statement: Option<String>,
+}
+
+/// A lock that is waited for.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Wanted {
+    /// `relation`, `transactionid`, `tuple`, `advisory` …
+    pub kind: String,
+    /// `AccessExclusiveLock` …
+    pub mode: String,
+    /// The table or index.
+    pub relation: Option<String>,
+    /// Seconds it has waited; null in the first moment.
+    pub seconds: Option<f64>,
+}
+
+/// A prepared transaction.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Prepared {
+    /// Its global id.
+    pub gid: String,
+    /// Who prepared it.
+    pub owner: String,
+    /// When.
+    pub at: String,
+    /// How many seconds ago.
+    pub seconds: f64,
+}
+
+impl Blockers {
+    /// Those that others wait for and that wait for nobody.
+    pub fn roots(&self) -> Vec<&Involved> {
+        let in_the_way: BTreeSet<i32> = self
+            .sessions
+            .iter()
+            .flat_map(|s| s.blocked_by.iter().copied())
+            .collect();
+        self.sessions
+            .iter()
+            .filter(|s| s.blocked_by.is_empty() && in_the_way.contains(&s.pid))
+            .collect()
+    }
+}
+
+/// Looks at a database's sessions once.
+pub async fn blockers(target: &Target) -> Result<Blockers> {
+    let mut session = open(target, Access::Read).await?;
+    let limits = "SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = '20s'";
+    run(target, &mut session, limits).await?;
+    let sql = "SELECT a.pid, a.backend_start::text AS began, a.usename::text AS role, coalesce(a.application_name, '') AS application,
+            host(a.client_addr) AS address, a.state, a.query = '<insufficient privilege>' AS hidden, a.query AS statement,
+            extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction_seconds,
+            extract(epoch FROM clock_timestamp() - a.state_change)::float8 AS state_seconds,
+            pg_blocking_pids(a.pid) AS blocked_by, w.locktype AS kind, w.mode, w.relation,
+            extract(epoch FROM clock_timestamp() - w.waitstart)::float8 AS waited
+         FROM pg_stat_activity a
+         LEFT JOIN LATERAL (SELECT l.locktype, l.mode, l.relation::regclass::text AS relation, l.waitstart FROM pg_locks l
+                            WHERE l.pid = a.pid AND NOT l.granted LIMIT 1) w ON true
+         WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() ORDER BY a.xact_start NULLS LAST, a.pid";
+    let found = rows(target, &mut session, "look at the sessions", sql).await?;
+    let prepared = "SELECT gid, owner::text AS owner, prepared::text AS at, extract(epoch FROM clock_timestamp() - prepared)::float8 AS seconds
+         FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared";
+    let prepared = rows(
+        target,
+        &mut session,
+        "look at prepared transactions",
+        prepared,
+    )
+    .await?;
+    close(session).await;
+    let mut all = BTreeMap::new();
+    let mut order = Vec::new();
+    let mut hidden = 0;
+    for row in &found {
+        let concealed = row.get::<Option<bool>, _>("hidden").unwrap_or(false);
+        hidden += usize::from(concealed);
+        let kind: Option<String> = row.get("kind");
+        let statement: Option<String> = row.get("statement");
+        let pid: i32 = row.get("pid");
+        order.push(pid);
+        all.insert(
+            pid,
+            Involved {
+                pid,
+                began: row.get("began"),
+                role: row.get("role"),
+                application: row.get("application"),
+                address: row.get("address"),
+                state: row.get("state"),
+                transaction_seconds: row.get("transaction_seconds"),
+                state_seconds: row.get("state_seconds"),
+                blocked_by: row.get("blocked_by"),
+                waits_for: kind.map(|kind| Wanted {
+                    kind,
+                    mode: row.get::<Option<String>, _>("mode").unwrap_or_default(),
+                    relation: row.get("relation"),
+                    seconds: row.get("waited"),
+                }),
+                statement: statement.filter(|_| !concealed).map(|s| redacted(&s)),
+            },
+        );
+    }
+    let in_the_way: BTreeSet<i32> = all.values().flat_map(|s| s.blocked_by.clone()).collect();
+    let involved = |s: &Involved| {
+        !s.blocked_by.is_empty()
+            || s.waits_for.is_some()
+            || in_the_way.contains(&s.pid)
+            || s.state
+                .as_deref()
+                .is_some_and(|state| state.starts_with("idle in transaction"))
+    };
+    Ok(Blockers {
+        database: target.database.clone(),
+        sessions: order
+            .iter()
+            .filter_map(|pid| all.remove(pid))
+            .filter(involved)
+            .collect(),
+        prepared: prepared
+            .iter()
+            .map(|row| Prepared {
+                gid: row.get("gid"),
+                owner: row.get("owner"),
+                at: row.get("at"),
+                seconds: row.get("seconds"),
+            })
+            .collect(),
+        hidden,
+    })
+}
+
+/// A statement with every literal, number and comment taken out, on one line, at most 200 characters: what it does, and never
+/// whose data it does it to. What cannot be read to its end is cut there.
+fn redacted(statement: &str) -> String {
+    let mut out = String::new();
+    let mut rest = statement;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        let in_word = out.ends_with(|p: char| p.is_alphanumeric() || p == '_' || p == '$');
+        if c == '\'' {
+            // Doubled quotes end one literal and begin the next; with a backslash in it nobody knows where it ends.
+            out.push('?');
+            match after.find('\'') {
+                Some(end) if !after[..end].contains('\\') => rest = &after[end + 1..],
+                _ => return ended(out),
+            }
+        } else if c == '"' {
+            let Some(end) = after.find('"') else {
+                return ended(out);
+            };
+            out.push_str(&rest[..end + 2]);
+            rest = &after[end + 1..];
+        } else if c == '$' && !in_word {
+            let tag = after.find('$').map(|end| &rest[..end + 2]);
+            let name = |t: &str| {
+                t[1..t.len() - 1]
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || c == '_')
+            };
+            match tag.filter(|t| name(t) && !t[1..].starts_with(|c: char| c.is_ascii_digit())) {
+                Some(tag) => match rest[tag.len()..].find(tag) {
+                    Some(end) => {
+                        out.push('?');
+                        rest = &rest[2 * tag.len() + end..];
+                    }
+                    None => return ended(out),
+                },
+                None => {
+                    out.push(c);
+                    rest = after;
+                }
+            }
+        } else if rest.starts_with("--") {
+            rest = rest.find('\n').map_or("", |end| &rest[end..]);
+        } else if rest.starts_with("/*") {
+            match rest.find("*/") {
+                Some(end) if !rest[2..end].contains("/*") => rest = &rest[end + 2..],
+                _ => return ended(out),
+            }
+        } else if c.is_ascii_digit() && !in_word {
+            out.push('?');
+            rest = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '.');
+        } else if c.is_whitespace() {
+            if !out.ends_with(' ') {
+                out.push(' ');
+            }
+            rest = after;
+        } else {
+            out.push(c);
+            rest = after;
+        }
+    }
+    let short: String = out.trim().chars().take(200).collect();
+    short
+}
+
+fn ended(out: String) -> String {
+    let short: String = out.trim().chars().take(200).collect();
+    format!("{short} …")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_literal_is_shown() {
+        for (statement, shown) in [
+            (
+                "select * from t1 where a = 'x''y' and b=42.5e3",
+                "select * from t1 where a = ?? and b=?",
+            ),
+            (
+                "UPDATE \"T 1\" SET x = $1 -- secret\n WHERE y = $2",
+                "UPDATE \"T 1\" SET x = $1 WHERE y = $2",
+            ),
+            ("DO $$ secret $$", "DO ?"),
+            ("DO $tag$ a $b$ secret $tag$; x", "DO ?; x"),
+            ("DO $$ cut off", "DO …"),
+            ("select E'it\\'s secret', 7", "select E? …"),
+            ("select /* secret */ 1", "select ?"),
+            ("select /* a /* secret */ b */ 1", "select …"),
+            ("insert into t values ('cut", "insert into t values (? …"),
+        ] {
+            let seen = redacted(statement);
+            assert_eq!(seen, shown, "{statement}");
+            assert!(!seen.contains("secret"));
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Lock rows as they are, and the sessions around them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use super::super::POOLER;
+use super::super::enumerate::user_schema;
+use super::super::session::{Access, close, failed, open, query, rows, run};
+use super::super::sql::{ident, literal, qualified};
+use super::super::{Target, refuse_pooler};
+use super::verdict::{Verdict, judge};
+use super::{SHAPES, here, liquibase};
+use crate::error::Result;
+
+/// A migration tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tool {
+    /// Liquibase.
+    Liquibase,
+    /// Knex.
+    Knex,
+}
+
+impl Tool {
+    /// Its name, as its makers write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tool::Liquibase => "Liquibase",
+            Tool::Knex => "Knex",
+        }
+    }
+}
+
+/// What a lock table of a tool looks like, and what its row says.
+pub(super) struct Shape {
+    pub tool: Tool,
+    /// Its columns in lower case, sorted.
+    pub columns: &'static [&'static str],
+    /// The column that says whether it is held.
+    pub held: &'static str,
+    /// What the row is when nobody holds it.
+    pub free: &'static [(&'static str, &'static str)],
+    /// What is set to take it.
+    pub take: (&'static str, &'static str),
+    pub holder: Option<&'static str>,
+    pub since: Option<&'static str>,
+    /// What a waiter's last statement looks like, for ILIKE.
+    pub polls: Option<&'static str>,
+    /// Names, in lower case, that the tool's sessions have where nobody named them.
+    pub applications: &'static [&'static str],
+}
+
+/// Who holds a lock, in the tool's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Holder {
+    /// As the row says.
+    pub said: String,
+    /// The host that it names.
+    pub host: String,
+    /// The address that it names.
+    pub address: Option<IpAddr>,
+}
+
+/// A lock's row, exactly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LockRow {
+    /// Whose it is.
+    pub tool: Tool,
+    /// The database.
+    pub database: String,
+    /// Schema of the lock table.
+    pub schema: String,
+    /// Name of the lock table.
+    pub table: String,
+    /// Every column's value as text.
+    pub values: BTreeMap<String, Option<String>>,
+    /// The transaction that wrote this version of the row: `xmin`.
+    pub written_by: String,
+    /// Where this version lies: `ctid`.
+    pub lies_at: String,
+}
+
+/// Whether a lock is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// The row says so.
+    Held,
+    /// The row does not say so, but a transaction under way has written to the lock's table.
+    InTransaction,
+    /// Nobody holds it.
+    Free,
+}
+
+/// A session of the database, as `pg_stat_activity` shows it; what this role may not see is null.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Seen {
+    /// The server process.
+    pub pid: i32,
+    /// When it began: with the pid, this names it for ever.
+    pub began: Option<String>,
+    /// The role it logged in as.
+    pub role: Option<String>,
+    /// Its `application_name`.
+    pub application: String,
+    /// Where its client is; null for a socket of the server's own machine.
+    pub address: Option<String>,
+    /// The client's host, where the server looks names up.
+    pub host: Option<String>,
+    /// The client's port.
+    pub port: Option<i32>,
+    /// `active`, `idle`, `idle in transaction` …
+    pub state: Option<String>,
+    /// Whether it has written to the lock's table in a transaction that goes on.
+    pub holds_table: bool,
+    /// Whether it waits for the lock.
+    pub waits: bool,
+    /// Whether its details are hidden from this role.
+    pub hidden: bool,
+}
+
+impl Seen {
+    /// Whether it is in a transaction, or at work.
+    pub fn busy(&self) -> bool {
+        self.state.as_deref().is_some_and(|state| state != "idle")
+    }
+
+    /// As a person reads it.
+    pub fn words(&self) -> String {
+        let of = if self.application.is_empty() {
+            String::new()
+        } else {
+            format!(" `{}`", self.application)
+        };
+        let from = match (&self.host, &self.address) {
+            (Some(host), Some(address)) => format!(" from {host} ({address})"),
+            (_, Some(address)) => format!(" from {address}"),
+            _ if self.hidden => String::new(),
+            _ => " from a socket of the server's machine".to_owned(),
+        };
+        let state = self.state.as_deref().unwrap_or("state hidden");
+        format!("pid {}{of}{from}: {state}", self.pid)
+    }
+}
+
+/// A migration lock, who is around it, and what may be said of its holder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Lock {
+    /// Names it on the command line: `DATABASE:SCHEMA.TABLE:KEY`.
+    pub id: String,
+    /// Its row.
+    pub row: LockRow,
+    /// Whether it is held.
+    pub state: State,
+    /// Who holds it, where the tool writes that down.
+    pub holder: Option<Holder>,
+    /// Since when, by the holder's clock and time zone, which the row does not tell.
+    pub since: Option<String>,
+    /// When the row was written, by the server's clock; null unless `track_commit_timestamp` is on.
+    pub written_at: Option<String>,
+    /// What is known of the holder; null if nobody holds it.
+    pub verdict: Option<Verdict>,
+    /// What the verdict rests on.
+    pub observations: Vec<String>,
+    /// Sessions that are the holder's, or may be.
+    pub sessions: Vec<Seen>,
+    /// Sessions that wait for the lock.
+    pub waiting: Vec<Seen>,
+}
+
+/// Every migration lock of a database, held or not.
+pub async fn locks(target: &Target) -> Result<Vec<Lock>> {
+    let pooled = match refuse_pooler(target).await {
+        Ok(()) => false,
+        Err(e) if e.reason() == &POOLER => true,
+        Err(e) => return Err(e),
+    };
+    let mut session = open(target, Access::Read).await?;
+    let limits = "SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = '20s'";
+    run(target, &mut session, limits).await?;
+    let mut locks = Vec::new();
+    for table in tables(target, &mut session).await? {
+        for mut lock in table.rows(target, &mut session).await? {
+            let seen = sessions(target, &mut session, &table).await?;
+            let waits_in_vain = lock.state == State::Free;
+            if waits_in_vain && seen.iter().any(|s| s.holds_table && !s.waits) {
+                lock.state = State::InTransaction;
+            }
+            if lock.state != State::Free {
+                let holder = lock.holder.as_ref();
+                let around = here::look(holder, target.port);
+                judge(&mut lock, seen, table.shape.applications, &around, pooled);
+            }
+            locks.push(lock);
+        }
+    }
+    close(session).await;
+    Ok(locks)
+}
+
+/// A table with the columns of a lock.
+struct Table {
+    shape: &'static Shape,
+    oid: i64,
+    schema: String,
+    name: String,
+    /// Its columns as they are written, by their lower-case names.
+    columns: BTreeMap<String, String>,
+}
+
+async fn tables(target: &Target, session: &mut PgConnection) -> Result<Vec<Table>> {
+    let sql = format!(
+        "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, array_agg(a.attname::text) AS columns
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+         WHERE c.relkind = 'r' AND c.relnatts < 9 AND {} GROUP BY c.oid, n.nspname, c.relname ORDER BY 2, 3",
+        user_schema()
+    );
+    let found = rows(target, session, "look for migration locks", &sql).await?;
+    let mut tables = Vec::new();
+    for row in &found {
+        let named: Vec<String> = row.get("columns");
+        let columns: BTreeMap<String, String> =
+            named.into_iter().map(|c| (c.to_lowercase(), c)).collect();
+        let same = |shape: &&&Shape| {
+            columns
+                .keys()
+                .map(String::as_str)
+                .eq(shape.columns.to_vec())
+        };
+        if let Some(shape) = SHAPES.iter().find(same) {
+            tables.push(Table {
+                shape,
+                oid: row.get("oid"),
+                schema: row.get("schema"),
+                name: row.get("name"),
+                columns,
+            });
+        }
+    }
+    Ok(tables)
+}
+
+impl Table {
+    async fn rows(&self, target: &Target, session: &mut PgConnection) -> Result<Vec<Lock>> {
+        let columns: Vec<String> = self
+            .columns
+            .values()
+            .map(|c| format!("{}::text", ident(c)))
+            .collect();
+        let sql = format!(
+            "SELECT ARRAY[{}] AS values, xmin::text AS written_by, ctid::text AS lies_at,
+                    CASE WHEN current_setting('track_commit_timestamp') = 'on' AND age(xmin) < 2147483647
+                         THEN pg_xact_commit_timestamp(xmin)::text END AS written_at
+             FROM {} ORDER BY 1 LIMIT 20",
+            columns.join(", "),
+            qualified(&self.schema, &self.name)
+        );
+        let what = format!("read the lock `{}.{}`", self.schema, self.name);
+        let found = rows(target, session, &what, &sql).await?;
+        Ok(found.iter().map(|row| self.lock(target, row)).collect())
+    }
+
+    fn lock(&self, target: &Target, row: &PgRow) -> Lock {
+        let values: Vec<Option<String>> = row.get("values");
+        let values: BTreeMap<String, Option<String>> =
+            self.columns.values().cloned().zip(values).collect();
+        let value = |column: &str| self.columns.get(column).and_then(|c| values[c].clone());
+        let held = value(self.shape.held);
+        let held = held.is_some_and(|v| !matches!(v.as_str(), "false" | "0"));
+        let said = self.shape.holder.and_then(value).filter(|_| held);
+        let key = value(self.shape.columns[0]).unwrap_or_default();
+        Lock {
+            id: format!("{}:{}.{}:{key}", target.database, self.schema, self.name),
+            state: if held { State::Held } else { State::Free },
+            holder: said.map(|said| liquibase::holder(&said)),
+            since: self.shape.since.and_then(value).filter(|_| held),
+            written_at: row.get("written_at"),
+            verdict: None,
+            observations: Vec::new(),
+            sessions: Vec::new(),
+            waiting: Vec::new(),
+            row: LockRow {
+                tool: self.shape.tool,
+                database: target.database.clone(),
+                schema: self.schema.clone(),
+                table: self.name.clone(),
+                values,
+                written_by: row.get("written_by"),
+                lies_at: row.get("lies_at"),
+            },
+        }
+    }
+}
+
+/// The database's sessions but ours, as far as this role sees them.
+async fn sessions(target: &Target, session: &mut PgConnection, table: &Table) -> Result<Vec<Seen>> {
+    let polls = match table.shape.polls {
+        Some(pattern) => format!(
+            "coalesce(a.query ILIKE {} AND a.query ILIKE {}, false)",
+            literal(pattern),
+            literal(&format!("%{}%", table.name))
+        ),
+        None => "false".to_owned(),
+    };
+    // Whoever waits for the row itself has the table's lock, and is blocked.
+    let sql = format!(
+        "SELECT a.pid, a.backend_start::text AS began, a.usename::text AS role, coalesce(a.application_name, '') AS application,
+                host(a.client_addr) AS address, a.client_hostname AS host, a.client_port AS port, a.state,
+                coalesce(a.query = '<insufficient privilege>', false) AS hidden, {polls} AS polls, writes.pid IS NOT NULL AS writes,
+                cardinality(pg_blocking_pids(a.pid)) > 0 AS blocked
+         FROM pg_stat_activity a
+         LEFT JOIN (SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'relation' AND granted AND relation = {}::int8::oid
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                    AND mode NOT IN ('AccessShareLock', 'RowShareLock')) writes ON writes.pid = a.pid
+         WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+           AND (a.backend_type = 'client backend' OR a.backend_type IS NULL) ORDER BY a.pid",
+        table.oid
+    );
+    let found = query(sqlx::AssertSqlSafe(sql))
+        .fetch_all(session)
+        .await
+        .map_err(|e| failed(target, "look at the sessions", e))?;
+    Ok(found
+        .iter()
+        .map(|row| {
+            let (writes, blocked): (bool, bool) = (row.get("writes"), row.get("blocked"));
+            Seen {
+                pid: row.get("pid"),
+                began: row.get("began"),
+                role: row.get("role"),
+                application: row.get("application"),
+                address: row.get("address"),
+                host: row.get("host"),
+                port: row.get("port"),
+                state: row.get("state"),
+                holds_table: writes && !blocked,
+                waits: row.get::<bool, _>("polls") || writes && blocked,
+                hidden: row.get("hidden"),
+            }
+        })
+        .collect())
+}

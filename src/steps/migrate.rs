@@ -1,0 +1,308 @@
+//! `migrate.lock.clear`: the lock of a migration that does not live any more is cleared, exactly as it was shown.
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::world::World;
+use crate::consent::Effect;
+use crate::engine::step::{
+    ApplyCx, Blocked, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
+};
+use crate::error::{Error, NOT_FOUND, Result};
+use crate::expr::nearest;
+use crate::providers::postgres::migrations::{
+    self, LOCK_MOVED, Lock, LockRow, Seen, State, Verdict,
+};
+
+/// Arguments of `migrate.lock.clear`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ClearLockArgs {
+    /// The lock: `DATABASE:SCHEMA.TABLE:KEY`, as `summitctl migrate lock show` names it.
+    pub lock: String,
+    /// The weakest verdict under which it is cleared: `dead` asks for a change only, `unknown` for a destructive act.
+    #[serde(default = "dead")]
+    pub verdict: Verdict,
+    /// Whether the holder's sessions are ended first.
+    #[serde(default)]
+    pub terminate: bool,
+}
+
+fn dead() -> Verdict {
+    Verdict::Dead
+}
+
+/// The row that is cleared, and the sessions that are ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ClearLockChange {
+    row: LockRow,
+    ends: Vec<Seen>,
+    /// Whether the row itself says that the lock is held.
+    written: bool,
+}
+
+/// The step kind `migrate.lock.clear`.
+pub struct ClearLock;
+
+/// Every migration lock of the context's databases.
+pub async fn locks(world: &World) -> Result<Vec<Lock>> {
+    let mut all = Vec::new();
+    for database in world.postgres_databases()? {
+        all.extend(migrations::locks(&database).await?);
+    }
+    Ok(all)
+}
+
+/// The lock of this id.
+pub fn find(locks: Vec<Lock>, id: &str) -> Result<Lock> {
+    let ids: Vec<String> = locks.iter().map(|l| l.id.clone()).collect();
+    locks.into_iter().find(|l| l.id == id).ok_or_else(|| {
+        let error = Error::new(&NOT_FOUND, format!("there is no migration lock `{id}`"));
+        match nearest(id, ids.iter().map(String::as_str)) {
+            Some(near) => error.hint(format!("Did you mean `{near}`?")),
+            None => error.hint("See the locks with `summitctl migrate lock show`."),
+        }
+    })
+}
+
+#[async_trait]
+impl Step<World> for ClearLock {
+    const KIND: &'static str = "migrate.lock.clear";
+    const SUMMARY: &'static str = "Clears a migration lock whose holder is dead, if its row is still exactly the one shown, and proves that it can be taken";
+    const MOST: Effect = Effect::Destroy;
+    type Args = ClearLockArgs;
+    type Change = ClearLockChange;
+
+    fn effect(&self, args: &ClearLockArgs) -> Effect {
+        if args.verdict == Verdict::Dead && !args.terminate {
+            Effect::Change
+        } else {
+            Effect::Destroy
+        }
+    }
+
+    fn title(&self, args: &ClearLockArgs) -> String {
+        let first = if args.terminate {
+            "end the holder's sessions and "
+        } else {
+            ""
+        };
+        format!("{first}clear the migration lock `{}`", args.lock)
+    }
+
+    async fn plan(
+        &self,
+        cx: &ReadCx<'_, World>,
+        args: &ClearLockArgs,
+    ) -> Result<Decision<ClearLockChange>> {
+        let lock = find(locks(cx.world).await?, &args.lock)?;
+        let Some(verdict) = lock.verdict else {
+            return Ok(Decision::Done(seen(&lock)));
+        };
+        if let Some(blocked) = blocked(&lock, verdict, args) {
+            return Ok(Decision::Blocked(blocked));
+        }
+        let ends = ended(&lock, args);
+        Ok(Decision::Change {
+            decisive: decisive(&lock, &ends),
+            shown: shown(&lock, &ends),
+            change: ClearLockChange {
+                row: lock.row,
+                ends,
+                written: lock.state == State::Held,
+            },
+        })
+    }
+
+    async fn foresee(&self, cx: &ReadCx<'_, World>, args: &ClearLockArgs) -> Result<Foresight> {
+        let lock = find(locks(cx.world).await?, &args.lock)?;
+        if lock.verdict.is_none() {
+            return Ok(Foresight::default());
+        }
+        let ends = ended(&lock, args);
+        Ok(Foresight {
+            decisive: decisive(&lock, &ends),
+            shown: shown(&lock, &ends),
+        })
+    }
+
+    async fn apply(
+        &self,
+        cx: &ApplyCx<'_, World>,
+        change: &ClearLockChange,
+        grant: Grant<'_>,
+    ) -> Result<()> {
+        let database = &change.row.database;
+        cx.world.require_pinned_database(database).await?;
+        let target = cx.world.postgres()?.with_database(database);
+        grant.still_held().await?;
+        migrations::end_sessions(&target, &change.ends, grant.consent()).await?;
+        if !change.written {
+            return Ok(());
+        }
+        if !change.ends.is_empty() {
+            // A tool whose statement was cancelled lets go of its lock by itself.
+            let now = find_row(cx.world, &change.row).await?;
+            if now.state == State::Free {
+                cx.events
+                    .note("the holder let go of the lock by itself".to_owned());
+                return Ok(());
+            }
+            if now.verdict == Some(Verdict::Alive) {
+                return Err(Error::new(
+                    &LOCK_MOVED,
+                    format!("`{}` is held by somebody who is alive, after the sessions shown were ended", now.id),
+                )
+                .hint("Look at it again with `summitctl migrate lock show`."));
+            }
+        }
+        grant.still_held().await?;
+        migrations::free(&target, &change.row, grant.consent()).await
+    }
+
+    async fn verify(&self, cx: &ReadCx<'_, World>, change: &ClearLockChange) -> Result<Observed> {
+        let now = find_row(cx.world, &change.row).await?;
+        if now.row.values == change.row.values && now.state != State::Free {
+            return Err(Error::new(
+                &LOCK_MOVED,
+                format!("the lock `{}` is as it was", now.id),
+            ));
+        }
+        let target = cx.world.postgres()?.with_database(&change.row.database);
+        let mut observed = seen(&now);
+        if now.state == State::Free {
+            migrations::prove_takeable(&target, &now.row).await?;
+            let proof = "taken in a transaction that was rolled back";
+            observed.0.insert("takeable".to_owned(), json!(proof));
+        } else {
+            let proof = "somebody has taken it since";
+            observed.0.insert("takeable".to_owned(), json!(proof));
+        }
+        observed.0.insert("before".to_owned(), json!(change.row));
+        observed
+            .0
+            .insert("ended".to_owned(), json!(named(&change.ends)));
+        Ok(observed)
+    }
+
+    async fn undo(
+        &self,
+        _: &ApplyCx<'_, World>,
+        _: &ClearLockChange,
+        _: Grant<'_>,
+    ) -> Result<Undo> {
+        Ok(Undo::Kept(
+            "the lock stays free: written again, it would name a holder who does not hold it"
+                .to_owned(),
+        ))
+    }
+}
+
+/// The row of the same key, as it is now.
+async fn find_row(world: &World, row: &LockRow) -> Result<Lock> {
+    let target = world.postgres()?.with_database(&row.database);
+    let all = migrations::locks(&target).await?;
+    let key = |r: &LockRow| r.values.first_key_value().map(|(_, v)| v.clone());
+    let same = |l: &Lock| {
+        (&l.row.schema, &l.row.table, key(&l.row)) == (&row.schema, &row.table, key(row))
+    };
+    all.into_iter().find(same).ok_or_else(|| {
+        let message = format!(
+            "the lock table `{}.{}` has lost its row",
+            row.schema, row.table
+        );
+        Error::new(&LOCK_MOVED, message)
+    })
+}
+
+/// The sessions that are ended first.
+fn ended(lock: &Lock, args: &ClearLockArgs) -> Vec<Seen> {
+    if args.terminate && lock.verdict == Some(Verdict::Alive) {
+        lock.sessions.clone()
+    } else {
+        Vec::new()
+    }
+}
+
+fn decisive(lock: &Lock, ends: &[Seen]) -> Facts {
+    Facts::from_iter([
+        ("lock".to_owned(), json!(lock.id)),
+        ("row".to_owned(), json!(lock.row)),
+        ("verdict".to_owned(), json!(lock.verdict)),
+        ("ends".to_owned(), json!(named(ends))),
+    ])
+}
+
+/// Why it is not cleared.
+pub fn blocked(lock: &Lock, verdict: Verdict, args: &ClearLockArgs) -> Option<Blocked> {
+    let why = lock.observations.join("; ");
+    let id = &lock.id;
+    if verdict == Verdict::Alive && !args.terminate {
+        return Some(Blocked {
+            reason: format!("the holder of the migration lock `{id}` is alive: {why}"),
+            hint: format!(
+                "Wait for it, or end it first with `summitctl migrate lock clear --lock {id} --terminate`."
+            ),
+        });
+    }
+    if verdict > args.verdict && !args.terminate {
+        return Some(Blocked {
+            reason: format!(
+                "the holder of the migration lock `{id}` is `{}`, no longer `{}`: {why}",
+                verdict.word(),
+                args.verdict.word()
+            ),
+            hint:
+                "Look at it again with `summitctl migrate lock show`, and consent to the new plan."
+                    .to_owned(),
+        });
+    }
+    if lock.state == State::InTransaction && verdict != Verdict::Alive {
+        return Some(Blocked {
+            reason: format!(
+                "no row says that `{id}` is held, and who wrote to its table is hidden"
+            ),
+            hint: "See who it is with a role that is a member of `pg_read_all_stats`.".to_owned(),
+        });
+    }
+    None
+}
+
+fn named(sessions: &[Seen]) -> Vec<String> {
+    sessions
+        .iter()
+        .map(|s| {
+            format!(
+                "pid {}, begun {}",
+                s.pid,
+                s.began.as_deref().unwrap_or("at a hidden time")
+            )
+        })
+        .collect()
+}
+
+fn shown(lock: &Lock, ends: &[Seen]) -> Facts {
+    let mut facts = Facts::from_iter([("because".to_owned(), json!(lock.observations))]);
+    if let Some(holder) = &lock.holder {
+        facts.insert("holder".to_owned(), json!(holder.said));
+    }
+    if let Some(since) = &lock.since {
+        let clock = format!("{since} by the holder's clock");
+        facts.insert("since".to_owned(), json!(clock));
+    }
+    if !ends.is_empty() {
+        let ends: Vec<String> = ends.iter().map(Seen::words).collect();
+        facts.insert("sessions-to-end".to_owned(), json!(ends));
+    }
+    if lock.verdict == Some(Verdict::Unknown) {
+        let risk = "if the holder is alive after all, a second migration can run beside it";
+        facts.insert("risk".to_owned(), json!(risk));
+    }
+    facts
+}
+
+fn seen(lock: &Lock) -> Observed {
+    Observed::of(json!({"lock": lock.id, "state": lock.state, "row": lock.row}))
+}
