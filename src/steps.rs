@@ -59,6 +59,7 @@ pub fn registry() -> Registry<World> {
         .with(table::TableAway)
         .with(migrate::ClearLock)
         .with(drill::Drill)
+        .with_look(migrate::ShowLock)
         .with_look(gate::Gate)
         .with_look(evidence::VerifyEvidence)
         .with_look(manual::Manual)

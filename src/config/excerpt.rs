@@ -173,6 +173,7 @@ pub fn is_secret_name(name: &str) -> bool {
         "private_key",
         "encryption_key",
         "access_key",
+        "authorization",
     ];
     !names_a_place && (words.iter().any(|w| name.contains(w)) || name == "pass" || name == "pwd")
 }
@@ -198,8 +199,9 @@ fn redact_values(line: &str) -> String {
         out.push_str(before);
         out.push_str(mark);
         rest = &after[1..];
-        // A colon separates name and value only in YAML, where a space follows.
-        let separates = mark == "=" || rest.starts_with([' ', '\t']);
+        // A colon separates name and value in YAML, where a space follows, and in JSON, where a quoted name precedes it.
+        let separates =
+            mark == "=" || rest.starts_with([' ', '\t']) || before.ends_with(['"', '\'']);
         if !separates || !is_secret_name(&before[name_start..name_end]) {
             continue;
         }
@@ -207,8 +209,15 @@ fn redact_values(line: &str) -> String {
         out.push_str(&rest[..rest.len() - value.len()]);
         let (content, end) = match value.chars().next() {
             Some(quote @ ('"' | '\'')) => {
-                let close = value[1..].find(quote).map_or(value.len(), |n| n + 2);
+                let close = closing(&value[1..], quote).map_or(value.len(), |n| n + 2);
                 (&value[1..close.max(1)], close)
+            }
+            // A scheme, and then what is secret.
+            _ if before[name_start..name_end]
+                .to_ascii_lowercase()
+                .ends_with("authorization") =>
+            {
+                (value, value.find(['"', '\'']).unwrap_or(value.len()))
             }
             _ => {
                 let close = value
@@ -237,6 +246,16 @@ fn redact_values(line: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// Where a quoted text ends: at the first quote that no backslash precedes.
+fn closing(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    text.char_indices().find_map(|(at, c)| {
+        let ends = c == quote && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends.then_some(at)
+    })
 }
 
 /// Hides the password of each `scheme://user:password@host`.
@@ -343,6 +362,15 @@ mod tests {
                 r#"url = "postgres://h/db?user=a&password=***&sslmode=require""#,
             ),
             ("JWT_SECRET=abc", "JWT_SECRET=***"),
+            (
+                r#"{"level":"error","password":"hun\"ter2","n":1}"#,
+                r#"{"level":"error","password":***,"n":1}"#,
+            ),
+            ("Authorization: Bearer abc.def", "Authorization: ***"),
+            (
+                r#"{"authorization":"Bearer abc","n":1}"#,
+                r#"{"authorization":***,"n":1}"#,
+            ),
             ("  JWT_SECRET: abc", "  JWT_SECRET: ***"),
             (r#"  "JWT_SECRET": "abc""#, r#"  "JWT_SECRET": ***"#),
             ("TLS_KEY_PATH=/a/b", "TLS_KEY_PATH=/a/b"),

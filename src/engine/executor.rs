@@ -445,8 +445,10 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
                 aborted: true,
             });
         }
-        if self.plan.effect() == Effect::Read && exit != Exit::Interrupted {
-            // Nothing was begun that could be gone on with: whoever wants to know again, looks again.
+        let waits = matches!(exit, Exit::Interrupted | Exit::Refused);
+        if self.plan.effect() == Effect::Read && !waits {
+            // Nothing was begun that could be gone on with: whoever wants to know again, looks again. A question that nobody was
+            // there to answer can still be answered.
             return Ok(Record::Ended {
                 exit_code: exit.code(),
                 aborted: false,

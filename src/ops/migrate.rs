@@ -89,7 +89,7 @@ pub async fn clear(world: &World, id: Option<&str>, terminate: bool) -> Result<S
     for (n, lock) in chosen.iter().enumerate() {
         let verdict = lock.verdict.unwrap_or(Verdict::Dead).min(Verdict::Unknown);
         let args = ClearLockArgs {
-            lock: lock.id.clone(),
+            lock: Some(lock.id.clone()),
             verdict,
             terminate,
         };

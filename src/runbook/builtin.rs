@@ -23,6 +23,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../runbooks/summit/restore.md"),
     ),
     (
+        "summit/database-migration-failed.md",
+        include_str!("../../runbooks/summit/database-migration-failed.md"),
+    ),
+    (
         "summit/dr-drill.md",
         include_str!("../../runbooks/summit/dr-drill.md"),
     ),

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::world::World;
 use crate::consent::Effect;
+use crate::engine::plan::Forecast;
 use crate::engine::step::{
-    ApplyCx, Blocked, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
+    ApplyCx, Blocked, Decision, Facts, Foresight, Grant, Look, Observed, ReadCx, Step, Undo,
 };
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::expr::nearest;
@@ -20,8 +21,9 @@ use crate::providers::postgres::migrations::{
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ClearLockArgs {
-    /// The lock: `DATABASE:SCHEMA.TABLE:KEY`, as `summitctl migrate lock show` names it.
-    pub lock: String,
+    /// The lock: `DATABASE:SCHEMA.TABLE:KEY`, as `summitctl migrate lock show` names it; without it the only one that is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<String>,
     /// The weakest verdict under which it is cleared: `dead` asks for a change only, `unknown` for a destructive act.
     #[serde(default = "dead")]
     pub verdict: Verdict,
@@ -67,6 +69,72 @@ pub fn find(locks: Vec<Lock>, id: &str) -> Result<Lock> {
     })
 }
 
+/// The lock of this id, or the only one that somebody holds; `None` if nobody holds any.
+fn one(mut locks: Vec<Lock>, id: Option<&str>) -> Result<Option<Lock>> {
+    if let Some(id) = id {
+        return find(locks, id).map(Some);
+    }
+    locks.retain(|l| l.verdict.is_some());
+    match locks.len() {
+        0 | 1 => Ok(locks.pop()),
+        held => {
+            let ids: Vec<String> = locks.iter().map(|l| format!("`{}`", l.id)).collect();
+            Err(Error::input(format!(
+                "{held} migration locks are held, and none was named"
+            ))
+            .hint(format!("Choose one by its id: {}.", ids.join(", "))))
+        }
+    }
+}
+
+/// Arguments of `migrate.lock.show`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ShowLockArgs {
+    /// The lock: `DATABASE:SCHEMA.TABLE:KEY`; without it the only one that is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<String>,
+}
+
+/// The step kind `migrate.lock.show`.
+pub struct ShowLock;
+
+#[async_trait]
+impl Look<World> for ShowLock {
+    const KIND: &'static str = "migrate.lock.show";
+    const SUMMARY: &'static str = "Finds who holds the migration lock and whether the holder is `alive`, `dead` or `unknown`, as `result.verdict`; `free` if nobody holds one";
+    type Args = ShowLockArgs;
+
+    fn title(&self, args: &ShowLockArgs) -> String {
+        match &args.lock {
+            Some(lock) => format!("look who holds the migration lock `{lock}`"),
+            None => "look who holds the migration lock".to_owned(),
+        }
+    }
+
+    async fn look(&self, cx: &ReadCx<'_, World>, args: &ShowLockArgs) -> Result<Observed> {
+        let all = locks(cx.world).await?;
+        let tables = all.len();
+        Ok(match one(all, args.lock.as_deref())? {
+            Some(lock) => {
+                let mut observed = seen(&lock);
+                let verdict = lock.verdict.map_or("free", Verdict::word);
+                for (name, fact) in [
+                    ("verdict", json!(verdict)),
+                    ("holder", json!(lock.holder.as_ref().map(|h| &h.said))),
+                    ("since", json!(lock.since)),
+                    ("because", json!(lock.observations)),
+                    ("waiting", json!(lock.waiting.len())),
+                ] {
+                    observed.0.insert(name.to_owned(), fact);
+                }
+                observed
+            }
+            None => Observed::of(json!({"verdict": "free", "lock-tables": tables})),
+        })
+    }
+}
+
 #[async_trait]
 impl Step<World> for ClearLock {
     const KIND: &'static str = "migrate.lock.clear";
@@ -89,7 +157,10 @@ impl Step<World> for ClearLock {
         } else {
             ""
         };
-        format!("{first}clear the migration lock `{}`", args.lock)
+        match &args.lock {
+            Some(lock) => format!("{first}clear the migration lock `{lock}`"),
+            None => format!("{first}clear the migration lock that is held"),
+        }
     }
 
     async fn plan(
@@ -97,7 +168,9 @@ impl Step<World> for ClearLock {
         cx: &ReadCx<'_, World>,
         args: &ClearLockArgs,
     ) -> Result<Decision<ClearLockChange>> {
-        let lock = find(locks(cx.world).await?, &args.lock)?;
+        let Some(lock) = one(locks(cx.world).await?, args.lock.as_deref())? else {
+            return Ok(Decision::Done(Observed::of(json!({"held": 0}))));
+        };
         let Some(verdict) = lock.verdict else {
             return Ok(Decision::Done(seen(&lock)));
         };
@@ -105,8 +178,25 @@ impl Step<World> for ClearLock {
             return Ok(Decision::Blocked(blocked));
         }
         let ends = ended(&lock, args);
+        if args.terminate && verdict == Verdict::Alive && ends.is_empty() {
+            return Ok(Decision::Blocked(Blocked {
+                reason: format!(
+                    "the holder of the migration lock `{}` is alive, and no session can be told to be its: {}",
+                    lock.id,
+                    lock.observations.join("; ")
+                ),
+                hint: "End it where it runs: stop its job, pod or process.".to_owned(),
+            }));
+        }
+        let decisive = decisive(&lock, &ends);
+        // After a kill the step is looked at again: then, too, only what was shown is cleared.
+        if let Some(Forecast::WillChange { decisive: was, .. }) = cx.planned
+            && (was.get("row") != decisive.get("row") || !ends.iter().all(|s| shown_before(was, s)))
+        {
+            return Ok(Decision::Blocked(moved(&lock.id)));
+        }
         Ok(Decision::Change {
-            decisive: decisive(&lock, &ends),
+            decisive,
             shown: shown(&lock, &ends),
             change: ClearLockChange {
                 row: lock.row,
@@ -117,10 +207,10 @@ impl Step<World> for ClearLock {
     }
 
     async fn foresee(&self, cx: &ReadCx<'_, World>, args: &ClearLockArgs) -> Result<Foresight> {
-        let lock = find(locks(cx.world).await?, &args.lock)?;
-        if lock.verdict.is_none() {
+        let lock = one(locks(cx.world).await?, args.lock.as_deref())?;
+        let Some(lock) = lock.filter(|l| l.verdict.is_some()) else {
             return Ok(Foresight::default());
-        }
+        };
         let ends = ended(&lock, args);
         Ok(Foresight {
             decisive: decisive(&lock, &ends),
@@ -164,7 +254,16 @@ impl Step<World> for ClearLock {
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &ClearLockChange) -> Result<Observed> {
         let now = find_row(cx.world, &change.row).await?;
-        if now.row.values == change.row.values && now.state != State::Free {
+        let there = |s: &&Seen| {
+            let same = |n: &Seen| (n.pid, &n.began) == (s.pid, &s.began) && n.holds_table;
+            now.sessions.iter().any(same)
+        };
+        let as_it_was = if change.written {
+            now.row == change.row
+        } else {
+            change.ends.iter().any(|s| there(&s))
+        };
+        if as_it_was {
             return Err(Error::new(
                 &LOCK_MOVED,
                 format!("the lock `{}` is as it was", now.id),
@@ -217,12 +316,28 @@ async fn find_row(world: &World, row: &LockRow) -> Result<Lock> {
     })
 }
 
-/// The sessions that are ended first.
+/// The sessions that are ended first: those that are the holder's, and no others.
 fn ended(lock: &Lock, args: &ClearLockArgs) -> Vec<Seen> {
     if args.terminate && lock.verdict == Some(Verdict::Alive) {
-        lock.sessions.clone()
+        let of_holder = lock.sessions.iter().filter(|s| s.of_holder);
+        of_holder.cloned().collect()
     } else {
         Vec::new()
+    }
+}
+
+fn shown_before(was: &Facts, session: &Seen) -> bool {
+    let named = named(std::slice::from_ref(session));
+    let ends = was.get("ends").and_then(|e| e.as_array());
+    ends.is_some_and(|all| named.iter().all(|n| all.contains(&json!(n))))
+}
+
+fn moved(id: &str) -> Blocked {
+    Blocked {
+        reason: format!("the migration lock `{id}` is no longer the one that was shown"),
+        hint: format!(
+            "Somebody has taken it since. Give this run up with `summitctl run abort`, and look again: `summitctl migrate lock show`, `summitctl migrate lock clear --lock '{id}'`."
+        ),
     }
 }
 
@@ -243,20 +358,18 @@ pub fn blocked(lock: &Lock, verdict: Verdict, args: &ClearLockArgs) -> Option<Bl
         return Some(Blocked {
             reason: format!("the holder of the migration lock `{id}` is alive: {why}"),
             hint: format!(
-                "Wait for it, or end it first with `summitctl migrate lock clear --lock {id} --terminate`."
+                "Wait for it, or end it first with `summitctl migrate lock clear --lock '{id}' --terminate`."
             ),
         });
     }
     if verdict > args.verdict && !args.terminate {
         return Some(Blocked {
             reason: format!(
-                "the holder of the migration lock `{id}` is `{}`, no longer `{}`: {why}",
-                verdict.word(),
-                args.verdict.word()
+                "nothing proves that the holder of the migration lock `{id}` is dead: {why}"
             ),
-            hint:
-                "Look at it again with `summitctl migrate lock show`, and consent to the new plan."
-                    .to_owned(),
+            hint: format!(
+                "Find out whether its job, pod or process still runs. If it does not: `summitctl migrate lock clear --lock '{id}'`, which asks for `--confirm`."
+            ),
         });
     }
     if lock.state == State::InTransaction && verdict != Verdict::Alive {

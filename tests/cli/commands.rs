@@ -129,6 +129,7 @@ fn the_built_in_runbooks_pass_the_lint_against_the_real_step_kinds() {
         "daily-backup",
         "dr-drill",
         "restore",
+        "database-migration-failed",
     ] {
         assert!(names.contains(&wanted), "{names:?}");
     }

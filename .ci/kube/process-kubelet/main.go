@@ -112,9 +112,10 @@ func heartbeat() {
 	n, _ := strconv.Atoi(port)
 	ctx := context.TODO()
 	res := v1.ResourceList{"cpu": resource.MustParse("8"), "memory": resource.MustParse("256Gi"), "pods": resource.MustParse("1000"), "ephemeral-storage": resource.MustParse("1Ti")}
-	_, _ = cs.CoreV1().Nodes().Create(ctx, &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: *node, Labels: map[string]string{"kubernetes.io/hostname": *node, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}}}, metav1.CreateOptions{})
 	sec := int32(40)
 	for {
+		// Again each time: an API server that has just started may refuse it.
+		_, _ = cs.CoreV1().Nodes().Create(ctx, &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: *node, Labels: map[string]string{"kubernetes.io/hostname": *node, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}}}, metav1.CreateOptions{})
 		if o, err := cs.CoreV1().Nodes().Get(ctx, *node, metav1.GetOptions{}); err == nil {
 			now := metav1.Now()
 			o.Status = v1.NodeStatus{Capacity: res, Allocatable: res, Addresses: []v1.NodeAddress{{Type: v1.NodeInternalIP, Address: "127.0.0.1"}, {Type: v1.NodeHostName, Address: *node}},
@@ -130,7 +131,7 @@ func heartbeat() {
 				_, _ = cs.CoordinationV1().Leases("kube-node-lease").Update(ctx, c, metav1.UpdateOptions{})
 			}
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(2 * time.Second)
 	}
 }
 

@@ -280,7 +280,16 @@ async fn act(session: &Session, runs: &Runs, wanted: Option<&str>, what: GoOn) -
         None => world::world_named(session, &state.plan.context).await?,
     };
     let world = match state.plan.params[COPY].as_str() {
-        Some(copy) if world.copy_worked_on() != Some(copy) => world.working_on_copy(copy)?,
+        Some(copy) if world.copy_worked_on().is_none() => world.working_on_copy(copy)?,
+        begun if world.copy_worked_on() != begun => {
+            return Err(Error::input(format!(
+                "the run `{id}` was begun on {}, and goes on there",
+                begun.map_or("the repository".to_owned(), |copy| format!(
+                    "the copy `{copy}`"
+                ))
+            ))
+            .hint("Leave `--repository` out."));
+        }
         _ => world,
     };
     let registry = crate::steps::registry();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use tokio::sync::OnceCell;
 
 use super::explain::{no_client, shown};
@@ -188,6 +188,13 @@ impl Target {
             context: Some(name.clone()),
             ..KubeConfigOptions::default()
         };
+        // A plugin that asks would take the answer that is meant for us, and what it writes to the terminal passes no masker.
+        for user in &mut merged.auth_infos {
+            let plugin = user.auth_info.as_mut().and_then(|a| a.exec.as_mut());
+            if let Some(plugin) = plugin {
+                plugin.interactive_mode = Some(ExecInteractiveMode::Never);
+            }
+        }
         let config = kube::Config::from_custom_kubeconfig(merged, &options)
             .await
             .map_err(|e| {

@@ -173,13 +173,13 @@ pub fn check_name(name: &str) -> Result<String> {
 pub async fn give_name(server: &Target, made: &str, name: &str) -> Result<()> {
     let names = Names::new(server, made, name, made);
     refuse_pooler(&names.server).await?;
-    let mut session = open(&names.server, Access::Write).await?;
+    let mut session = open_unlimited(&names.server).await?;
     let outcome = async {
         names.allow(&mut session, &[made], false).await?;
         names.drain(&mut session, &[made]).await?;
         // In one transaction, so that the name never leads to a database that is closed.
         let sql = format!(
-            "BEGIN; ALTER DATABASE {} RENAME TO {name}; ALTER DATABASE {name} ALLOW_CONNECTIONS true; COMMIT",
+            "BEGIN; SET LOCAL lock_timeout = '30s'; ALTER DATABASE {} RENAME TO {name}; ALTER DATABASE {name} ALLOW_CONNECTIONS true; COMMIT",
             ident(made),
             name = ident(name)
         );
@@ -308,7 +308,7 @@ impl<'a> Names<'a> {
         self.allow(session, &from, false).await?;
         self.drain(session, &from).await?;
         let sql = format!(
-            "BEGIN; ALTER DATABASE {} RENAME TO {}; ALTER DATABASE {} RENAME TO {}; COMMIT",
+            "BEGIN; SET LOCAL lock_timeout = '30s'; ALTER DATABASE {} RENAME TO {}; ALTER DATABASE {} RENAME TO {}; COMMIT",
             ident(from[0]),
             ident(to[0]),
             ident(from[1]),

@@ -21,6 +21,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
 use super::S3Place;
+use super::clock::StoreClock;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -40,7 +41,7 @@ const STALLED: Duration = Duration::from_secs(20);
 const NO_REGION: &str = "us-east-1";
 
 impl S3Place {
-    pub(super) async fn client(&self) -> Result<Client> {
+    pub(super) async fn client(&self, clock: &StoreClock) -> Result<Client> {
         let retries = RetryConfig::standard()
             .with_max_attempts(ATTEMPTS)
             .with_initial_backoff(Duration::from_millis(300))
@@ -76,6 +77,8 @@ impl S3Place {
         }
         let shared = loader.load().await;
         let mut builder = Builder::from(&shared)
+            .time_source(clock.clone())
+            .retry_classifier(clock.clone())
             .force_path_style(self.path_style.unwrap_or(self.endpoint.is_some()));
         if let Some(provider) = shared.credentials_provider() {
             builder = builder.credentials_provider(Masked(provider));

@@ -7,6 +7,7 @@
 //! told from one that fails because of somebody else.
 
 mod client;
+mod clock;
 mod error;
 pub mod posture;
 mod promises;
@@ -35,6 +36,7 @@ use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::time::Instant;
 use client::{ATTEMPTS, unmet};
+use clock::StoreClock;
 pub use error::REASONS;
 pub use error::{
     ARCHIVED, BUSY, CLOCK, DENIED, GARBLED, LOGIN_REFUSED, NO_BUCKET, NO_CREDENTIALS, REFUSED,
@@ -121,9 +123,9 @@ impl RetainFor {
         i64::try_from(self.span.as_secs() / 10).map_or(day, |tenth| tenth.min(day))
     }
 
-    /// Until when what is written now is kept, in seconds since 1970.
-    fn until(self) -> DateTime {
-        let seconds = Instant::now().millis() / 1000;
+    /// Until when what is written now is kept, by the store's clock.
+    fn until(self, clock: &StoreClock) -> DateTime {
+        let seconds = clock.seconds();
         let span = i64::try_from(self.span.as_secs()).unwrap_or(i64::MAX);
         DateTime::from_secs(seconds.saturating_add(span))
     }
@@ -134,6 +136,7 @@ impl RetainFor {
 pub struct S3Store {
     place: Arc<S3Place>,
     client: Client,
+    clock: StoreClock,
     uploads: Arc<Semaphore>,
 }
 
@@ -152,8 +155,10 @@ struct Fetched {
 impl S3Store {
     /// The store there. Nothing is sent yet.
     pub async fn open(place: S3Place) -> Result<S3Store> {
+        let clock = StoreClock::default();
         Ok(S3Store {
-            client: place.client().await?,
+            client: place.client(&clock).await?,
+            clock,
             place: Arc::new(place),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
         })
@@ -410,7 +415,9 @@ impl Store for S3Store {
         };
         let runs_out = self.retain(name).is_some_and(|retain| {
             let until = head.object_lock_retain_until_date();
-            until.is_none_or(|until| until.secs() < retain.until().secs() - retain.slack())
+            until.is_none_or(|until| {
+                until.secs() < retain.until(&self.clock).secs() - retain.slack()
+            })
         });
         Ok(Some(Seen {
             size: size(&head),
@@ -434,7 +441,7 @@ impl Store for S3Store {
         };
         let retention = ObjectLockRetention::builder()
             .mode(mode)
-            .retain_until_date(retain.until())
+            .retain_until_date(retain.until(&self.clock))
             .build();
         self.client
             .put_object_retention()

@@ -136,7 +136,7 @@ impl S3Store {
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.place.kms_key.clone())
             .set_object_lock_mode(retain.map(|r| r.mode.into()))
-            .set_object_lock_retain_until_date(retain.map(super::RetainFor::until))
+            .set_object_lock_retain_until_date(retain.map(|r| r.until(&self.clock)))
             .body(ByteStream::from(bytes.clone()))
             .customize()
             // The checksum is signed, and holds for the body: it need not be hashed once more.
@@ -177,7 +177,7 @@ impl S3Store {
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.place.kms_key.clone())
             .set_object_lock_mode(retain.map(|r| r.mode.into()))
-            .set_object_lock_retain_until_date(retain.map(super::RetainFor::until))
+            .set_object_lock_retain_until_date(retain.map(|r| r.until(&self.clock)))
             .send()
             .await
             .map_err(|e| self.place.failed("begin to write", name, e))?;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::{Api, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use rcgen::{
@@ -98,12 +99,10 @@ impl Cluster {
         )));
         let client = cluster.client("admin").await;
         cluster
-            .until("the API server", || async {
-                client
-                    .apiserver_version()
-                    .await
-                    .map(drop)
-                    .map_err(|e| e.to_string())
+            .until("the API server and its own roles", || async {
+                let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
+                let of_everybody = bindings.get("system:basic-user").await;
+                of_everybody.map(drop).map_err(|e| e.to_string())
             })
             .await?;
         cluster.run("control-plane", args(format!(

@@ -89,6 +89,19 @@ async fn whoever_may_nothing_is_told_the_rule_that_is_missing() {
     std::fs::write(space.dir.join("kubeconfig"), config.to_string()).unwrap();
     let text = "version = 1\n[contexts.k.kubernetes]\nkubeconfig = \"kubeconfig\"\nnamespaces = [\"rights\"]\n";
     std::fs::write(space.dir.join("summitctl.toml"), text).unwrap();
+    // The API server's authorizer learns of a new binding in its own time.
+    space
+        .until("the rights of the account", async || {
+            let reports =
+                [&["doctor"][..], &["smoke", "--timeout", "60s"]].map(|w| space.checks(w));
+            let refused =
+                |c: &super::cluster::Checks| c.0.to_string().contains("kubernetes.forbidden");
+            match reports.iter().find(|c| refused(c)) {
+                Some(refused) => Err(refused.0.to_string()),
+                None => Ok(()),
+            }
+        })
+        .await;
     let doctor = space.checks(&["doctor"]);
     let smoke = space.checks(&["smoke", "--timeout", "60s"]);
     for report in [&doctor, &smoke] {

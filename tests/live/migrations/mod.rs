@@ -247,29 +247,45 @@ async fn liquibase_killed_in_the_middle(bench: &Bench) {
     bench.until("lb", "the end of its session", NONE_LEFT).await;
     let expected = if all_seen() { "dead" } else { "unknown" };
     // A process that ends just then cannot be looked into, and another test's may be connected to a port of this number.
-    let lock = poll(
+    let told = poll(
         "the verdict",
-        Deadline::after(Duration::from_secs(120)),
+        Deadline::after(Duration::from_secs(60)),
         Duration::from_millis(500),
         async || {
             let lock = bench.lock(LOCK);
             Ok(if lock["verdict"] == expected {
-                Look::Ready(lock)
+                Look::Ready(())
             } else {
                 Look::NotYet(lock.to_string())
             })
         },
     )
-    .await
-    .unwrap();
+    .await;
+    let lock = bench.lock(LOCK);
+    let why = lock["observations"].to_string();
+    // Java with a connection elsewhere may be anything: on such a machine nobody can prove it.
+    assert!(told.is_ok() || why.contains("process"), "{lock:#}");
+    let dead = told.is_ok() && all_seen();
     assert_eq!(lock["row"], before);
     if !all_seen() {
         let (code, text) = bench.call("migrate lock clear --yes");
         assert_eq!(code, 3, "{text}");
     }
-    let consent = if all_seen() { "--yes" } else { "--confirm m" };
-    let (code, text) = bench.call(&format!("migrate lock clear {consent}"));
-    assert_eq!(code, 0, "{text}");
+    let consent = if dead { "--yes" } else { "--confirm m" };
+    let clear = format!("migrate lock clear {consent}");
+    let text = poll(
+        "the clearing",
+        Deadline::after(Duration::from_secs(120)),
+        Duration::from_millis(500),
+        // Refused while something else on this machine might be the holder.
+        async || match bench.call(&clear) {
+            (0, text) => Ok(Look::Ready(text)),
+            (3, text) => Ok(Look::NotYet(text)),
+            (code, text) => panic!("{code}: {text}"),
+        },
+    )
+    .await
+    .unwrap();
     assert!(text.contains("rolled back"), "{text}");
     let lock = bench.lock(LOCK);
     assert_eq!(
@@ -279,6 +295,15 @@ async fn liquibase_killed_in_the_middle(bench: &Bench) {
     let (code, text) = bench.call("migrate lock clear --yes");
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("nobody holds it"), "{text}");
+    // The runbook finds nothing to clear, and asks for what only a person can do.
+    let (code, text) = bench.call("runbook run database-migration-failed --yes");
+    assert_eq!(code, 3, "{text}");
+    assert!(
+        text.contains("Did it succeed?") && text.contains("run resume"),
+        "{text}"
+    );
+    let (code, text) = bench.call("run abort --yes");
+    assert_eq!(code, 0, "{text}");
 
     let migrated = bench
         .liquibase("--changeset me:2\nCREATE TABLE second (n int);\n")
@@ -309,6 +334,9 @@ async fn a_holder_elsewhere_is_unknown(bench: &Bench) {
     let (code, text) = bench.call("migrate lock clear --yes");
     assert_eq!(code, 3, "{text}");
     assert!(text.contains("is not this machine"), "{text}");
+    let (code, text) = bench.call("runbook run database-migration-failed --yes");
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("nothing proves"), "{text}");
     let (code, text) = bench.call("migrate lock clear --confirm m");
     assert_eq!(code, 0, "{text}");
     assert_eq!(bench.lock(LOCK)["state"], "free");

@@ -212,6 +212,18 @@ async fn a_repository_in_a_bucket_from_its_making_to_a_restore() {
         assert!(doctor.contains(word), "{word}: {doctor}");
     }
     host.ok(&["status"]);
+    // A clock that is years behind: the store refuses, and is asked again by its own clock.
+    for words in [
+        &["backup", "list"][..],
+        &["backup", "verify", "newest", "--level", "1", "--yes"],
+    ] {
+        let mut behind = host.command(words);
+        let output = behind
+            .env("SUMMITCTL_TEST_CLOCK", "2020-02-03T04:05:06Z")
+            .output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{words:?}: {}", said(&output));
+    }
     // The second backup stores nothing that is there.
     let text = host.ok(&[&create[..], &yes].concat());
     assert!(

@@ -9,7 +9,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 
 use super::lock::Holder;
-use crate::pid::{Process as Running, host_name};
+use crate::pid::host_name;
 
 /// What is known of the holder's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,8 @@ pub(super) fn look(holder: Option<&Holder>, port: u16) -> Around {
             ),
         );
     }
-    if fs::read_link("/proc/self/ns/pid").is_ok_and(|ns| ns.as_os_str() != INITIAL_NAMESPACE) {
+    let initial = |ns: std::path::PathBuf| ns.as_os_str() == INITIAL_NAMESPACE;
+    if !fs::read_link("/proc/self/ns/pid").is_ok_and(initial) {
         return Around::unknown(
             true,
             format!(
@@ -77,6 +78,14 @@ pub(super) fn look(holder: Option<&Holder>, port: u16) -> Around {
                 holder.host
             ),
         );
+    }
+    // Others may be shown only a part of the processes, and nothing says which (proc(5), `hidepid`).
+    if !rustix::process::geteuid().is_root() {
+        let why = format!(
+            "`{}` is this machine, but only root sees all its processes",
+            holder.host
+        );
+        return Around::unknown(true, why);
     }
     match scan(port) {
         Err(why) => Around::unknown(
@@ -118,20 +127,25 @@ fn scan(port: u16) -> Result<(usize, Vec<String>), String> {
     let entries = fs::read_dir("/proc").map_err(|e| format!("/proc cannot be read: {e}"))?;
     let (mut seen, mut suspects, mut closed) = (0, Vec::new(), 0);
     let mut namespaces: BTreeMap<String, Sockets> = BTreeMap::new();
+    let mut listed_init = false;
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if !name.bytes().all(|b| b.is_ascii_digit()) || name == own {
             continue;
         }
         seen += 1;
+        listed_init |= name == "1";
         match suspicion(&entry.path(), port, &mut namespaces) {
             Ok(Some(why)) => suspects.push(format!("process {name} of this machine {why}")),
             Ok(None) => {}
-            Err(_) if has_ended(&name, &entry.path()) => {}
+            Err(e) if has_ended(&e, &entry.path()) => {}
             // The machine's init, which even root may not look into everywhere, migrates no database.
             Err(_) if name == "1" => {}
             Err(_) => closed += 1,
         }
+    }
+    if !listed_init {
+        return Err("/proc does not list its init, so it does not list everything".to_owned());
     }
     if closed > 0 {
         return Err(format!(
@@ -141,10 +155,23 @@ fn scan(port: u16) -> Result<(usize, Vec<String>), String> {
     Ok((seen, suspects))
 }
 
-/// Whether a process ended while it was looked at, or only waits to be reaped with no thread left but its first.
-fn has_ended(pid: &str, process: &Path) -> bool {
-    let threads = fs::read_dir(process.join("task")).map_or(0, Iterator::count);
-    threads <= 1 && pid.parse().is_ok_and(|pid| Running::of(pid).is_none())
+/// Whether a process ended while it was looked at, or only waits to be reaped with no thread left but its first. What cannot be
+/// read proves nothing.
+fn has_ended(error: &std::io::Error, process: &Path) -> bool {
+    let gone = |e: &std::io::Error| {
+        e.kind() == std::io::ErrorKind::NotFound
+            || e.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
+    };
+    let stat = match fs::read_to_string(process.join("stat")) {
+        Ok(stat) => stat,
+        Err(e) => return gone(error) && gone(&e),
+    };
+    // The state follows the command's name, which may hold anything, in parentheses.
+    let state = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_whitespace().next());
+    let threads = fs::read_dir(process.join("task")).map(Iterator::count);
+    matches!(state, Some("Z" | "X")) && threads.is_ok_and(|n| n <= 1)
 }
 
 fn suspicion(

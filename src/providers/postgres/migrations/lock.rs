@@ -124,6 +124,8 @@ pub struct Seen {
     pub holds_table: bool,
     /// Whether it waits for the lock.
     pub waits: bool,
+    /// Whether it is the holder's, by what it did or by where it comes from and its name: such a session may be ended.
+    pub of_holder: bool,
     /// Whether its details are hidden from this role.
     pub hidden: bool,
 }
@@ -313,16 +315,20 @@ async fn sessions(target: &Target, session: &mut PgConnection, table: &Table) ->
         ),
         None => "false".to_owned(),
     };
-    // Whoever waits for the row itself has the table's lock, and is blocked.
+    // What an earlier table's look saw of the sessions is not what they do now.
+    run(target, session, "SELECT pg_stat_clear_snapshot()").await?;
+    // Whoever waits for the row itself has the table's lock, and is blocked by another who has it. A holder may be blocked, too,
+    // by somebody who has nothing to do with the lock.
     let sql = format!(
-        "SELECT a.pid, a.backend_start::text AS began, a.usename::text AS role, coalesce(a.application_name, '') AS application,
+        "WITH writes AS (
+             SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'relation' AND granted AND relation = {}::int8::oid
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+             AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
+         SELECT a.pid, a.backend_start::text AS began, a.usename::text AS role, coalesce(a.application_name, '') AS application,
                 host(a.client_addr) AS address, a.client_hostname AS host, a.client_port AS port, a.state,
                 coalesce(a.query = '<insufficient privilege>', false) AS hidden, {polls} AS polls, writes.pid IS NOT NULL AS writes,
-                cardinality(pg_blocking_pids(a.pid)) > 0 AS blocked
-         FROM pg_stat_activity a
-         LEFT JOIN (SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'relation' AND granted AND relation = {}::int8::oid
-                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                    AND mode NOT IN ('AccessShareLock', 'RowShareLock')) writes ON writes.pid = a.pid
+                EXISTS (SELECT FROM unnest(pg_blocking_pids(a.pid)) b (pid) JOIN writes w ON w.pid = b.pid) AS blocked
+         FROM pg_stat_activity a LEFT JOIN writes ON writes.pid = a.pid
          WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
            AND (a.backend_type = 'client backend' OR a.backend_type IS NULL) ORDER BY a.pid",
         table.oid
@@ -346,6 +352,7 @@ async fn sessions(target: &Target, session: &mut PgConnection, table: &Table) ->
                 state: row.get("state"),
                 holds_table: writes && !blocked,
                 waits: row.get::<bool, _>("polls") || writes && blocked,
+                of_holder: false,
                 hidden: row.get("hidden"),
             }
         })

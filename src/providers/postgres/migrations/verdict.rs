@@ -43,11 +43,13 @@ pub(super) fn judge(
     let hidden = seen.iter().filter(|s| s.hidden).count();
     let (waiting, others): (Vec<Seen>, Vec<Seen>) = seen.into_iter().partition(|s| s.waits);
     let (mut alive, mut perhaps) = (Vec::new(), Vec::new());
-    for session in others {
+    for mut session in others {
         let name = session.application.to_lowercase();
         let of_tool = applications.iter().any(|a| name.contains(a));
         let from_holder = is_from(lock, &session, around);
         // The row was committed by somebody else than whoever writes to the table now, unless no row says that it is held.
+        session.of_holder = lock.state == State::InTransaction && session.holds_table
+            || lock.state == State::Held && from_holder && of_tool;
         let sight = if session.holds_table && lock.state == State::InTransaction {
             Some("has written to the lock's table in a transaction that goes on")
         } else if from_holder && (session.busy() || of_tool) {
@@ -70,7 +72,7 @@ pub(super) fn judge(
     let seen = &mut lock.observations;
     if alive.is_empty() && perhaps.is_empty() && hidden == 0 {
         seen.push(format!(
-            "Postgres shows no session at work that could be {tool}'s"
+            "Postgres shows no session at work from the holder's machine or under a name of {tool}'s"
         ));
     }
     if hidden > 0 {
@@ -155,6 +157,7 @@ mod tests {
             state: Some(state.to_owned()),
             holds_table: false,
             waits: false,
+            of_holder: false,
             hidden: false,
         }
     }
@@ -232,5 +235,6 @@ mod tests {
         judge(&mut lock, vec![holding], &[], &nobody, false);
         assert_eq!(lock.verdict, Some(Verdict::Alive));
         assert_eq!(lock.sessions.len(), 1);
+        assert!(lock.sessions[0].of_holder);
     }
 }

@@ -140,7 +140,11 @@ pub(super) async fn jobs(
             migration = Some(format!("{} -n {}", job.name, job.namespace));
         }
         if n < EXPLAINED {
-            problem.more = last_words(cluster, job, deadline).await?;
+            // What was seen of the job counts, whether its pods may be looked at or not.
+            problem.more = match last_words(cluster, job, deadline).await {
+                Ok(more) => more,
+                Err(e) => vec![format!("its pods cannot be read: {}", e.one_line())],
+            };
         }
         tally.problems.push(problem);
     }

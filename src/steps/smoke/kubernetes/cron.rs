@@ -135,7 +135,7 @@ fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Option<u64> {
         let mut n = from;
         while n <= to {
             set |= 1 << n;
-            n += step;
+            n = n.saturating_add(step);
         }
     }
     Some(set)
