@@ -14,7 +14,7 @@ BIN := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/summitctl
 # What `make bench` compares, by the beginnings of their names; all of it without.
 BENCH ?=
 
-.PHONY: help setup build demo test test-all bench check-tests lint completions schemas clean
+.PHONY: help setup setup-demo build demo test test-all bench check-tests lint completions schemas clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +25,10 @@ setup: ## Install or fetch what is missing
 build: ## Build the program
 	cargo build --locked --profile $(PROFILE)
 
-demo: setup build ## The golden path on a throw-away stack
+setup-demo:
+	@.ci/setup demo
+
+demo: setup-demo build ## The golden path on a throw-away stack
 	$(BIN) golden-path $(ARGS)
 
 test: setup lint check-tests ## Every test of the core
