@@ -11,7 +11,6 @@ pub mod findings;
 pub mod keep;
 pub mod keys;
 pub mod migrate;
-pub mod posture;
 pub mod restore;
 pub mod runbook_run;
 pub mod sandbox;

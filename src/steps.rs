@@ -11,6 +11,7 @@ pub mod drill;
 pub mod evidence;
 pub mod exec;
 pub mod export;
+pub mod forget;
 pub mod found;
 pub mod gate;
 pub mod import;
@@ -21,6 +22,7 @@ pub mod manual;
 pub mod migrate;
 pub mod pin;
 pub mod place;
+pub mod posture;
 pub mod preview;
 pub mod restore;
 pub mod roles;
@@ -48,6 +50,7 @@ pub fn registry() -> Registry<World> {
         .with(export::Export)
         .with(keep::Prune)
         .with(keep::Hold)
+        .with(forget::Forget)
         .with(copies::CopyBackups)
         .with(keys::Operators)
         .with(keys::NewEpoch)

@@ -14,7 +14,7 @@ pub use evidence::{
     EvidenceCommand, EvidenceExportArgs, EvidenceShowArgs, EvidenceVerifyArgs, Rendering,
 };
 pub use import::{BackupDiffArgs, BackupImportArgs};
-pub use keep::{CopyArgs, ExportArgs, HoldArgs, PruneArgs, ReleaseArgs};
+pub use keep::{CopyArgs, ExportArgs, ForgetArgs, HoldArgs, PruneArgs, ReleaseArgs};
 pub use keys::KeysCommand;
 pub use kube::KubeCommand;
 pub use migrate::{ClearArgs, LockCommand, MigrateCommand};
@@ -309,6 +309,8 @@ pub enum BackupCommand {
     Prune(PruneArgs),
     /// Bring what the copies of the repository lack
     Copy(CopyArgs),
+    /// State that a backup which is gone was removed on purpose, so that its segments may be collected
+    Forget(ForgetArgs),
 }
 
 /// Arguments of `backup init`.
@@ -599,6 +601,7 @@ impl Command {
             Command::Backup(BackupCommand::Verify(_)) => "backup verify",
             Command::Backup(BackupCommand::Hold(_)) => "backup hold",
             Command::Backup(BackupCommand::Release(_)) => "backup release",
+            Command::Backup(BackupCommand::Forget(_)) => "backup forget",
             Command::Backup(BackupCommand::Export(_)) => "backup export",
             Command::Backup(BackupCommand::Prune(_)) => "backup prune",
             Command::Backup(BackupCommand::Copy(_)) => "backup copy",

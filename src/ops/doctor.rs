@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::findings::sentence;
-use super::posture::{self, Asked};
 use crate::check::{Category, Check, Finding, Options, Report, run};
 use crate::config;
 use crate::error::{Error, Result};
@@ -14,7 +13,9 @@ use crate::identity::Store;
 use crate::providers::postgres;
 use crate::sandbox::servers::program;
 use crate::steps::evidence::trusted_keys;
+use crate::steps::gate::{NONE_MISSING, none_missing};
 use crate::steps::place::RepositoryPlace;
+use crate::steps::posture::{self, Asked};
 use crate::steps::smoke::kubernetes::access;
 use crate::steps::smoke::{impact, store_check};
 use crate::steps::world::World;
@@ -337,6 +338,13 @@ fn keys<'a>(world: &'a World, checks: &mut Vec<Check<'a>>) {
         );
     }
     if world.repository.is_some() {
+        let gone = Check::new(
+            "backup.none-missing",
+            Category::Backups,
+            NONE_MISSING,
+            move |_| none_missing(world),
+        );
+        checks.push(gone.needs("repository.opens"));
         checks.push(key_proven(world));
     }
     let finding = match &world.evidence {

@@ -255,6 +255,15 @@ const GATE: &[Known] = &[
         CREATE,
     ),
     (
+        "backup.none-missing",
+        "Every backup that this host has seen is there, or somebody stated its removal",
+        Category::Backups,
+        None,
+        Some(
+            "Put it back from a copy, or say that it was removed on purpose: `summitctl backup forget BACKUP`.",
+        ),
+    ),
+    (
         "backup.verified",
         "The newest backup was proved to the policy's level, by the signed ledger",
         Category::Backups,

@@ -55,6 +55,14 @@ pub async fn export(world: &World, backup: &BackupId, folder: &Path) -> Result<S
     spec(world, "backup export", title, &[], steps).await
 }
 
+/// `backup forget`.
+pub async fn forget(world: &World, backup: &BackupId) -> Result<Spec> {
+    let args = json!({"backup": backup});
+    let steps = vec![StepSpec::new("forget", "backup.forget", args, &[])];
+    let title = format!("state that backup {backup}, which is gone, was removed");
+    spec(world, "backup forget", title, &[], steps).await
+}
+
 /// `backup hold` and `backup release`.
 pub async fn hold(
     world: &World,

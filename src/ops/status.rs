@@ -86,6 +86,7 @@ impl Row {
 pub async fn status(cx: &ReadCx<'_, World>) -> Result<Overview> {
     let world = cx.world;
     let mut rows = vec![health(cx).await, backup(world).await];
+    rows.extend(gone(world).await);
     for copy in world.repository.iter().flat_map(|r| &r.copies) {
         rows.push(copied(world, &copy.name).await);
     }
@@ -235,6 +236,16 @@ async fn backup(world: &World) -> Row {
             }
         }
     }
+}
+
+/// Backups that went away unseen, if there are any; that the repository cannot be asked is another row's.
+async fn gone(world: &World) -> Option<Row> {
+    let missing = async { world.repository().await?.missing_backups().await };
+    let missing = missing.await.ok().filter(|m| !m.is_empty())?;
+    let names: Vec<String> = missing.iter().map(|id| format!("`{id}`")).collect();
+    let detail = format!("gone, and nobody stated its removal: {}", names.join(", "));
+    let list = format!("summitctl backup list --context {}", world.context);
+    Some(row("backup", Outcome::Failed, detail).next(list))
 }
 
 /// How far a copy of the repository is behind.

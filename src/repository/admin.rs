@@ -106,6 +106,7 @@ impl Repository {
         // Left by a killed process; nothing was ever encrypted to it.
         self.put(&name, &Object::new(file)).await?;
         doc.epochs.push(epoch);
+        doc.generation += 1;
         keys::authenticate(doc, &keys);
         let object = Object::new(format::to_bytes(doc)?);
         if self.store.replace(names::REPOSITORY, old, &object).await? {
@@ -128,14 +129,16 @@ impl Repository {
         let mut doc = read_doc(self.store.as_ref()).await?;
         prove(&doc, keys)?;
         let before = format::to_bytes(&doc)?;
+        let was = doc.clone();
         edit(&mut doc);
+        if doc == was {
+            return Ok(());
+        }
         doc.check_text()?;
+        doc.generation += 1;
         keys::authenticate(&mut doc, keys);
         let after = Object::new(format::to_bytes(&doc)?);
         let old = store::sha256(&before);
-        if after.sha256() == old {
-            return Ok(());
-        }
         if self.store.replace(names::REPOSITORY, old, &after).await? {
             Ok(())
         } else {

@@ -37,6 +37,8 @@ pub struct Backup {
     pub signed: Option<Signed>,
     /// What it holds; absent without the repository secret of its epoch, or if the manifest is not whole.
     pub contents: Option<Contents>,
+    /// The plain bytes of its parts; absent with its contents.
+    pub plain_bytes: Option<u64>,
     /// Verifications of this very manifest by trusted hosts, oldest first.
     pub verified: Vec<Record>,
     /// When somebody last proved that an identity opens it, without verifying it.
@@ -119,6 +121,29 @@ impl Backup {
         newest.details.as_ref().map(|d| d.cross_checks.as_slice())
     }
 
+    /// A backup of which nothing is known yet but its id.
+    pub(super) fn unread(id: BackupId) -> Backup {
+        Backup {
+            id,
+            signed: None,
+            contents: None,
+            plain_bytes: None,
+            verified: Vec::new(),
+            opened: None,
+            held: None,
+            problem: None,
+        }
+    }
+
+    /// As it stands in a list: without its parts.
+    fn listed(mut self) -> Backup {
+        for store in self.contents.iter_mut().flat_map(|c| &mut c.stores) {
+            store.captured.parts = Vec::new();
+            store.segments = BTreeMap::new();
+        }
+        self
+    }
+
     /// Whether the manifest is whole, signed by somebody trusted, and its contents are known.
     pub fn is_usable(&self) -> bool {
         self.problem.is_none() && self.contents.is_some()
@@ -151,7 +176,8 @@ pub(super) struct ReadManifest {
 }
 
 impl Repository {
-    /// Every backup, oldest first. Fast: manifests and verification records are read, segments are not.
+    /// Every backup, oldest first. Fast: manifests and verification records are read, segments are not. The contents are
+    /// without their parts, which would fill the memory many times over; [`Repository::show`] has them.
     pub async fn list(&self) -> Result<Vec<Backup>> {
         // One listing of everything: a look at each backup's folders would be a request each.
         let mut folders: BTreeMap<BackupId, Names> = BTreeMap::new();
@@ -170,6 +196,10 @@ impl Repository {
             }
         }
         let removed: BTreeSet<BackupId> = self.removed_ids().await?.into_iter().collect();
+        let here = folders
+            .iter()
+            .filter(|(_, names)| names.manifest || names.lost(false));
+        let gone = self.gone(&here.map(|(id, _)| id.clone()).collect(), &removed);
         let complete = folders
             .into_iter()
             .filter(|(id, names)| names.manifest || names.lost(removed.contains(id)));
@@ -177,11 +207,18 @@ impl Repository {
         let looks: Vec<BoxFuture<'_, Result<Backup>>> = complete
             .map(|(id, names)| {
                 let removed = removed.contains(&id);
-                async move { self.look_at(&id, &names, removed).await }.boxed()
+                async move { Ok(self.look_at(&id, &names, removed).await?.listed()) }.boxed()
             })
             .collect();
         let backups: Vec<Result<Backup>> = stream::iter(looks).buffered(READS).collect().await;
-        backups.into_iter().collect()
+        let mut backups: Vec<Backup> = backups.into_iter().collect::<Result<_>>()?;
+        self.remember(backups.iter());
+        if !gone.is_empty() {
+            let place = self.place();
+            backups.extend(gone.into_iter().map(|id| Backup::gone(id, &place)));
+            backups.sort_by(|a, b| a.id.cmp(&b.id));
+        }
+        Ok(backups)
     }
 
     /// One backup. An error if there is none; a damaged one is shown with its problem.
@@ -189,7 +226,9 @@ impl Repository {
         if self.store.head(&id.manifest()).await?.is_none() {
             return Err(self.no_such(id));
         }
-        self.look(id).await
+        let backup = self.look(id).await?;
+        self.remember([&backup].into_iter());
+        Ok(backup)
     }
 
     async fn look(&self, id: &BackupId) -> Result<Backup> {
@@ -212,13 +251,14 @@ impl Repository {
         for id in self.ids().await?.into_iter().rev() {
             let backup = self.look(&id).await?;
             if show.fits(&backup) {
+                self.remember([&backup].into_iter());
                 return Ok(Some(backup));
             }
         }
         Ok(None)
     }
 
-    /// A backup that lost its manifest, if there is one: nobody can tell what it needs.
+    /// A backup that lost its manifest, or that this host saw and that is gone, if there is one: nobody can tell what it needs.
     pub(super) async fn lost_manifest(&self) -> Result<Option<BackupId>> {
         let mut folders: BTreeMap<BackupId, (bool, bool)> = BTreeMap::new();
         for entry in self.store.list(BACKUPS).await? {
@@ -240,7 +280,7 @@ impl Repository {
                 return Ok(Some(id));
             }
         }
-        Ok(None)
+        Ok(self.missing_backups().await?.into_iter().next())
     }
 
     /// The complete backups, oldest first.
@@ -257,15 +297,7 @@ impl Repository {
     }
 
     async fn look_at(&self, id: &BackupId, names: &Names, removed: bool) -> Result<Backup> {
-        let mut backup = Backup {
-            id: id.clone(),
-            signed: None,
-            contents: None,
-            verified: Vec::new(),
-            opened: None,
-            held: None,
-            problem: None,
-        };
+        let mut backup = Backup::unread(id.clone());
         // A statement that nobody trusted signed says nothing; level 1 names it.
         if removed && let Ok(Some(at)) = self.removal(id).await {
             backup.problem = Some(Report::from(&removed_error(id, at)));
@@ -292,7 +324,10 @@ impl Repository {
         }
         if self.epochs.contains_key(&read.doc.epoch) {
             match self.contents(&read.doc) {
-                Ok(contents) => backup.contents = Some(contents),
+                Ok(contents) => {
+                    backup.plain_bytes = Some(contents.bytes());
+                    backup.contents = Some(contents);
+                }
                 Err(e) => {
                     backup.problem.get_or_insert_with(|| Report::from(&e));
                 }

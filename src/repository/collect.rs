@@ -326,7 +326,7 @@ impl Repository {
                 }
                 Err(_) => {
                     lock.still_held().await?;
-                    self.forget(&name).await?;
+                    self.forget_batch(&name).await?;
                     pruned.untrusted_tombstones.push(name);
                 }
             }
@@ -391,7 +391,7 @@ impl Repository {
             }
         }
         lock.still_held().await?;
-        self.forget(&batch.name).await
+        self.forget_batch(&batch.name).await
     }
 
     /// Takes a backup's standing away: states its removal, then deletes its manifest, then the rest.
@@ -581,7 +581,7 @@ fn unread(id: &BackupId, error: Error) -> Error {
     )
     .caused_by(error)
     .hint(format!(
-        "Put its manifest back from a copy of the repository, or, if it is lost for good, move `backups/{id}` out of the repository."
+        "Put its manifest back from a copy of the repository, or, if it is lost for good, move `backups/{id}` out of the repository and run `summitctl backup forget {id}`."
     ))
 }
 

@@ -85,6 +85,8 @@ impl Repository {
     pub fn in_place(&self, store: &Arc<dyn Store>) -> Repository {
         Repository {
             store: Arc::clone(store),
+            // What was seen here was not seen there.
+            remembered: None,
             ..self.clone()
         }
     }
@@ -183,6 +185,7 @@ impl Repository {
         }
         let doc = read_doc(self.store.as_ref()).await?;
         if doc.id == of.id() {
+            of.not_older_than(&doc, &self.place()).await?;
             return Ok(true);
         }
         Err(Error::new(

@@ -34,6 +34,9 @@ pub(super) struct RepositoryDoc {
     pub id: String,
     pub created: Instant,
     pub tool: String,
+    /// One more with each change; programs before it wrote none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub generation: u64,
     /// Oldest first; the last one is written to.
     pub epochs: Vec<EpochDoc>,
     /// Who may sign manifests and verification records.
@@ -91,6 +94,9 @@ impl RepositoryDoc {
             "summitctl repository\nversion {}\nid {}\ncreated {}\ntool {}\n",
             self.version, self.id, self.created, self.tool
         );
+        if self.generation > 0 {
+            lines.push_str(&format!("generation {}\n", self.generation));
+        }
         for epoch in &self.epochs {
             lines.push_str(&epoch.authenticated(&self.id));
             for digest in &epoch.keys_sha256 {
@@ -108,6 +114,14 @@ impl RepositoryDoc {
         }
         lines
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl EpochDoc {

@@ -23,6 +23,7 @@ mod names;
 mod opened;
 mod reader;
 mod recipients;
+mod remember;
 mod retention;
 pub mod s3;
 mod sample;
@@ -72,6 +73,7 @@ use crate::sign::{KeyId, PublicKey, SigningKey};
 use crate::time::Instant;
 use format::{DOCUMENT_LIMIT, RepositoryDoc, VERSION};
 use keys::{EpochKeys, RepositorySecret};
+use remember::Remembered;
 
 reasons! {
     /// There is no repository here.
@@ -131,6 +133,12 @@ reasons! {
     /// The backup is held.
     HELD = "repository.held", Refused,
         "A held backup is not removed. Release it with `summitctl backup release`, if whoever held it agrees.";
+    /// What the storage shows is older than what was there.
+    ROLLED_BACK = "repository.rolled-back", Integrity,
+        "The repository's list of signers, operators and epochs is an older one than this host has seen in the same place. Storage was put back to the past, by somebody or by a recovery. Nothing was read or changed.";
+    /// Only what is gone is forgotten.
+    NOT_GONE = "repository.not-gone", Refused,
+        "`backup forget` is for a backup that this host saw and that is not there any more. One that is there is removed by a prune.";
     /// The capture and what was written do not agree.
     INCOMPLETE = "repository.incomplete", Failed,
         "A backup was to be completed from captures that are not all there. Nothing was published; capture the store again.";
@@ -148,6 +156,8 @@ pub struct Repository {
     epochs: Arc<BTreeMap<u32, EpochKeys>>,
     operators: Arc<Vec<Operator>>,
     trusted: Arc<BTreeMap<KeyId, PublicKey>>,
+    /// What this host has seen of it, if it remembers.
+    remembered: Option<Arc<Remembered>>,
 }
 
 impl Repository {
@@ -201,6 +211,7 @@ impl Repository {
             id,
             created: Instant::now(),
             tool: tool(),
+            generation: 1,
             epochs: vec![epoch],
             signers: signers.iter().map(signer_doc).collect::<Result<_>>()?,
             mac: Digest([0; 32]),
@@ -235,6 +246,7 @@ impl Repository {
             epochs: Arc::default(),
             operators: Arc::default(),
             trusted: Arc::default(),
+            remembered: None,
         };
         if let Some(secret) = secret {
             let secret = RepositorySecret::parse(secret)?;

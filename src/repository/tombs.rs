@@ -200,7 +200,7 @@ impl Repository {
     }
 
     /// Forgets a batch that was dealt with, or cannot be. The batch goes first: locks without one say nothing.
-    pub(super) async fn forget(&self, batch: &str) -> Result<()> {
+    pub(super) async fn forget_batch(&self, batch: &str) -> Result<()> {
         self.store.delete(batch).await?;
         self.store.delete(&locks_name(batch)).await?;
         Ok(())

@@ -177,6 +177,20 @@ pub async fn find(
 ) -> Result<Found> {
     let own = world.stores(&[])?;
     let needed = if needed.is_empty() { &own } else { needed };
+    let mut found = choose(world, repository, choice, needed).await?;
+    if let Choice::Label(_) | Choice::Commit(_) | Choice::Named(_) = choice {
+        // What was chosen from a list is without its parts.
+        found.backup = repository.show(&found.backup.id).await?;
+    }
+    Ok(found)
+}
+
+async fn choose(
+    world: &World,
+    repository: &Repository,
+    choice: &Choice,
+    needed: &[Store],
+) -> Result<Found> {
     match choice {
         Choice::Newest => {
             let found = newest_of(repository, regular(world), needed).await?;

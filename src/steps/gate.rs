@@ -10,6 +10,7 @@ use super::choose::{self, Found};
 use super::cross;
 use super::drill;
 use super::evidence::trusted_keys;
+use super::posture::{self, Asked};
 use super::smoke::smoke;
 use super::world::World;
 use crate::capture::Consistency;
@@ -20,7 +21,7 @@ use crate::event::Outcome;
 use crate::evidence::{Archive, Closing, Filed};
 use crate::exit::Exit;
 use crate::reasons;
-use crate::repository::Backup;
+use crate::repository::{Backup, BackupId};
 use crate::time::{Instant, Span};
 use crate::wait::Deadline;
 
@@ -94,6 +95,7 @@ pub async fn gate(cx: &ReadCx<'_, World>) -> Result<Report> {
     let world = cx.world;
     let mut checks = Vec::new();
     backups(world, &mut checks).await;
+    posture::gate(&Asked::of(world), &mut checks).await;
     drills(world, cx.run, &mut checks);
     checks.push(configuration(world));
     let options = Options {
@@ -149,6 +151,13 @@ async fn backups(world: &World, checks: &mut Vec<Check<'_>>) {
         "Make one with `summitctl backup create --context {}`.",
         world.context
     );
+    let missing = none_missing(world).await;
+    checks.push(Check::known(
+        "backup.none-missing",
+        Category::Backups,
+        NONE_MISSING,
+        missing,
+    ));
     let found = newest(world).await;
     let backup = found
         .as_ref()
@@ -211,6 +220,27 @@ async fn backups(world: &World, checks: &mut Vec<Check<'_>>) {
         )
         .advisory(),
     );
+}
+
+/// What [`none_missing`] looks for.
+pub const NONE_MISSING: &str = "No backup went away unseen";
+
+/// That every backup which this host has seen is there, or was removed by somebody who said so.
+pub async fn none_missing(world: &World) -> Finding {
+    let missing = async { world.repository().await?.missing_backups().await };
+    match missing.await {
+        Err(error) => Finding::from_error(&error),
+        Ok(missing) => match missing.first() {
+            None => Finding::passed("none is gone that this host has seen"),
+            Some(first) => {
+                let names: Vec<&str> = missing.iter().map(BackupId::as_str).collect();
+                let context = &world.context;
+                Finding::failed(format!("gone, and nobody stated its removal: {}", names.join(", ")))
+                    .hint("Put it back from a copy of the repository or from a version of the bucket.")
+                    .hint(format!("If it was removed on purpose: `summitctl backup forget {first} --context {context}`."))
+            }
+        },
+    }
 }
 
 /// How old the newest backup's oldest data are, against the policy.

@@ -495,6 +495,7 @@ impl World {
         let settings = self.repository_settings()?;
         let store = settings.store().await?;
         let repository = Repository::open(store, settings.secret.as_ref()).await?;
+        let repository = repository.remembering(&self.state.0.join("repositories"))?;
         Ok(settings.trusted_in(repository))
     }
 

@@ -19,6 +19,7 @@ fn needed(words: &str) -> &'static [&'static str] {
         "lease break" => &["nothing"],
         "sandbox break" => &["postgres"],
         "restore" | "backup diff" | "backup hold" | "backup release" => &["newest"],
+        "backup forget" => &["20261121T030405Z-0000"],
         "backup export" => &["newest", "plain"],
         "backup import" => &["no-such.dump"],
         "sandbox up" => &["--sandbox-dir", "occupied"],
@@ -244,7 +245,7 @@ fn results_fit_their_schemas_and_the_checks_in_them_are_explained() {
             held.insert((*words).to_owned());
         }
     }
-    // Two that need a run which was killed, and a gate that says no.
+    // Those that need a run which was killed, a gate that says no, or a backup that was seen.
     let bench = furnished().env("SUMMITCTL_TEST_CRASH", "after:2");
     bench.run(&["evidence", "keygen", "key.pem"]);
     bench.run(&["runbook", "run", "hand.md", "--yes"]);
@@ -267,7 +268,20 @@ fn results_fit_their_schemas_and_the_checks_in_them_are_explained() {
     shown(&bench, &["run", "resume"], 0);
     let bench = bench.env("SUMMITCTL_TEST_ID", "0001");
     shared::are_explained(&shown(&bench, &["gate", "run"], 5));
-    held.extend(["lease break", "run abort", "run resume", "gate run"].map(str::to_owned));
+    // And a backup that went away.
+    shown(&bench, &["backup", "list"], 0);
+    std::fs::remove_dir_all(bench.dir.join("repository/backups").join(BACKUP)).unwrap();
+    let bench = bench.env("SUMMITCTL_TEST_ID", "0002");
+    let forget = ["backup", "forget", BACKUP, "--confirm", "sample"];
+    shown(&bench, &forget, 0);
+    let ends = [
+        "lease break",
+        "run abort",
+        "run resume",
+        "gate run",
+        "backup forget",
+    ];
+    held.extend(ends.map(str::to_owned));
     let elsewhere = WITH_SERVERS.iter().chain(shared::WITH_CLUSTER);
     held.extend(elsewhere.map(|w| (*w).to_owned()));
     assert_eq!(held, shared::commands(), "a command's result is not held");

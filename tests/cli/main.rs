@@ -11,6 +11,7 @@ mod by_hand;
 mod commands;
 mod copies;
 mod documents;
+mod forget;
 mod generated;
 mod interrupted;
 mod keys;

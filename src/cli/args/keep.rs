@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::choice;
-use crate::repository::Rules;
+use crate::repository::{BackupId, Rules};
 use crate::steps::choose::Choice;
 use crate::time::Span;
 
@@ -81,6 +81,14 @@ pub struct ReleaseArgs {
     /// An id or its beginning, `newest`, `label:NAME`, `commit:SHA`, or `before:2026-11-20T03:00Z`
     #[arg(value_name = "BACKUP", value_parser = choice)]
     pub backup: Choice,
+}
+
+/// Arguments of `backup forget`.
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// The id, as `backup list` shows it
+    #[arg(value_name = "BACKUP")]
+    pub backup: BackupId,
 }
 
 /// Arguments of `backup copy`.

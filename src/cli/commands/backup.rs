@@ -42,6 +42,7 @@ pub async fn backup(session: &Session, command: BackupCommand) -> Result<Answer>
         BackupCommand::Hold(args) => {
             super::keep::hold(session, &args.backup, true, args.reason.as_deref()).await
         }
+        BackupCommand::Forget(args) => super::keep::forget(session, &args.backup).await,
         BackupCommand::Release(args) => super::keep::hold(session, &args.backup, false, None).await,
         BackupCommand::Export(args) => super::keep::export(session, &args).await,
         BackupCommand::Prune(args) => super::keep::prune(session, &args).await,
@@ -307,7 +308,7 @@ fn summary(backup: &Backup) -> Summary {
         labels: contents.map(|c| c.words().map(str::to_owned).collect()),
         commit: contents.and_then(|c| c.commit().map(str::to_owned)),
         stores: contents.map(|c| c.stores.iter().map(|s| s.captured.store).collect()),
-        plain_bytes: contents.map(|c| c.bytes()),
+        plain_bytes: backup.plain_bytes,
         stored_bytes: signed.map(|s| s.stored_bytes),
         verified_level: verified.map(|r| r.level),
         verified_at: verified.map(|r| r.to),

@@ -1,4 +1,4 @@
-//! `backup prune`, `backup hold` and `backup release`.
+//! `backup prune`, `backup hold`, `backup release` and `backup forget`.
 
 use super::backup::{carry_out, chosen};
 use super::{show, world};
@@ -10,6 +10,7 @@ use crate::engine::plan::Plan;
 use crate::error::{Error, Result};
 use crate::ops::execute::execute;
 use crate::ops::keep as plans;
+use crate::repository::BackupId;
 use crate::steps::choose::Choice;
 use crate::time::human_bytes;
 
@@ -110,6 +111,17 @@ pub async fn export(session: &Session, args: &ExportArgs) -> Result<Answer> {
             seen["rows"],
             folder.display()
         )
+    })
+    .await
+}
+
+/// `backup forget`
+pub async fn forget(session: &Session, backup: &BackupId) -> Result<Answer> {
+    let world = world::world(session).await?;
+    let spec = plans::forget(&world, backup).await?;
+    let command = format!("backup forget {backup}");
+    carry_out(session, &world, spec, command, |_| {
+        format!("forgotten {backup}\n\nnext      summitctl backup prune --dry-run\n")
     })
     .await
 }

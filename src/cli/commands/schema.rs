@@ -35,6 +35,7 @@ const COMMANDS: &[Published] = &[
     ("backup verify", of::<Executed>),
     ("backup hold", of::<Executed>),
     ("backup release", of::<Executed>),
+    ("backup forget", of::<Executed>),
     ("backup export", of::<Executed>),
     ("backup prune", of::<Executed>),
     ("backup copy", of::<Executed>),

@@ -2,6 +2,8 @@
 //!
 //! A call that the store does not implement, or that the key may not make, is *not measured*: it never reads as good.
 
+use std::fmt;
+
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{
@@ -18,7 +20,38 @@ pub enum Measured<T> {
     /// What the store says.
     Is(T),
     /// Why it could not be measured.
-    Not(String),
+    Not(Why),
+}
+
+/// Why a fact could not be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// The store has no such thing.
+    Unimplemented,
+    /// The access key may not ask.
+    Denied,
+    /// The store did not answer, or with this.
+    Unanswered(String),
+}
+
+impl<T> Measured<T> {
+    /// Why it was not measured, if so.
+    pub fn unmeasured(&self) -> Option<&Why> {
+        match self {
+            Measured::Is(_) => None,
+            Measured::Not(why) => Some(why),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::Unimplemented => "this store does not implement the question",
+            Why::Denied => "the access key may not ask",
+            Why::Unanswered(how) => how,
+        })
+    }
 }
 
 /// The bucket's set-up.
@@ -224,17 +257,17 @@ fn measured<O, E: ProvideErrorMetadata, T>(
         Err(error) => error,
     };
     let SdkError::ServiceError(said) = &error else {
-        return Measured::Not("the store did not answer".to_owned());
+        return Measured::Not(Why::Unanswered("the store did not answer".to_owned()));
     };
     let code = code(said.err(), said.raw().status().as_u16());
     if absent.contains(&code.as_str()) {
         return Measured::Is(fact(None));
     }
     Measured::Not(if is_unimplemented(&error) {
-        "this store does not implement the question".to_owned()
+        Why::Unimplemented
     } else if code == "AccessDenied" || code == "403" {
-        "the access key may not ask".to_owned()
+        Why::Denied
     } else {
-        format!("the store answers `{code}`")
+        Why::Unanswered(format!("the store answers `{code}`"))
     })
 }

@@ -6,6 +6,7 @@ mod damage;
 mod flow;
 mod kill;
 mod open;
+mod remember;
 mod scale;
 mod steps;
 mod stock;

@@ -98,8 +98,15 @@ async fn a_thousand_backups_are_listed_and_judged_without_a_look_at_a_segment() 
     };
     operations(&memory);
     let began = std::time::Instant::now();
-    assert_eq!(host.list().await.unwrap().len() as u64, BACKUPS);
+    let all = host.list().await.unwrap();
     let listed = began.elapsed();
+    assert_eq!(all.len() as u64, BACKUPS);
+    // A list is as large as its backups are many, whatever they hold.
+    for backup in all {
+        assert_eq!(backup.plain_bytes, Some(9 * SEGMENTS));
+        let stores = backup.contents.unwrap().stores;
+        assert!(stores[0].captured.parts.is_empty() && stores[0].segments.is_empty());
+    }
     // A manifest and a signature each, and a few listings.
     let (all, segments) = operations(&memory);
     assert!(

@@ -1,4 +1,4 @@
-//! How the repository's bucket is set up, as findings of `doctor`: what would let a mistake or an intruder take the backups
+//! How the repository's bucket is set up, as findings of `doctor` and the gate: what would let a mistake or an intruder take the backups
 //! away. Nothing is changed; each finding has the command that mends it.
 
 use std::time::Duration;
@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use crate::check::{Category, Check, Finding};
-use crate::repository::s3::posture::{Does, Measured, Posture, Rule};
+use crate::event::Outcome;
+use crate::repository::s3::posture::{Does, Measured, Posture, Rule, Why};
 use crate::repository::{S3Place, S3Store};
-use crate::steps::place::RepositoryPlace;
-use crate::steps::world::World;
+
+use super::place::RepositoryPlace;
+use super::world::World;
 
 /// The questions take so long at most, all together.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -100,6 +102,40 @@ pub fn checks<'a>(asked: &'a Asked, checks: &mut Vec<Check<'a>>) {
             .advisory()
             .within(DEADLINE),
         );
+    }
+}
+
+/// The same for the gate: a bucket where backups are deleted by a rule, or that everybody may read, is no place to release
+/// from, and neither is one whose key may not ask. What the store has no such thing of, and what only could be better, is
+/// said beside it.
+pub async fn gate<'a>(asked: &Asked, checks: &mut Vec<Check<'a>>) {
+    let Some(place) = &asked.place else {
+        return;
+    };
+    let posture = asked.posture(place).await;
+    for (id, title, judge) in QUESTIONS {
+        let finding = match posture {
+            Ok(posture) => judge(place, posture),
+            Err(why) => Finding::not_evaluated(why.clone()),
+        };
+        let must = match finding.outcome {
+            Outcome::Failed => true,
+            Outcome::NotEvaluated => posture.as_ref().is_ok_and(|p| decides(id, p)),
+            _ => false,
+        };
+        let check = Check::known(*id, Category::Backups, *title, finding);
+        checks.push(if must { check } else { check.advisory() });
+    }
+}
+
+/// Whether nobody can release without the answer to a question that was not answered: it could be a rule that deletes backups,
+/// and the store knows such rules.
+fn decides(id: &str, posture: &Posture) -> bool {
+    let open = |why: Option<&Why>| why.is_some_and(|why| *why != Why::Unimplemented);
+    match id {
+        "bucket.lifecycle" => open(posture.rules.unmeasured()),
+        "bucket.public-access" => open(posture.public_policy.unmeasured()),
+        _ => false,
     }
 }
 

@@ -1,0 +1,129 @@
+//! What only this host's memory can tell: that storage forgot a backup, or shows an older list of signers and operators.
+
+use std::fs;
+
+use super::super::*;
+use super::support::*;
+use crate::event::Events;
+use crate::wait::Cancel;
+
+async fn remembering(fixture: &Fixture, memory: &Folder) -> Result<Repository> {
+    fixture.host().await.remembering(memory.path())
+}
+
+async fn plan(host: &Repository) -> Pruning {
+    let rules = Rules::default();
+    let plan = host.plan_prune("testing", "safety", &rules, Instant::now());
+    plan.await.unwrap()
+}
+
+async fn blocked(host: &Repository) -> Option<String> {
+    plan(host).await.blocked.map(|b| b.message)
+}
+
+#[tokio::test]
+async fn a_backup_that_goes_without_a_word_is_missed_until_somebody_says_so() {
+    let (fixture, memory) = (Fixture::new().await, Folder::new());
+    let first = fixture.backup(&[("postgres/a", noise(1, 20_000))]).await;
+    let second = fixture.backup(&[("postgres/a", noise(2, 20_000))]).await;
+    let host = remembering(&fixture, &memory).await.unwrap();
+    // Nothing was seen yet: nothing is missed.
+    assert!(host.missing_backups().await.unwrap().is_empty());
+    assert_eq!(host.list().await.unwrap().len(), 2);
+    let whole = fixture.folder.path().join(first.folder());
+    let aside = Folder::new();
+    let kept = aside.path().join("kept");
+    fs::rename(&whole, &kept).unwrap();
+
+    // Another process of this host misses it; nothing is collected of what it may need.
+    let host = remembering(&fixture, &memory).await.unwrap();
+    assert_eq!(
+        host.missing_backups().await.unwrap(),
+        std::slice::from_ref(&first)
+    );
+    let listed = host.list().await.unwrap();
+    assert_eq!(
+        listed.iter().map(|b| &b.id).collect::<Vec<_>>(),
+        [&first, &second]
+    );
+    let problem = listed[0].problem.as_ref().unwrap();
+    assert_eq!(problem.reason, DAMAGED.code);
+    assert!(problem.hints.iter().any(|h| h.contains("backup forget")));
+    assert!(blocked(&host).await.unwrap().contains(first.as_str()));
+    let options = PruneOptions {
+        events: Events::silent(),
+        cancel: Cancel::new(),
+    };
+    let pruned = host.prune(&[], &fixture.key, &options).await;
+    assert_eq!(pruned.unwrap_err().reason(), &INCOMPLETE);
+    // A host that never saw it cannot know.
+    assert_eq!(fixture.host().await.list().await.unwrap().len(), 1);
+
+    // Put back, it is there again, and is not forgotten by mistake.
+    fs::rename(&kept, &whole).unwrap();
+    assert!(host.list().await.unwrap()[0].problem.is_none());
+    assert!(blocked(&host).await.is_none());
+    let error = host.forget(&first, &fixture.key).await.unwrap_err();
+    assert_eq!(error.reason(), &NOT_GONE);
+
+    // Forgotten by a signed statement, it is missed no more, and its segments are collected.
+    fs::rename(&whole, &kept).unwrap();
+    host.forget(&first, &fixture.key).await.unwrap();
+    host.forget(&first, &fixture.key).await.unwrap();
+    assert!(host.is_removed(&first).await.unwrap());
+    assert!(host.missing_backups().await.unwrap().is_empty());
+    let plan = plan(&host).await;
+    assert!(plan.blocked.is_none() && plan.leftovers > 0, "{plan:?}");
+    host.prune(&plan.removals(), &fixture.key, &options)
+        .await
+        .unwrap();
+    let left = host.list().await.unwrap();
+    assert!(left.len() == 1 && left[0].id == second, "{left:?}");
+    let found = host
+        .verify_objects(&second, &super::support::options())
+        .await;
+    assert_eq!(found.unwrap().findings, []);
+    // What was never seen is nothing to forget.
+    let unknown = host.forget(&id(), &fixture.key).await.unwrap_err();
+    assert_eq!(unknown.reason(), &NO_SUCH_BACKUP);
+}
+
+#[tokio::test]
+async fn an_older_list_of_signers_and_operators_is_refused_by_who_saw_a_newer_one() {
+    let (fixture, memory, copy) = (Fixture::new().await, Folder::new(), Folder::new());
+    let path = fixture.folder.path().join("repository.json");
+    let old = fs::read(&path).unwrap();
+    let host = remembering(&fixture, &memory).await.unwrap();
+    let other = SigningKey::generate().unwrap();
+    host.add_signer("other", &other.public()).await.unwrap();
+    let new = fs::read(&path).unwrap();
+    remembering(&fixture, &memory).await.unwrap();
+
+    // A copy is not brought back to the past either.
+    let there: Arc<dyn Store> = Arc::new(LocalStore::new(copy.path()));
+    let options = CopyOptions {
+        events: Events::silent(),
+        cancel: Cancel::new(),
+    };
+    host.copy_to(&there, &options).await.unwrap();
+    fs::write(&path, &old).unwrap();
+    let copied = fixture.host().await.copy_to(&there, &options).await;
+    assert_eq!(copied.unwrap_err().reason(), &ROLLED_BACK);
+    assert_eq!(fs::read(copy.path().join("repository.json")).unwrap(), new);
+
+    let error = remembering(&fixture, &memory).await.err().unwrap();
+    assert_eq!(error.reason(), &ROLLED_BACK);
+    // Who has no proof of what they see remembers nothing: a stranger's high number would lock the right one out.
+    let stranger = Repository::open(fixture.store(), None).await.unwrap();
+    stranger.remembering(memory.path()).unwrap();
+    // The way out that the error names.
+    let hint = error.hints().join(" ");
+    let file = hint.split('\'').nth(1).unwrap();
+    fs::remove_file(file).unwrap();
+    remembering(&fixture, &memory).await.unwrap();
+    // The newer one is always welcome, and a memory that is not what was written is none.
+    fs::write(&path, &new).unwrap();
+    remembering(&fixture, &memory).await.unwrap();
+    fs::write(file, b"{").unwrap();
+    remembering(&fixture, &memory).await.unwrap();
+}
