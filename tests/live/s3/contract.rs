@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use aws_sdk_s3::types::{
     BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration, LifecycleRule,
-    LifecycleRuleFilter,
+    LifecycleRuleFilter, ServerSideEncryption,
 };
 use summitctl::repository::s3::posture::{Does, Measured};
 use summitctl::repository::s3::{LockMode, RetainFor};
-use summitctl::repository::{Created, LocalStore, Object, S3Store, Store};
+use summitctl::repository::{Created, LocalStore, Object, S3Place, S3Store, Store};
 
-use super::server::{Kind, Server, folder, kinds};
+use super::server::{KMS_KEY, Kind, Server, folder, kinds};
 
 async fn keeps_its_promises(store: Arc<dyn Store>, bucket: bool, again: bool) {
     store.prove().await.unwrap();
@@ -155,6 +155,33 @@ async fn a_folder_and_every_object_store_keep_the_same_promises() {
         pages_and_damage(kind, &server).await;
         retention(kind, &server).await;
         posture(kind, &server).await;
+        if kind == Kind::Minio {
+            encrypted_by_the_store(&server).await;
+        }
+    }
+}
+
+/// Each object is encrypted by the store with the key that is named, in one piece or in parts.
+async fn encrypted_by_the_store(server: &Server) {
+    let place = S3Place {
+        kms_key: Some(KMS_KEY.to_owned()),
+        ..server.place("plain", "kms")
+    };
+    let store = S3Store::open(place).await.unwrap();
+    store.prove().await.unwrap();
+    for (name, size) in [("small", 9), ("large", 17 << 20)] {
+        let object = Object::new(vec![7; size]);
+        assert_eq!(store.create(name, &object).await.unwrap(), Created::New);
+        let read = store.get(name, size as u64).await.unwrap().unwrap();
+        assert!(read == object.bytes(), "{name}");
+        let head = server.admin().head_object().bucket("plain");
+        let seen = head.key(format!("kms/{name}")).send().await.unwrap();
+        assert_eq!(
+            seen.server_side_encryption(),
+            Some(&ServerSideEncryption::AwsKms)
+        );
+        let key = seen.ssekms_key_id().unwrap();
+        assert!(key.ends_with(KMS_KEY), "{key}");
     }
 }
 

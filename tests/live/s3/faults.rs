@@ -5,7 +5,7 @@ use std::time::Duration;
 use summitctl::repository::{Created, Object, S3Place, S3Store, Store};
 
 use super::proxy::{Fault, Proxy};
-use super::server::{KEY, Kind, SECRET, Server, keys, place};
+use super::server::{KEY, Kind, SECRET, Server, keys, kinds, place};
 
 async fn through(proxy: &Proxy, prefix: &str) -> S3Store {
     S3Store::open(place(&proxy.endpoint(), "faulty", prefix))
@@ -21,7 +21,12 @@ fn noise(size: usize) -> Object {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_connections_are_survived() {
-    let server = Server::start(Kind::Versity).await;
+    for kind in kinds() {
+        survives_bad_connections(&Server::start(kind).await).await;
+    }
+}
+
+async fn survives_bad_connections(server: &Server) {
     server.bucket("faulty").await;
     let direct = S3Store::open(server.place("faulty", "")).await.unwrap();
     let faults = [

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use summitctl::sandbox::servers::redis::Options;
 
 use super::proxy::{Fault, Proxy};
-use super::server::{KEY, Kind, SECRET, Server, folder};
+use super::server::{KEY, SECRET, Server, folder, kinds};
 use crate::redis::Server as Redis;
 
 struct Host {
@@ -107,6 +107,18 @@ fn said(output: &Output) -> String {
     )
 }
 
+/// The check of this id, wherever the document has it.
+fn check<'a>(document: &'a serde_json::Value, id: &str) -> Option<&'a serde_json::Value> {
+    match document {
+        serde_json::Value::Object(fields) if fields.get("id").is_some_and(|i| i == id) => {
+            Some(document)
+        }
+        serde_json::Value::Object(fields) => fields.values().find_map(|v| check(v, id)),
+        serde_json::Value::Array(all) => all.iter().find_map(|v| check(v, id)),
+        _ => None,
+    }
+}
+
 /// No file below the folder holds the secret key, but for the one that it was put into.
 fn holds_no_secret(dir: &std::path::Path) {
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
@@ -122,7 +134,12 @@ fn holds_no_secret(dir: &std::path::Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repository_in_a_bucket_from_its_making_to_a_restore() {
-    let server = Server::start(Kind::Versity).await;
+    for kind in kinds() {
+        from_its_making_to_a_restore(&Server::start(kind).await).await;
+    }
+}
+
+async fn from_its_making_to_a_restore(server: &Server) {
     let redis = Redis::start(&Options::scratch()).await;
     let proxy = Proxy::start(server.port, Fault::Slow(Duration::from_millis(50))).await;
     let host = Host::new(&redis, &proxy.endpoint(), &server.endpoint());
@@ -212,6 +229,24 @@ async fn a_repository_in_a_bucket_from_its_making_to_a_restore() {
         assert!(doctor.contains(word), "{word}: {doctor}");
     }
     host.ok(&["status"]);
+    // A rule that would delete backups is no-go, where the store knows such rules; where it does not, the gate says so.
+    let knows = server.expire("backups").await;
+    let (output, _) = host.call(&["gate", "run", "--output", "json"]);
+    let gate: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rule = check(&gate, "bucket.lifecycle").unwrap_or_else(|| panic!("{gate:#}"));
+    let expected = if knows {
+        ("failed", "required")
+    } else {
+        ("not-evaluated", "advisory")
+    };
+    assert_eq!(
+        (
+            rule["outcome"].as_str().unwrap(),
+            rule["severity"].as_str().unwrap()
+        ),
+        expected
+    );
+    server.expire_nothing("backups").await;
     // A clock that is years behind: the store refuses, and is asked again by its own clock.
     for words in [
         &["backup", "list"][..],
@@ -297,19 +332,7 @@ async fn a_repository_in_a_bucket_from_its_making_to_a_restore() {
         .unwrap();
     assert!(keys >= 12, "{keys}");
     // Damage there is found there.
-    let folder = server.file("copies/summit/segments");
-    let mut found = vec![folder];
-    let segment = loop {
-        let path = found.pop().unwrap();
-        match path.is_dir() {
-            true => found.extend(std::fs::read_dir(path).unwrap().flatten().map(|e| e.path())),
-            false => break path,
-        }
-    };
-    let mut bytes = std::fs::read(&segment).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&segment, bytes).unwrap();
+    server.flip("copies", "summit/segments/").await;
     let listed = with(lost, &[&["backup", "list", "-ojson"][..], &here].concat()).1;
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     let outcomes: Vec<Option<i32>> = listed["result"]["backups"]

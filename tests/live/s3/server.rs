@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use aws_sdk_s3::types::{
+    BucketLifecycleConfiguration, BucketVersioningStatus, ExpirationStatus, LifecycleExpiration,
+    LifecycleRule, LifecycleRuleFilter, VersioningConfiguration,
+};
 use summitctl::repository::S3Place;
 use summitctl::repository::s3::AccessKeys;
 use summitctl::sandbox::servers::free_port;
@@ -15,6 +18,8 @@ use summitctl::secret::Secret;
 pub const KEY: &str = "summitctl-test";
 /// Looked for in everything that the program prints and writes.
 pub const SECRET: &str = "canary-bucket-secret-7f3a9c";
+/// The key that MinIO encrypts with where it is asked to.
+pub const KMS_KEY: &str = "test-key";
 /// Asks for MinIO in the environment.
 const MINIO: &str = "SUMMITCTL_TEST_MINIO";
 
@@ -100,6 +105,9 @@ impl Server {
                     .env("MINIO_ROOT_USER", KEY)
                     .env("MINIO_ROOT_PASSWORD", SECRET);
                 command.env("MINIO_BROWSER", "off");
+                // A key service of one key, for SSE-KMS.
+                let key = format!("{KMS_KEY}:{}", "A".repeat(43) + "=");
+                command.env("MINIO_KMS_SECRET_KEY", key);
                 command
             }
         };
@@ -147,6 +155,50 @@ impl Server {
             .send()
             .await
             .unwrap();
+    }
+
+    /// Changes a bit of some object behind the repository's back.
+    pub async fn flip(&self, bucket: &str, prefix: &str) {
+        let admin = self.admin();
+        let list = admin.list_objects_v2().bucket(bucket).prefix(prefix);
+        let listed = list.send().await.unwrap();
+        let key = listed.contents()[0].key().unwrap();
+        let object = admin
+            .get_object()
+            .bucket(bucket)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
+        let mut bytes = object.body.collect().await.unwrap().to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        let put = admin.put_object().bucket(bucket).key(key);
+        put.body(bytes.into()).send().await.unwrap();
+    }
+
+    /// Has everything expire after a month; `false` if the store knows no such rules.
+    pub async fn expire(&self, bucket: &str) -> bool {
+        let rule = LifecycleRule::builder()
+            .id("tidy")
+            .status(ExpirationStatus::Enabled)
+            .filter(LifecycleRuleFilter::builder().prefix("").build())
+            .expiration(LifecycleExpiration::builder().days(30).build())
+            .build()
+            .unwrap();
+        let rules = BucketLifecycleConfiguration::builder().rules(rule).build();
+        let put = self.admin().put_bucket_lifecycle_configuration();
+        let put = put.bucket(bucket).lifecycle_configuration(rules.unwrap());
+        put.send().await.is_ok()
+    }
+
+    pub async fn expire_nothing(&self, bucket: &str) {
+        let _ = self
+            .admin()
+            .delete_bucket_lifecycle()
+            .bucket(bucket)
+            .send()
+            .await;
     }
 
     pub async fn versioned(&self, name: &str) {
