@@ -14,6 +14,7 @@ mod ours;
 mod postgres;
 mod redis;
 mod s3;
+mod s3_dump;
 mod server;
 
 fn main() {

@@ -17,7 +17,7 @@ pub const JOBS: usize = 2;
 
 /// `make FOLDER`, `dump FOLDER URL BACKUP`, or `restore FOLDER URL BACKUP DATABASE` (`prove` for a database that is only compared); for
 /// Redis `redis-dump FOLDER URL BACKUP` and `redis-restore FOLDER URL BACKUP` (`redis-load` without the comparison); for Neo4j
-/// `neo4j-export FOLDER URI BACKUP` and `neo4j-restore FOLDER DIR BACKUP`; for S3 `s3-upload FOLDER PREFIX`.
+/// `neo4j-export FOLDER URI BACKUP` and `neo4j-restore FOLDER DIR BACKUP`; for S3 `s3-upload FOLDER PREFIX`, `s3-make KEYS DUMP PREFIX` and `s3-backup KEYS DUMP PREFIX`.
 pub fn run(args: &[String]) {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -46,6 +46,10 @@ pub fn run(args: &[String]) {
             ["s3-upload", folder, prefix] => {
                 super::s3::upload(Path::new(folder), prefix).await;
             }
+            ["s3-make", keys, _, prefix] => super::s3_dump::make(Path::new(keys), prefix).await,
+            ["s3-backup", keys, dump, prefix] => {
+                super::s3_dump::back_up(Path::new(keys), Path::new(dump), prefix).await;
+            }
             _ => panic!("{words:?}"),
         }
     });
@@ -55,15 +59,22 @@ fn at(folder: &Path, name: &str) -> std::path::PathBuf {
     folder.with_extension(name)
 }
 
-async fn make(folder: &Path) {
+/// New keys of a repository, in files beside the folder.
+pub fn keys(folder: &Path) -> (Secret, SigningKey) {
     let secret = Repository::generate_secret().unwrap();
     let signer = SigningKey::generate().unwrap();
     let identity = age::x25519::Identity::generate();
-    let operator = Operator::new("bench", &identity.to_public().to_string()).unwrap();
     std::fs::write(at(folder, "secret"), secret.expose()).unwrap();
     std::fs::write(at(folder, "pem"), signer.to_pem().expose()).unwrap();
+    std::fs::write(at(folder, "recipient"), identity.to_public().to_string()).unwrap();
     let text = age::secrecy::ExposeSecret::expose_secret(&identity.to_string()).to_owned();
     std::fs::write(at(folder, "identity"), text).unwrap();
+    (secret, signer)
+}
+
+async fn make(folder: &Path) {
+    let (secret, signer) = keys(folder);
+    let operator = Operator::new("bench", text(folder, "recipient").expose()).unwrap();
     let store = Arc::new(LocalStore::new(folder));
     let signers = [("bench".to_owned(), signer.public())];
     Repository::init(store, &secret, &[operator], &signers)
@@ -71,7 +82,7 @@ async fn make(folder: &Path) {
         .unwrap();
 }
 
-fn text(folder: &Path, name: &str) -> Secret {
+pub fn text(folder: &Path, name: &str) -> Secret {
     Secret::new(std::fs::read_to_string(at(folder, name)).unwrap().trim())
 }
 

@@ -10,7 +10,7 @@ use summitctl::sandbox::servers::postgres::SCRATCH;
 /// How often each side runs.
 const ROUNDS: usize = 3;
 /// The database's name.
-const DATABASE: &str = "platform";
+pub const DATABASE: &str = "platform";
 
 /// What a platform's database holds: orders and readings in narrow rows, events in JSON, documents in words that come as often as
 /// words do, and an embedding for each of some sections; a quarter of the bytes or less each.
@@ -59,6 +59,19 @@ fn fill(server: &Server) {
     );
 }
 
+/// The server with the database.
+pub fn filled() -> Server {
+    let settings = [
+        "shared_buffers=1GB",
+        "max_wal_size=4GB",
+        "fsync=off",
+        "autovacuum=off",
+    ];
+    let server = Server::start("platform17", 54_017, &settings);
+    fill(&server);
+    server
+}
+
 /// Our side, as a process of its own.
 fn ours(words: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -78,17 +91,7 @@ fn ours(words: &[&str]) -> Command {
 pub fn all(wanted: &[&String]) -> Vec<Comparison> {
     let is_wanted =
         |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.starts_with(w.as_str()));
-    let server = Server::start(
-        "platform17",
-        54_017,
-        &[
-            "shared_buffers=1GB",
-            "max_wal_size=4GB",
-            "fsync=off",
-            "autovacuum=off",
-        ],
-    );
-    fill(&server);
+    let server = filled();
     let size = format!("SELECT pg_size_pretty(pg_database_size('{DATABASE}'))");
     println!("database `{DATABASE}`: {}\n", server.sql("postgres", &size));
     let mut results = Vec::new();

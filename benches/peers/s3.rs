@@ -11,6 +11,7 @@ use summitctl::repository::{Created, Object, S3Place, S3Store, Store as _};
 use summitctl::secret::Secret;
 
 use super::measure::{Comparison, compare_wall, median_wall, run};
+use super::s3_dump;
 
 /// How often each side runs.
 const ROUNDS: usize = 3;
@@ -19,13 +20,14 @@ const FILES: usize = 16;
 const SIZE: usize = 24 << 20;
 /// Transfers at once: what rclone does by itself.
 const TRANSFERS: usize = 4;
-const KEY: &str = "bench";
-const SECRET: &str = "bench-secret-key";
-const PORT: u16 = 54_090;
+pub const KEY: &str = "bench";
+pub const SECRET: &str = "bench-secret-key";
+pub const PORT: u16 = 54_090;
 
-struct Server {
-    process: Child,
-    folder: PathBuf,
+/// A versitygw on an empty bucket.
+pub struct Server {
+    pub process: Child,
+    pub folder: PathBuf,
 }
 
 impl Server {
@@ -79,13 +81,22 @@ impl Drop for Server {
     }
 }
 
-/// The comparison, if it was asked for.
+/// The comparisons that were asked for.
 pub fn all(wanted: &[&String]) -> Vec<Comparison> {
-    let name = "s3-upload";
-    if !wanted.is_empty() && !wanted.iter().any(|w| name.starts_with(w.as_str())) {
-        return Vec::new();
+    let is_wanted =
+        |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.starts_with(w.as_str()));
+    let mut results = Vec::new();
+    if is_wanted("s3-upload") {
+        results.push(upload_compared(&Server::start()));
     }
-    let server = Server::start();
+    if is_wanted(s3_dump::NAME) {
+        results.push(s3_dump::compared(&Server::start()));
+    }
+    results
+}
+
+fn upload_compared(server: &Server) -> Comparison {
+    let name = "s3-upload";
     server.fill();
     println!("{name}: {FILES} files of {} MiB", SIZE >> 20);
     let files = server.folder.join("files");
@@ -119,17 +130,13 @@ pub fn all(wanted: &[&String]) -> Vec<Comparison> {
             .stderr(Stdio::null());
         theirs.push(run(&mut rclone, server.process.id()));
     }
-    vec![compare_wall(
-        name,
-        "rclone 1.60 copy",
-        median_wall(ours),
-        median_wall(theirs),
-    )]
+    let peer = "rclone 1.60 copy";
+    compare_wall(name, peer, median_wall(ours), median_wall(theirs))
 }
 
-/// Puts every file of a folder below a prefix.
-pub async fn upload(folder: &Path, prefix: &str) {
-    let place = S3Place {
+/// A prefix of the bucket.
+pub fn place(prefix: &str) -> S3Place {
+    S3Place {
         bucket: "bench".to_owned(),
         prefix: prefix.to_owned(),
         region: Some("us-east-1".to_owned()),
@@ -144,8 +151,12 @@ pub async fn upload(folder: &Path, prefix: &str) {
             session_token: None,
         }),
         tls_ca: None,
-    };
-    let store = Arc::new(S3Store::open(place).await.unwrap());
+    }
+}
+
+/// Puts every file of a folder below a prefix.
+pub async fn upload(folder: &Path, prefix: &str) {
+    let store = Arc::new(S3Store::open(place(prefix)).await.unwrap());
     store.prove().await.unwrap();
     let lanes = Arc::new(tokio::sync::Semaphore::new(TRANSFERS));
     let tasks: Vec<_> = std::fs::read_dir(folder)

@@ -44,6 +44,9 @@ pub struct Lag {
     pub keys_differ: bool,
 }
 
+/// No segment is nearly as large; what is, is not read into memory to be replaced.
+const TOO_LARGE: u64 = 128 << 20;
+
 /// Who listens to a copy and may stop it.
 pub struct CopyOptions {
     /// Who hears of progress.
@@ -371,6 +374,14 @@ impl Target<'_> {
                 }
                 continue;
             };
+            if seen.size > TOO_LARGE {
+                let is = format!(
+                    "`{name}` has {} bytes there, which is no segment's size",
+                    seen.size
+                );
+                return Err(Error::new(&DAMAGED, is)
+                    .hint("Find out who put it there, and remove it; then copy again."));
+            }
             let there = match seen.sha256.filter(|_| !thorough) {
                 Some(measured) => measured,
                 None => {

@@ -424,7 +424,7 @@ async fn load_postgres(
     let live = cx.world.postgres()?;
     let dump = postgres::foreign::describe(&change.file).await?;
     let dump = dump.ok_or_else(|| Error::bug("a dump of Postgres is none any more"))?;
-    let options = servers::postgres::Options::scratch(dump.major());
+    let options = servers::postgres::Options::scratch(dump.loads_in());
     let running = servers::postgres::start(dir, &options).await?;
     let server = running.target();
     let folder = dir.join("import");
@@ -442,7 +442,15 @@ async fn load_postgres(
         &server, &database, &owner, &password, &dump, &cx.events, &cx.cancel,
     )
     .await?;
-    let left_out = imported.left_out.iter();
+    let mut left_out = imported.left_out;
+    if let (Some(was), Some(is)) = (dump.major(), dump.loads_in())
+        && was < is
+    {
+        left_out.push(format!(
+            "what PostgreSQL {is}, which loaded it, reads otherwise than {was}"
+        ));
+    }
+    let left_out = left_out.iter();
     Ok(Loaded {
         server: Server::Postgres([server.with_database(&database)]),
         left_out: left_out

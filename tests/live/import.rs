@@ -63,6 +63,40 @@ fn same_rows(program: &Program, one: &str, other: &str, prefix: &str) {
     assert!(equal > 0, "{compared}");
 }
 
+/// A dump of a server that is not here is loaded by the oldest that is, and policies keep the roles that no dump holds.
+fn older_with_policies(program: &Program, script: &Path) {
+    let text = std::fs::read_to_string(script).unwrap();
+    let (before, version) = text.split_once("Dumped from database version ").unwrap();
+    let (_, after) = version.split_once('\n').unwrap();
+    let (body, end) = after
+        .rsplit_once("--\n-- PostgreSQL database dump complete")
+        .unwrap();
+    let policies = "CREATE TABLE public.shared (id integer);\n\n\
+        ALTER TABLE public.shared ENABLE ROW LEVEL SECURITY;\n\n\
+        CREATE POLICY mine ON public.shared TO \"the clerk\", app_reader USING ((id > 1));\n\n\n";
+    let old = program.dir.join("old.sql");
+    let text = format!(
+        "{before}Dumped from database version 12.22\n{body}{policies}--\n-- PostgreSQL database dump complete{end}"
+    );
+    std::fs::write(&old, text).unwrap();
+    let backup = imported(
+        program,
+        &[&old.to_string_lossy(), "--as-of", "2026-01-03T03:04:05Z"],
+    );
+    program.ok(&with(&[
+        "backup", "verify", &backup, "--level", "3", "--yes",
+    ]));
+    let shown = said(&program.ok(&with(&["backup", "show", &backup])));
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "what role `the clerk` may do",
+        "what role `app_reader` may do",
+        "what PostgreSQL 14, which loaded it, reads otherwise than 12",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
 #[tokio::test]
 async fn dumps_of_other_tools_become_backups_or_are_refused() {
     let program = Program::start("import");
@@ -130,6 +164,7 @@ async fn dumps_of_other_tools_become_backups_or_are_refused() {
     same_rows(&program, &own, &old, "postgres/app/table/");
     assert_ne!(program.backups().remove(0), old, "it is as old as its data");
 
+    older_with_policies(&program, &script);
     refused(&program, &script);
 
     // Redis and Neo4j.

@@ -5,6 +5,7 @@
 
 mod script;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -63,7 +64,18 @@ impl Dump {
         let digits = version.split(|c: char| !c.is_ascii_digit()).next()?;
         digits.parse().ok()
     }
+
+    /// The major version of the server that loads it: its own, or the oldest that there is for an older one.
+    pub fn loads_in(&self) -> Option<u32> {
+        self.major().map(|major| major.max(OLDEST))
+    }
 }
+
+/// The oldest server that is started for dumps.
+const OLDEST: u32 = 14;
+
+/// As many roles as policies may name.
+const ROLES: usize = 1_000;
 
 /// What loading left out.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -334,14 +346,26 @@ impl Place<'_> {
         let mut left_out: std::collections::BTreeMap<&'static str, u64> = Default::default();
         let mut rows = 0_u64;
         let mut early = true;
+        let mut roles = BTreeSet::new();
         while let Some(statement) = script.next().await.context(|| shown(&self.dump.path))? {
             match judge(&statement.sql) {
                 Verdict::Run => {
                     early &= is_early(&statement.sql);
                     let at = statement.line;
-                    self.one(&mut session, &statement, &mut script, &mut rows)
-                        .await
-                        .context(|| format!("{}, line {at}", shown(&self.dump.path)))?;
+                    let mut done = self
+                        .one(&mut session, &statement, &mut script, &mut rows)
+                        .await;
+                    while let Err(e) = &done
+                        && let Some(role) = missing_role(&statement.sql, e)
+                        && roles.len() < ROLES
+                        && roles.insert(role.clone())
+                    {
+                        self.empty_role(&role).await?;
+                        done = self
+                            .one(&mut session, &statement, &mut script, &mut rows)
+                            .await;
+                    }
+                    done.context(|| format!("{}, line {at}", shown(&self.dump.path)))?;
                 }
                 // The administrator goes where nothing of the dump can wait for it: `pg_dump` puts extensions first.
                 Verdict::Extension if early => self.extension(&statement).await?,
@@ -377,12 +401,26 @@ impl Place<'_> {
             )
             .hint("It was cut off when it was made or copied. Take another one."));
         }
+        let left_out = left_out.into_iter().map(|(what, n)| format!("{n} {what}"));
+        let empty = roles.into_iter().map(|role| {
+            format!("what role `{role}` may do: policies name it, and the dump does not hold it")
+        });
         Ok(Imported {
-            left_out: left_out
-                .into_iter()
-                .map(|(what, n)| format!("{n} {what}"))
-                .collect(),
+            left_out: left_out.chain(empty).collect(),
         })
+    }
+
+    /// A role that policies name, which no dump of a database holds: it may do nothing, not even log in.
+    async fn empty_role(&self, role: &str) -> Result<()> {
+        let mut session = open(self.admin, Access::Write).await?;
+        let made = run(
+            self.admin,
+            &mut session,
+            &format!("CREATE ROLE {} NOLOGIN", ident(role)),
+        )
+        .await;
+        close(session).await;
+        made.map(drop)
     }
 
     async fn one<R: AsyncBufRead + Unpin>(
@@ -462,6 +500,18 @@ impl Place<'_> {
             .hint("Install the extension's files for this version of Postgres, and import again.")
         })
     }
+}
+
+/// The role that a policy names and that is not there.
+fn missing_role(sql: &str, error: &Error) -> Option<String> {
+    let begins = sql.trim_start().get(..14)?;
+    if !begins.eq_ignore_ascii_case("create policy ") {
+        return None;
+    }
+    let said = error.one_line();
+    let (_, after) = said.split_once("role \"")?;
+    let (role, _) = after.split_once("\" does not exist")?;
+    Some(role.to_owned())
 }
 
 async fn limited(from: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>) {
