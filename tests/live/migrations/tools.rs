@@ -124,7 +124,9 @@ async fn sqlx_is_told_and_its_lock_cleared() {
     let begun = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1";
     sqlx::raw_sql(begun).execute(&mut other).await.unwrap();
     let holder = bench.sqlx().spawn().unwrap();
-    at_work(&bench, "sx", "%CREATE INDEX CONCURRENTLY%").await;
+    // Earlier it would wait for the second migrator's snapshot as well, which waits for its lock.
+    let waits = "SELECT (count(*) = 1)::text FROM pg_stat_progress_create_index WHERE phase = 'waiting for old snapshots'";
+    bench.until("sx", "an index that waits", waits).await;
     let waiter = bench.sqlx().spawn().unwrap();
     at_work(&bench, "sx", "%pg_advisory_lock%").await;
     let lock = bench.lock(SX);
@@ -154,7 +156,40 @@ async fn sqlx_is_told_and_its_lock_cleared() {
     sql(&target, "DROP INDEX by_n").await;
     assert!(bench.sqlx().status().unwrap().success());
     assert_eq!(bench.status(&[])["tools"][0]["applied"], 2);
+    a_holder_that_does_nothing_is_told(&bench, &target).await;
     what_cannot_be_read_is_told(&bench, &target).await;
+}
+
+/// Nothing is at work, but the client's end of the connection is seen on this machine.
+async fn a_holder_that_does_nothing_is_told(bench: &Bench, target: &Target) {
+    let key = bench.lock(SX)["row"]["key"].as_i64().unwrap();
+    let mut idle = open(target, Access::Write).await.unwrap();
+    let take = format!("SELECT pg_advisory_lock({key})");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(take))
+        .execute(&mut idle)
+        .await
+        .unwrap();
+    let lock = bench.lock(SX);
+    assert_eq!(
+        (&lock["state"], &lock["verdict"]),
+        (&"in-session".into(), &"alive".into()),
+        "{lock:#}"
+    );
+    let why = lock["observations"].to_string();
+    assert!(
+        why.contains("it waits for its client") && why.contains("of this machine, is open"),
+        "{why}"
+    );
+    let (code, text) = bench.call("migrate lock clear --confirm m");
+    assert_eq!(code, 3, "{text}");
+    idle.close().await.unwrap();
+    bench
+        .until(
+            "sx",
+            "the end of the lock",
+            "SELECT (count(*) = 0)::text FROM pg_locks WHERE locktype = 'advisory'",
+        )
+        .await;
 }
 
 /// By a role that may read neither the tools' tables nor what others' sessions do.
