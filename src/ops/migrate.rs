@@ -1,5 +1,7 @@
 //! Migrations: what their tools have written down, who blocks whom, and what is done about a lock, as a plan.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -10,9 +12,10 @@ use crate::error::{Error, NOT_FOUND, Result};
 use crate::identity::Store;
 use crate::providers::postgres::blockers::{Blockers, blockers};
 use crate::providers::postgres::migrations::{
-    History, LOCK_IN_USE, Lock, State, Verdict, histories,
+    Compared, Half, History, InvalidIndex, LOCK_IN_USE, Lock, Locks, Sources, State, Tool,
+    Unreadable, Unrecognised, Verdict, Way, all_names, histories, invalid_indexes, sources, ways,
 };
-use crate::steps::migrate::{ClearLockArgs, blocked, find, locks};
+use crate::steps::migrate::{ClearLockArgs, all_read, blocked, find, locks};
 use crate::steps::world::World;
 
 /// A migration tool on a database: what it has written down, and its lock.
@@ -21,10 +24,16 @@ use crate::steps::world::World;
 pub struct Managed {
     /// Its history.
     pub history: History,
-    /// How many migrations count as applied.
-    pub applied: i64,
-    /// Its lock; null if the tool's lock table is not there.
+    /// How many migrations count as applied; null of a tool that writes down only how far the database is.
+    pub applied: Option<i64>,
+    /// Its lock; null if the tool's lock table is not there, or the tool takes no lock.
     pub lock: Option<Locked>,
+    /// What its source files say; null unless they are given.
+    pub sources: Option<Compared>,
+    /// What of a migration that may be half applied is in the catalogue; empty unless its source files are given and are SQL.
+    pub half_applied: Vec<Half>,
+    /// What can be done about a migration that failed or is half applied.
+    pub ways: Vec<Way>,
 }
 
 /// Where a tool's lock stands.
@@ -39,33 +48,99 @@ pub struct Locked {
     pub verdict: Option<Verdict>,
 }
 
+/// What the migration tools of the context's databases say, and what could not be read.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Status {
+    /// A line for each history table that was found.
+    pub tools: Vec<Managed>,
+    /// History and lock tables that are there and could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Tables that are named like a history, and whose columns are of no tool that is known.
+    pub unrecognised: Vec<Unrecognised>,
+    /// Indexes that queries do not use, because building them was broken off or goes on.
+    pub invalid_indexes: Vec<InvalidIndex>,
+    /// Tools whose source files were given, and of which no database has a history that can be read.
+    pub without_history: Vec<Tool>,
+}
+
 /// `migrate status`: the tools that manage each database.
-pub async fn status(world: &World) -> Result<Vec<Managed>> {
-    let locks = locks(world).await?;
-    let mut all = Vec::new();
+pub async fn status(world: &World, folders: &[(Tool, PathBuf)]) -> Result<Status> {
+    let mut given = Vec::new();
+    for (tool, folder) in folders {
+        given.push((*tool, sources(*tool, folder)?));
+    }
+    let found = locks(world).await?;
+    let mut status = Status {
+        unreadable: found.unreadable,
+        ..Status::default()
+    };
     for database in world.postgres_databases()? {
-        for history in histories(&database).await? {
-            let own = |l: &&Lock| {
-                let row = &l.row;
-                // Every tool names its lock's table after its history's.
-                (row.tool, &row.database, &row.schema)
-                    == (history.tool, &history.database, &history.schema)
-                    && row.table.to_lowercase().replace("_lock", "lock")
-                        == format!("{}lock", history.table.to_lowercase())
-            };
-            let lock = locks.iter().find(own).map(|l| Locked {
+        let histories = histories(&database).await?;
+        status.unreadable.extend(histories.unreadable);
+        status.unrecognised.extend(histories.unrecognised);
+        let invalid = invalid_indexes(&database).await?;
+        status.invalid_indexes.extend(invalid);
+        for history in histories.known {
+            let own = |l: &&Lock| is_own(l, &history);
+            let lock = found.locks.iter().find(own).map(|l| Locked {
                 id: l.id.clone(),
                 state: l.state,
                 verdict: l.verdict,
             });
-            all.push(Managed {
+            let files = given.iter().find(|(tool, _)| *tool == history.tool);
+            let files = files.map(|(_, files)| files);
+            let compared = files.map(|f| f.compare(&history));
+            let half_applied = match (files, &compared) {
+                (Some(files), Some(c)) => files.half_applied(&database, &history, c).await?,
+                _ => Vec::new(),
+            };
+            status.tools.push(Managed {
                 applied: history.applied(),
+                ways: proposals(&history, files, compared.as_ref(), &half_applied, world),
                 history,
                 lock,
+                sources: compared,
+                half_applied,
             });
         }
     }
-    Ok(all)
+    let has = |tool: &Tool| status.tools.iter().any(|t| t.history.tool == *tool);
+    let without = given.iter().map(|(tool, _)| *tool).filter(|t| !has(t));
+    status.without_history = without.collect();
+    Ok(status)
+}
+
+/// Of the first migration that failed, is half applied, or is pending and seems to be there in part.
+fn proposals(
+    history: &History,
+    files: Option<&Sources>,
+    compared: Option<&Compared>,
+    half_applied: &[Half],
+    world: &World,
+) -> Vec<Way> {
+    let written = history.half.first().or(history.failed.first());
+    let seen = half_applied.iter().find(|h| h.pending);
+    let pending = compared.and_then(|c| c.pending.first());
+    let name = match (written, seen, pending) {
+        (Some(written), _, _) => &written.name,
+        (None, Some(_), Some(pending)) => pending,
+        _ => return Vec::new(),
+    };
+    ways(history, files, name, &world.context)
+}
+
+fn is_own(lock: &Lock, history: &History) -> bool {
+    let row = &lock.row;
+    let name = history.table.to_lowercase();
+    // A tool with a lock's table names it after its history's.
+    let same = if row.key.is_some() {
+        row.table == history.table
+    } else {
+        row.table.to_lowercase().replace("_lock", "lock") == format!("{name}lock")
+    };
+    let of = (history.tool, &history.database, &history.schema);
+    same && (row.tool, &row.database, &row.schema) == of
 }
 
 /// `migrate blockers`: of each database of the context.
@@ -123,18 +198,33 @@ pub async fn clear(world: &World, id: Option<&str>, terminate: bool) -> Result<S
     .await
 }
 
-fn chosen(mut all: Vec<Lock>, id: Option<&str>) -> Result<Vec<Lock>> {
+fn chosen(found: Locks, id: Option<&str>) -> Result<Vec<Lock>> {
     if let Some(id) = id {
-        return find(all, id).map(|lock| vec![lock]);
+        return find(found.locks, id).map(|lock| vec![lock]);
     }
+    let held = found.locks.iter().filter(|l| l.verdict.is_some()).count();
+    if held == 0 {
+        all_read(&found)?;
+    }
+    if let ([], [lockless, ..]) = (found.locks.as_slice(), found.lockless.as_slice()) {
+        let says = lockless.tool.lockless().unwrap_or_default();
+        return Err(Error::new(
+            &NOT_FOUND,
+            "no database of the context has a migration lock",
+        )
+        .hint(format!("{says}.")));
+    }
+    let mut all = found.locks;
     if all.is_empty() {
         return Err(Error::new(
             &NOT_FOUND,
-            "no database of the context has a migration tool's lock table",
+            "no database of the context has a migration tool's lock",
         )
-        .hint("Liquibase and Knex are known; other tools' locks are not looked for."));
+        .hint(format!(
+            "{} are known; other tools' locks are not looked for.",
+            all_names()
+        )));
     }
-    let held = all.iter().filter(|l| l.verdict.is_some()).count();
     if held > 1 {
         let ids: Vec<String> = all
             .iter()

@@ -14,7 +14,7 @@ use crate::engine::step::{
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::expr::nearest;
 use crate::providers::postgres::migrations::{
-    self, LOCK_MOVED, Lock, LockRow, Seen, State, Verdict,
+    self, LOCK_MOVED, Lock, LockRow, Locks, Seen, State, UNREADABLE, Verdict,
 };
 
 /// Arguments of `migrate.lock.clear`.
@@ -49,12 +49,34 @@ pub struct ClearLockChange {
 pub struct ClearLock;
 
 /// Every migration lock of the context's databases.
-pub async fn locks(world: &World) -> Result<Vec<Lock>> {
-    let mut all = Vec::new();
+pub async fn locks(world: &World) -> Result<Locks> {
+    let mut all = Locks::default();
     for database in world.postgres_databases()? {
-        all.extend(migrations::locks(&database).await?);
+        let found = migrations::locks(&database).await?;
+        all.locks.extend(found.locks);
+        all.unreadable.extend(found.unreadable);
+        all.lockless.extend(found.lockless);
     }
     Ok(all)
+}
+
+/// Refuses to say that nobody holds a lock while a lock table could not be read.
+pub fn all_read(found: &Locks) -> Result<()> {
+    let Some(first) = found.unreadable.first() else {
+        return Ok(());
+    };
+    Err(Error::new(
+        &UNREADABLE,
+        format!(
+            "no migration lock is seen to be held, but {} could not be read: {}",
+            match found.unreadable.len() {
+                1 => "a lock table".to_owned(),
+                n => format!("{n} lock tables"),
+            },
+            first.why
+        ),
+    )
+    .hint("Give the role SELECT on it, or name another lock with `--lock ID`."))
 }
 
 /// The lock of this id.
@@ -70,11 +92,15 @@ pub fn find(locks: Vec<Lock>, id: &str) -> Result<Lock> {
 }
 
 /// The lock of this id, or the only one that somebody holds; `None` if nobody holds any.
-fn one(mut locks: Vec<Lock>, id: Option<&str>) -> Result<Option<Lock>> {
+fn one(mut found: Locks, id: Option<&str>) -> Result<Option<Lock>> {
     if let Some(id) = id {
-        return find(locks, id).map(Some);
+        return find(found.locks, id).map(Some);
     }
-    locks.retain(|l| l.verdict.is_some());
+    found.locks.retain(|l| l.verdict.is_some());
+    if found.locks.is_empty() {
+        all_read(&found)?;
+    }
+    let mut locks = found.locks;
     match locks.len() {
         0 | 1 => Ok(locks.pop()),
         held => {
@@ -114,7 +140,7 @@ impl Look<World> for ShowLock {
 
     async fn look(&self, cx: &ReadCx<'_, World>, args: &ShowLockArgs) -> Result<Observed> {
         let all = locks(cx.world).await?;
-        let tables = all.len();
+        let tables = all.locks.len();
         Ok(match one(all, args.lock.as_deref())? {
             Some(lock) => {
                 let mut observed = seen(&lock);
@@ -178,10 +204,11 @@ impl Step<World> for ClearLock {
             return Ok(Decision::Blocked(blocked));
         }
         let ends = ended(&lock, args);
-        if args.terminate && verdict == Verdict::Alive && ends.is_empty() {
+        let must_end = verdict == Verdict::Alive || lock.row.key.is_some();
+        if args.terminate && must_end && ends.is_empty() {
             return Ok(Decision::Blocked(Blocked {
                 reason: format!(
-                    "the holder of the migration lock `{}` is alive, and no session can be told to be its: {}",
+                    "the migration lock `{}` is held, and no session can be told to be its holder's: {}",
                     lock.id,
                     lock.observations.join("; ")
                 ),
@@ -302,12 +329,14 @@ impl Step<World> for ClearLock {
 /// The row of the same key, as it is now.
 async fn find_row(world: &World, row: &LockRow) -> Result<Lock> {
     let target = world.postgres()?.with_database(&row.database);
-    let all = migrations::locks(&target).await?;
+    let all = migrations::locks(&target).await?.locks;
     let key = |r: &LockRow| r.values.first_key_value().map(|(_, v)| v.clone());
     let same = |l: &Lock| {
-        (&l.row.schema, &l.row.table, key(&l.row)) == (&row.schema, &row.table, key(row))
+        let place = |r: &LockRow| (r.tool, r.schema.clone(), r.table.clone(), key(r));
+        place(&l.row) == place(row)
     };
-    all.into_iter().find(same).ok_or_else(|| {
+    let now = all.into_iter().find(same);
+    now.or_else(|| migrations::released(row)).ok_or_else(|| {
         let message = format!(
             "the lock table `{}.{}` has lost its row",
             row.schema, row.table
@@ -318,9 +347,13 @@ async fn find_row(world: &World, row: &LockRow) -> Result<Lock> {
 
 /// The sessions that are ended first: those that are the holder's, and no others.
 fn ended(lock: &Lock, args: &ClearLockArgs) -> Vec<Seen> {
-    if args.terminate && lock.verdict == Some(Verdict::Alive) {
+    let held_by_session = lock.row.key.is_some() && lock.verdict.is_some();
+    if args.terminate && (lock.verdict == Some(Verdict::Alive) || held_by_session) {
         let of_holder = lock.sessions.iter().filter(|s| s.of_holder);
-        of_holder.cloned().collect()
+        let mut ends: Vec<Seen> = of_holder.cloned().collect();
+        // A client whose statement is cancelled ends its other sessions by itself.
+        ends.sort_by_key(|s| s.state.as_deref() != Some("active"));
+        ends
     } else {
         Vec::new()
     }
@@ -354,6 +387,16 @@ fn decisive(lock: &Lock, ends: &[Seen]) -> Facts {
 pub fn blocked(lock: &Lock, verdict: Verdict, args: &ClearLockArgs) -> Option<Blocked> {
     let why = lock.observations.join("; ");
     let id = &lock.id;
+    if lock.row.key.is_some() && !args.terminate {
+        return Some(Blocked {
+            reason: format!(
+                "the migration lock `{id}` is an advisory lock, which ends with the session that holds it and not otherwise: {why}"
+            ),
+            hint: format!(
+                "Wait for it, or end its session: `summitctl migrate lock clear --lock '{id}' --terminate`."
+            ),
+        });
+    }
     if verdict == Verdict::Alive && !args.terminate {
         return Some(Blocked {
             reason: format!("the holder of the migration lock `{id}` is alive: {why}"),
@@ -409,7 +452,10 @@ fn shown(lock: &Lock, ends: &[Seen]) -> Facts {
         let ends: Vec<String> = ends.iter().map(Seen::words).collect();
         facts.insert("sessions-to-end".to_owned(), json!(ends));
     }
-    if lock.verdict == Some(Verdict::Unknown) {
+    if lock.row.key.is_some() {
+        let what = "its sessions end, and with them the lock; what their transactions did is rolled back, and what they had committed stays";
+        facts.insert("risk".to_owned(), json!(what));
+    } else if lock.verdict == Some(Verdict::Unknown) {
         let risk = "if the holder is alive after all, a second migration can run beside it";
         facts.insert("risk".to_owned(), json!(risk));
     }

@@ -1,17 +1,39 @@
 //! Arguments of `migrate …`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
+
+use crate::providers::postgres::migrations::{Tool, ids_with_sources};
 
 /// `migrate …`
 #[derive(Debug, Subcommand)]
 pub enum MigrateCommand {
     /// Which tools manage each Postgres database: what is applied, what failed, and whether a lock is held
-    Status,
-    /// The locks of migration tools: Liquibase and Knex
+    Status(StatusArgs),
+    /// The locks of migration tools, and who holds them
     #[command(subcommand)]
     Lock(LockCommand),
     /// Who blocks whom in Postgres, and which transactions somebody forgot
     Blockers,
+}
+
+/// Arguments of `migrate status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Compare a tool's source files with what it has written down: what is pending, changed, missing, or half applied; may be
+    /// given more than once
+    #[arg(long, value_name = "TOOL=FOLDER", value_parser = sources)]
+    pub sources: Vec<(Tool, PathBuf)>,
+}
+
+fn sources(text: &str) -> Result<(Tool, PathBuf), String> {
+    let known = format!("the tools are {}", ids_with_sources());
+    let (tool, folder) = text
+        .split_once('=')
+        .ok_or_else(|| format!("it is TOOL=FOLDER, and {known}"))?;
+    let tool = Tool::of(tool).ok_or_else(|| format!("there is no tool `{tool}`; {known}"))?;
+    Ok((tool, PathBuf::from(folder)))
 }
 
 /// `migrate lock …`
@@ -38,7 +60,7 @@ impl MigrateCommand {
     /// The command's words.
     pub fn words(&self) -> &'static str {
         match self {
-            MigrateCommand::Status => "migrate status",
+            MigrateCommand::Status(_) => "migrate status",
             MigrateCommand::Blockers => "migrate blockers",
             MigrateCommand::Lock(LockCommand::Show) => "migrate lock show",
             MigrateCommand::Lock(LockCommand::Clear(_)) => "migrate lock clear",

@@ -1,6 +1,7 @@
 //! `migrate …`
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -16,7 +17,9 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::ops::migrate as plans;
 use crate::providers::postgres::blockers::{Blockers, Involved};
-use crate::providers::postgres::migrations::{Lock, State, Verdict};
+use crate::providers::postgres::migrations::{
+    Lock, Lockless, State, Tool, Unreadable, Verdict, all_names,
+};
 use crate::steps::migrate;
 use crate::steps::world::World;
 use crate::time::Span;
@@ -27,14 +30,10 @@ use crate::time::Span;
 pub struct Locks {
     /// Every lock of the context's Postgres databases, held or not.
     pub locks: Vec<Lock>,
-}
-
-/// What `migrate status` gives.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct Status {
-    /// A line for each history table that was found.
-    pub tools: Vec<plans::Managed>,
+    /// Lock tables that are there and could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Histories of tools that take no lock.
+    pub lockless: Vec<Lockless>,
 }
 
 /// What `migrate blockers` gives.
@@ -49,7 +48,7 @@ pub struct Blocked {
 pub async fn migrate(session: &Session, command: MigrateCommand) -> Result<Answer> {
     let world = world::world(session).await?;
     match command {
-        MigrateCommand::Status => status(&world).await,
+        MigrateCommand::Status(args) => status(&world, &args.sources).await,
         MigrateCommand::Blockers => blockers(&world).await,
         MigrateCommand::Lock(LockCommand::Show) => show(&world).await,
         MigrateCommand::Lock(LockCommand::Clear(args)) => clear(session, &world, &args).await,
@@ -57,23 +56,60 @@ pub async fn migrate(session: &Session, command: MigrateCommand) -> Result<Answe
 }
 
 async fn show(world: &World) -> Result<Answer> {
-    let locks = migrate::locks(world).await?;
+    let found = migrate::locks(world).await?;
     let mut text = String::new();
-    if locks.is_empty() {
-        text.push_str("Postgres shows no lock table of Liquibase or Knex in the context's databases; other tools' locks are not looked for.\n");
+    if found.locks.is_empty() && found.unreadable.is_empty() && found.lockless.is_empty() {
+        text.push_str(&format!("Postgres shows no lock of {} in the context's databases; other tools' locks are not looked for.\n", all_names()));
     }
-    for lock in &locks {
+    for lock in &found.locks {
         text.push_str(&described(lock, &world.context));
     }
-    Ok(Answer::new(Exit::Ok, text, Locks { locks }))
+    for none in &found.lockless {
+        text.push_str(&format!(
+            "{}:{}.{}  {}\n",
+            none.database,
+            none.schema,
+            none.table,
+            none.tool.lockless().unwrap_or_default()
+        ));
+    }
+    text.push_str(&unreadable(&found.unreadable));
+    let locks = Locks {
+        locks: found.locks,
+        unreadable: found.unreadable,
+        lockless: found.lockless,
+    };
+    Ok(Answer::new(Exit::Ok, text, locks))
+}
+
+fn unreadable(tables: &[Unreadable]) -> String {
+    let line = |t: &Unreadable| {
+        format!(
+            "{}:{}.{}  {}: could not be read: {}\n",
+            t.database,
+            t.schema,
+            t.table,
+            t.tool.name(),
+            t.why
+        )
+    };
+    tables.iter().map(line).collect()
 }
 
 fn described(lock: &Lock, context: &str) -> String {
     let tool = lock.row.tool.name();
     let Some(verdict) = lock.verdict else {
-        return format!("{}  {tool}: free\n", lock.id);
+        let mut text = format!("{}  {tool}: free\n", lock.id);
+        for observation in &lock.observations {
+            text.push_str(&format!("            - {observation}\n"));
+        }
+        return text;
     };
     let mut text = match lock.state {
+        State::InSession => format!(
+            "{}  {tool}: held by a session, as an advisory lock\n",
+            lock.id
+        ),
         State::InTransaction => format!("{}  {tool}: held inside a transaction\n", lock.id),
         _ => format!("{}  {tool}: held\n", lock.id),
     };
@@ -100,6 +136,12 @@ fn described(lock: &Lock, context: &str) -> String {
         world::quoted(&lock.id)
     );
     match verdict {
+        Verdict::Unknown if lock.row.key.is_some() => {
+            let next = format!(
+                "find out whether the holder lives; if it does not, end its session: `{clear} --terminate`"
+            );
+            line("next", &next);
+        }
         Verdict::Dead => line("next", &clear),
         Verdict::Unknown => {
             let next = format!(
@@ -115,11 +157,12 @@ fn described(lock: &Lock, context: &str) -> String {
     text
 }
 
-async fn status(world: &World) -> Result<Answer> {
-    let tools = plans::status(world).await?;
+async fn status(world: &World, sources: &[(Tool, PathBuf)]) -> Result<Answer> {
+    let status = plans::status(world, sources).await?;
+    let tools = &status.tools;
     let mut text = String::new();
     if tools.is_empty() {
-        text.push_str("Postgres shows no history of Liquibase or Knex in the context's databases; other tools are not looked for.\n");
+        text.push_str(&format!("Postgres shows no history of {} that can be read in the context's databases; other tools are not looked for.\n", all_names()));
     } else {
         let rows: Vec<Vec<String>> = tools.iter().map(line).collect();
         let head = [
@@ -128,17 +171,27 @@ async fn status(world: &World) -> Result<Answer> {
             "history",
             "applied",
             "failed",
+            "half applied",
             "lock",
             "last applied",
         ];
         text.push_str(&table(&head, rows));
         text.push('\n');
     }
-    for tool in &tools {
+    for tool in tools {
+        for half in &tool.history.half {
+            text.push_str(&format!(
+                "half      {} of {} {}: begun, and not known to have ended\n",
+                tool.history.tool.name(),
+                tool.history.database,
+                half.name
+            ));
+        }
         for failed in &tool.history.failed {
             let at = failed.at.as_deref().unwrap_or("an unknown time");
             text.push_str(&format!("failed    {} at {at}\n", failed.name));
         }
+        text.push_str(&files(tool));
         let lock = tool.lock.as_ref().filter(|l| l.verdict.is_some());
         if let Some(lock) = lock {
             text.push_str(&format!(
@@ -147,29 +200,118 @@ async fn status(world: &World) -> Result<Answer> {
             ));
         }
     }
-    Ok(Answer::new(Exit::Ok, text, Status { tools }))
+    for index in &status.invalid_indexes {
+        let why = if index.building {
+            "it is being built at this moment"
+        } else {
+            "building it was broken off; drop it, and let its migration build it again"
+        };
+        text.push_str(&format!(
+            "invalid   index {}.{} of {} in {}: {why}\n",
+            index.schema, index.index, index.table, index.database
+        ));
+    }
+    for tool in &status.without_history {
+        text.push_str(&format!(
+            "sources   {}: no database of the context has a history of it that can be read\n",
+            tool.name()
+        ));
+    }
+    text.push_str(&unreadable(&status.unreadable));
+    for other in &status.unrecognised {
+        let rows = match other.rows {
+            Some(rows) => format!("{rows} rows"),
+            None => "not read".to_owned(),
+        };
+        text.push_str(&format!(
+            "{}:{}.{}  of no tool that is known: {rows}, columns {}; what they mean is not known\n",
+            other.database,
+            other.schema,
+            other.table,
+            other.columns.join(", ")
+        ));
+    }
+    Ok(Answer::new(Exit::Ok, text, status))
+}
+
+/// What the source files say, what of a migration is half applied, and what can be done.
+fn files(tool: &plans::Managed) -> String {
+    let mut text = String::new();
+    if let Some(found) = &tool.sources {
+        let changed = match &found.changed {
+            Some(changed) => format!("{} changed", changed.len()),
+            None => "changes not told".to_owned(),
+        };
+        text.push_str(&format!(
+            "sources   {} of {}: {} files in {}: {} pending, {changed}, {} missing\n",
+            tool.history.tool.name(),
+            tool.history.database,
+            found.files,
+            found.folder,
+            found.pending.len(),
+            found.missing.len()
+        ));
+        let lists = [
+            ("pending", Some(&found.pending)),
+            ("changed", found.changed.as_ref()),
+            ("missing", Some(&found.missing)),
+            ("note", Some(&found.notes)),
+        ];
+        for (word, list) in lists {
+            for name in list.into_iter().flatten().take(20) {
+                text.push_str(&format!("  {word:<8}{name}\n"));
+            }
+        }
+    }
+    for half in &tool.half_applied {
+        let what = if half.pending {
+            "is pending, and part of it may be there already"
+        } else {
+            "is half applied"
+        };
+        text.push_str(&format!("catalogue {} {what}\n", half.file));
+        for statement in &half.statements {
+            let seen = statement.seen.words();
+            text.push_str(&format!("  {seen:<15}{} …\n", statement.statement));
+        }
+    }
+    for way in &tool.ways {
+        text.push_str(&format!("way       {}:\n  {}\n", way.what, way.command));
+    }
+    text
 }
 
 fn line(tool: &plans::Managed) -> Vec<String> {
     let history = &tool.history;
     let lock = match &tool.lock {
+        None if history.tool.lockless().is_some() => "takes none".to_owned(),
         None => "no table".to_owned(),
         Some(lock) => match lock.verdict {
             None => "free".to_owned(),
             Some(verdict) => format!("held, {}", verdict.word()),
         },
     };
-    let last = history.last.as_ref().map_or("nothing".to_owned(), |last| {
-        let at = last.at.as_deref().unwrap_or("an unknown time");
-        format!("{at} {}", last.name)
-    });
-    let failed = history.outcomes.get("failed").copied().unwrap_or(0);
+    let last = history
+        .last
+        .as_ref()
+        .map_or("nothing".to_owned(), |last| match &last.at {
+            Some(at) => format!("{at} {}", last.name),
+            None => last.name.clone(),
+        });
+    let count = |outcome: &str| history.outcomes.get(outcome).copied().unwrap_or(0);
+    let failed = if history.tool.writes_failures() {
+        count("failed").to_string()
+    } else {
+        "not told".to_owned()
+    };
     vec![
         history.database.clone(),
         history.tool.name().to_owned(),
         format!("{}.{}", history.schema, history.table),
-        tool.applied.to_string(),
-        failed.to_string(),
+        tool.applied
+            .map_or("not told".to_owned(), |n| n.to_string()),
+        failed,
+        count("half").to_string(),
         lock,
         last,
     ]

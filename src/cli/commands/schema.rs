@@ -47,7 +47,7 @@ const COMMANDS: &[Published] = &[
     ("kube show", of::<kube::Shown>),
     ("kube rbac", of::<kube::Rbac>),
     ("restore", of::<restore::Restored>),
-    ("migrate status", of::<migrate::Status>),
+    ("migrate status", of::<crate::ops::migrate::Status>),
     ("migrate blockers", of::<migrate::Blocked>),
     ("migrate lock show", of::<migrate::Locks>),
     ("migrate lock clear", of::<Executed>),

@@ -16,6 +16,9 @@ use summitctl::wait::{Deadline, Look, poll};
 use crate::postgres::{scratch, sql, value};
 use crate::program::{Program, said};
 
+mod sources;
+mod tools;
+
 /// A folder of what `.ci/setup` fetched.
 fn fetched(tool: &str, text: &str, before: &str, after: &str) -> PathBuf {
     let version = text.split_once(before).unwrap().1;
@@ -33,7 +36,7 @@ fn fetched(tool: &str, text: &str, before: &str, after: &str) -> PathBuf {
     home
 }
 
-/// The program with a context `m` of the databases `lb` and `kx`.
+/// The program with a context `m` of a server's databases.
 struct Bench {
     program: Program,
     server: Running,
@@ -177,31 +180,34 @@ fn all_seen() -> bool {
     whole && fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn locks_of_the_real_tools_are_told_and_cleared() {
-    let (_folder, server) = scratch().await;
-    let program = Program::bare("migrations");
+/// A server with these databases, and the program with a context `m` of them.
+async fn bench(name: &str, databases: &[&str]) -> (crate::postgres::Folder, Bench) {
+    let (folder, server) = scratch().await;
+    let program = Program::bare(name);
     fs::write(program.dir.join("password"), server.password.expose()).unwrap();
     let config = format!(
         "version = 1\n[contexts.m]\ntier = \"staging\"\n[contexts.m.postgres]\n\
-         url = \"postgres://{}@127.0.0.1:{}/lb?sslmode=disable\"\npassword = \"file:password\"\ndatabases = [\"lb\", \"kx\"]\n",
-        server.user, server.port
+         url = \"postgres://{}@127.0.0.1:{}/{}?sslmode=disable\"\npassword = \"file:password\"\ndatabases = {databases:?}\n",
+        server.user, server.port, databases[0]
     );
     fs::write(program.dir.join("summitctl.toml"), config).unwrap();
     let bench = Bench { program, server };
-    for database in ["lb", "kx"] {
+    for database in databases {
         sql(
             &bench.server.target(),
             &format!("CREATE DATABASE {database}"),
         )
         .await;
     }
+    (folder, bench)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_of_the_real_tools_are_told_and_cleared() {
+    let (_folder, bench) = bench("migrations", &["lb", "kx"]).await;
     let (code, text) = bench.call("migrate lock show");
     assert_eq!(code, 0, "{text}");
-    assert!(
-        text.contains("no lock table of Liquibase or Knex"),
-        "{text}"
-    );
+    assert!(text.contains("no lock of Liquibase, Knex"), "{text}");
     let (code, text) = bench.call("migrate lock clear --yes");
     assert_eq!(code, 2, "{text}");
 
@@ -408,6 +414,7 @@ async fn what_is_applied_is_told(bench: &Bench) {
     assert_eq!(knex["history"]["table"], "my_moves");
     assert_eq!(knex["history"]["last"]["name"], "2_second.js");
     assert_eq!(knex["lock"]["id"], MOVES);
+    sources::knex_files_are_compared(bench, &bench.program.dir.join("knex/migrations"));
     let (code, text) = bench.call("migrate status");
     assert_eq!(code, 0, "{text}");
     assert!(
@@ -460,7 +467,7 @@ async fn a_lock_that_is_taken_again_meanwhile_is_never_cleared() {
     sql(&target, "CREATE SCHEMA \"Ours\";
         CREATE TABLE \"Ours\".\"DATABASECHANGELOGLOCK\" (\"ID\" int PRIMARY KEY, \"LOCKED\" boolean NOT NULL, \"LOCKGRANTED\" timestamp, \"LOCKEDBY\" varchar(255));
         INSERT INTO \"Ours\".\"DATABASECHANGELOGLOCK\" VALUES (1, true, '2026-01-02 03:04:05', 'ci-7 (203.0.113.7)')").await;
-    let found = locks(&target).await.unwrap();
+    let found = locks(&target).await.unwrap().locks;
     assert_eq!(found.len(), 1);
     assert_eq!(
         (found[0].state, found[0].verdict),

@@ -9,7 +9,7 @@ use super::super::Target;
 use super::super::session::{Access, close, failed, open, query, run, scalar};
 use super::super::sql::{ident, literal, qualified};
 use super::lock::{LockRow, Seen, Shape};
-use super::{LOCK_MOVED, LOCK_NOT_TAKEABLE, SESSION_STAYS, SHAPES};
+use super::{LOCK_MOVED, LOCK_NOT_TAKEABLE, SESSION_STAYS};
 use crate::consent::Consent;
 use crate::error::{Error, Result};
 use crate::wait::{Deadline, Look, poll};
@@ -35,7 +35,7 @@ pub async fn free_by(
     row: &LockRow,
     _: &Consent,
 ) -> Result<()> {
-    let set: Vec<String> = shape(row)
+    let set: Vec<String> = shape(row)?
         .free
         .iter()
         .map(|(column, value)| format!("{} = {value}", written(row, column)))
@@ -66,7 +66,10 @@ pub async fn free_by(
 
 /// Takes the lock in a transaction that is rolled back.
 pub async fn prove_takeable(target: &Target, row: &LockRow) -> Result<()> {
-    let shape = shape(row);
+    if let Some(key) = row.key {
+        return prove_key(target, row, key).await;
+    }
+    let shape = shape(row)?;
     let free: Vec<String> = shape
         .free
         .iter()
@@ -202,9 +205,36 @@ async fn update(
     Ok(done.rows_affected())
 }
 
-fn shape(row: &LockRow) -> &'static Shape {
-    let known = SHAPES.iter().find(|s| s.tool == row.tool);
-    known.unwrap_or(&SHAPES[0])
+async fn prove_key(target: &Target, row: &LockRow, key: i64) -> Result<()> {
+    let mut session = open(target, Access::Write).await?;
+    run(target, &mut session, &format!("BEGIN; {LIMITS}")).await?;
+    let taken: bool = scalar("SELECT pg_try_advisory_xact_lock($1)")
+        .bind(key)
+        .fetch_one(&mut session)
+        .await
+        .map_err(|e| failed(target, "take the advisory lock", e))?;
+    let back = run(target, &mut session, "ROLLBACK").await;
+    close(session).await;
+    if taken {
+        return back;
+    }
+    Err(Error::new(
+        &LOCK_NOT_TAKEABLE,
+        format!(
+            "the advisory lock {key} of {} cannot be taken",
+            row.tool.name()
+        ),
+    )
+    .hint("Somebody may have taken it already: see `summitctl migrate lock show`."))
+}
+
+fn shape(row: &LockRow) -> Result<&'static Shape> {
+    row.tool.row_lock().ok_or_else(|| {
+        Error::bug(format!(
+            "{} has no lock whose row could be changed",
+            row.tool.name()
+        ))
+    })
 }
 
 fn table(row: &LockRow) -> String {

@@ -3,10 +3,51 @@
 //! Where every migration of a batch is transactional, the row is changed inside that transaction: nobody sees it, and
 //! Postgres itself lets go of it when the holder ends. It stays behind only after migrations with `transaction: false`.
 
-use super::lock::{Shape, Tool};
+use std::path::Path;
+
+use super::history;
+use super::lock::Shape;
+use super::sources::{self, Source, ending};
+use super::tool::{Known, Locking};
+
+pub(super) const KNOWN: Known = Known {
+    id: "knex",
+    name: "Knex",
+    history: history::Shape {
+        columns: &["batch", "id", "migration_time", "name"],
+        exact: true,
+        counts: true,
+        tells_failure: false,
+        name: "{name}",
+        at: "{migration_time}",
+        by: "NULL",
+        outcome: "'executed'",
+        order: "{id}",
+        key: "{name}",
+        checksum: "NULL",
+    },
+    locking: Locking::Row(&LOCK),
+    sources: Some(sources::Shape {
+        file,
+        pending: None,
+        grouped: false,
+        sql: false,
+    }),
+    ways: &[(
+        "start it again, when what made it fail is mended",
+        "knex migrate:latest",
+    )],
+};
+
+/// By its whole name, of the endings that it loads unless told otherwise.
+fn file(path: &Path, _: &str) -> Option<Source> {
+    let (stem, ending) = ending(path)?;
+    let loads = ["js", "cjs", "mjs", "ts"].contains(&ending.as_str()) && !stem.ends_with(".d");
+    let top = path.components().count() == 1;
+    (loads && top).then(|| Source::named(path, path.display().to_string()))
+}
 
 pub(super) const LOCK: Shape = Shape {
-    tool: Tool::Knex,
     columns: &["index", "is_locked"],
     held: "is_locked",
     free: &[("is_locked", "0")],

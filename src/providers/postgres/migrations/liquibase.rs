@@ -3,10 +3,43 @@
 //! The row is committed before the first changeset begins, so it outlives a holder that is killed, and says nothing of its
 //! server process. A waiter looks at the row every ten seconds for five minutes, then gives up.
 
-use super::lock::{Holder, Shape, Tool};
+use super::history;
+use super::lock::{Holder, Shape};
+use super::tool::{Known, Locking};
+
+pub(super) const KNOWN: Known = Known {
+    id: "liquibase",
+    name: "Liquibase",
+    history: history::Shape {
+        columns: &[
+            "author",
+            "dateexecuted",
+            "exectype",
+            "filename",
+            "id",
+            "md5sum",
+            "orderexecuted",
+        ],
+        exact: false,
+        counts: true,
+        tells_failure: true,
+        name: "{filename} || '::' || {id} || '::' || {author}",
+        at: "{dateexecuted}",
+        by: "{author}",
+        outcome: "lower({exectype})",
+        order: "{orderexecuted}, {dateexecuted}",
+        key: "{filename} || '::' || {id} || '::' || {author}",
+        checksum: "{md5sum}",
+    },
+    locking: Locking::Row(&LOCK),
+    sources: None,
+    ways: &[(
+        "start it again, when what made it fail is mended",
+        "liquibase update",
+    )],
+};
 
 pub(super) const LOCK: Shape = Shape {
-    tool: Tool::Liquibase,
     columns: &["id", "locked", "lockedby", "lockgranted"],
     held: "locked",
     free: &[

@@ -13,33 +13,14 @@ use super::super::enumerate::user_schema;
 use super::super::session::{Access, close, failed, open, query, rows, run};
 use super::super::sql::{ident, literal, qualified};
 use super::super::{Target, refuse_pooler};
+use super::history::{Unreadable, places, settled};
+use super::tool::Tool;
 use super::verdict::{Verdict, judge};
-use super::{SHAPES, here, liquibase};
+use super::{TOOLS, advisory, here, liquibase};
 use crate::error::Result;
-
-/// A migration tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Tool {
-    /// Liquibase.
-    Liquibase,
-    /// Knex.
-    Knex,
-}
-
-impl Tool {
-    /// Its name, as its makers write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Tool::Liquibase => "Liquibase",
-            Tool::Knex => "Knex",
-        }
-    }
-}
 
 /// What a lock table of a tool looks like, and what its row says.
 pub(super) struct Shape {
-    pub tool: Tool,
     /// Its columns in lower case, sorted.
     pub columns: &'static [&'static str],
     /// The column that says whether it is held.
@@ -86,6 +67,9 @@ pub struct LockRow {
     pub written_by: String,
     /// Where this version lies: `ctid`.
     pub lies_at: String,
+    /// The key of an advisory lock, which a session holds and no row: then there are no values, transaction and place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<i64>,
 }
 
 /// Whether a lock is held.
@@ -96,6 +80,8 @@ pub enum State {
     Held,
     /// The row does not say so, but a transaction under way has written to the lock's table.
     InTransaction,
+    /// It is an advisory lock, and a session holds it.
+    InSession,
     /// Nobody holds it.
     Free,
 }
@@ -120,7 +106,7 @@ pub struct Seen {
     pub port: Option<i32>,
     /// `active`, `idle`, `idle in transaction` …
     pub state: Option<String>,
-    /// Whether it has written to the lock's table in a transaction that goes on.
+    /// Whether it has written to the lock's table in a transaction that goes on, or holds the advisory lock.
     pub holds_table: bool,
     /// Whether it waits for the lock.
     pub waits: bool,
@@ -158,7 +144,7 @@ impl Seen {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Lock {
-    /// Names it on the command line: `DATABASE:SCHEMA.TABLE:KEY`.
+    /// Names it on the command line: `DATABASE:SCHEMA.TABLE:KEY`; of an advisory lock the history's table, and `advisory`.
     pub id: String,
     /// Its row.
     pub row: LockRow,
@@ -180,8 +166,33 @@ pub struct Lock {
     pub waiting: Vec<Seen>,
 }
 
-/// Every migration lock of a database, held or not.
-pub async fn locks(target: &Target) -> Result<Vec<Lock>> {
+/// The migration locks of databases.
+#[derive(Debug, Default)]
+pub struct Locks {
+    /// Held or not.
+    pub locks: Vec<Lock>,
+    /// Lock tables that could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Histories of tools that take no lock.
+    pub lockless: Vec<Lockless>,
+}
+
+/// A history of a tool that takes no lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Lockless {
+    /// The tool.
+    pub tool: Tool,
+    /// The database.
+    pub database: String,
+    /// Schema of its history.
+    pub schema: String,
+    /// Name of its history.
+    pub table: String,
+}
+
+/// Every migration lock of a database. A table that cannot be read does not hide the others.
+pub async fn locks(target: &Target) -> Result<Locks> {
     let pooled = match refuse_pooler(target).await {
         Ok(()) => false,
         Err(e) if e.reason() == &POOLER => true,
@@ -190,9 +201,25 @@ pub async fn locks(target: &Target) -> Result<Vec<Lock>> {
     let mut session = open(target, Access::Read).await?;
     let limits = "SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = '20s'";
     run(target, &mut session, limits).await?;
-    let mut locks = Vec::new();
+    let (histories, _) = places(target, &mut session).await?;
+    let mut found = Locks::default();
     for table in tables(target, &mut session).await? {
-        for mut lock in table.rows(target, &mut session).await? {
+        run(target, &mut session, "SAVEPOINT one").await?;
+        let read = table.rows(target, &mut session).await;
+        let read = match settled(target, &mut session, read).await? {
+            Ok(read) => read,
+            Err(e) => {
+                found.unreadable.push(Unreadable {
+                    tool: table.tool,
+                    database: target.database.clone(),
+                    schema: table.schema,
+                    table: table.name,
+                    why: e.one_line(),
+                });
+                continue;
+            }
+        };
+        for mut lock in read {
             let seen = sessions(target, &mut session, &table).await?;
             let waits_in_vain = lock.state == State::Free;
             if waits_in_vain && seen.iter().any(|s| s.holds_table && !s.waits) {
@@ -203,15 +230,29 @@ pub async fn locks(target: &Target) -> Result<Vec<Lock>> {
                 let around = here::look(holder, target.port);
                 judge(&mut lock, seen, table.shape.applications, &around, pooled);
             }
-            locks.push(lock);
+            found.locks.push(lock);
         }
     }
+    let held = advisory::locks(target, &mut session, &histories, pooled).await?;
+    found.locks.extend(held);
     close(session).await;
-    Ok(locks)
+    let none = histories
+        .into_iter()
+        .filter(|h| h.tool.lockless().is_some());
+    found.lockless = none
+        .map(|h| Lockless {
+            tool: h.tool,
+            database: target.database.clone(),
+            schema: h.schema,
+            table: h.table,
+        })
+        .collect();
+    Ok(found)
 }
 
 /// A table with the columns of a lock.
 struct Table {
+    tool: Tool,
     shape: &'static Shape,
     oid: i64,
     schema: String,
@@ -234,14 +275,14 @@ async fn tables(target: &Target, session: &mut PgConnection) -> Result<Vec<Table
         let named: Vec<String> = row.get("columns");
         let columns: BTreeMap<String, String> =
             named.into_iter().map(|c| (c.to_lowercase(), c)).collect();
-        let same = |shape: &&&Shape| {
-            columns
-                .keys()
-                .map(String::as_str)
-                .eq(shape.columns.to_vec())
+        let same = |shape: &Shape| {
+            let named = columns.keys().map(String::as_str);
+            named.eq(shape.columns.iter().copied())
         };
-        if let Some(shape) = SHAPES.iter().find(same) {
+        let mut shapes = TOOLS.iter().map(|t| (Tool(t), Tool(t).row_lock()));
+        if let Some((tool, Some(shape))) = shapes.find(|(_, s)| s.is_some_and(same)) {
             tables.push(Table {
+                tool,
                 shape,
                 oid: row.get("oid"),
                 schema: row.get("schema"),
@@ -293,13 +334,14 @@ impl Table {
             sessions: Vec::new(),
             waiting: Vec::new(),
             row: LockRow {
-                tool: self.shape.tool,
+                tool: self.tool,
                 database: target.database.clone(),
                 schema: self.schema.clone(),
                 table: self.name.clone(),
                 values,
                 written_by: row.get("written_by"),
                 lies_at: row.get("lies_at"),
+                key: None,
             },
         }
     }

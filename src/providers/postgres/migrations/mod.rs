@@ -1,26 +1,48 @@
 //! Database migrations: whose lock a database holds, whether its holder lives, and how it is cleared without a guess.
 //!
-//! A tool is one file and one line in [`SHAPES`]. Lock tables are known by their columns, because every tool lets its user
-//! rename them.
+//! A tool is one file and one line in [`TOOLS`]. Its tables are known by their columns, because every tool lets its user rename
+//! them.
 
+mod advisory;
+mod alembic;
+mod catalogue;
 mod clear;
+mod django;
+mod flyway;
+mod golang_migrate;
 mod here;
 mod history;
 mod knex;
 mod liquibase;
 mod lock;
+mod sources;
+mod sqlx;
+mod statements;
+mod tool;
 mod verdict;
 
+pub use advisory::released;
+pub use catalogue::{Half, InCatalogue, InvalidIndex, Sight, invalid_indexes};
 pub use clear::{end_sessions, free, free_by, prove_takeable};
-pub use history::{Applied, History, histories};
-pub use lock::{Lock, LockRow, Seen, State, Tool, locks};
+pub use history::{Applied, Histories, History, Unreadable, Unrecognised, histories};
+pub use lock::{Lock, LockRow, Lockless, Locks, Seen, State, locks};
+pub use sources::{Compared, Sources, Way, sources, ways};
+pub use tool::{Tool, all_names, ids_with_sources};
 pub use verdict::Verdict;
 
 use crate::reasons;
-use lock::Shape;
+use tool::Known;
 
-/// The lock tables that are known.
-const SHAPES: &[&Shape] = &[&liquibase::LOCK, &knex::LOCK];
+/// The tools that are known: each runs in a live test.
+const TOOLS: &[&Known] = &[
+    &liquibase::KNOWN,
+    &knex::KNOWN,
+    &sqlx::KNOWN,
+    &golang_migrate::KNOWN,
+    &flyway::KNOWN,
+    &alembic::KNOWN,
+    &django::KNOWN,
+];
 
 reasons! {
     /// The row is not the one that was shown.
@@ -32,6 +54,9 @@ reasons! {
     /// The lock cannot be taken.
     LOCK_NOT_TAKEABLE = "migrate.lock-not-takeable", Failed,
         "The migration lock's row was cleared, but taking it in a transaction that is rolled back did not work. The message says what the row holds.";
+    /// A lock table could not be read.
+    UNREADABLE = "migrate.unreadable", Failed,
+        "A migration tool's lock table is there and could not be read, so nobody can say that no lock is held. The message says why it could not be read.";
     /// A session does not end.
     SESSION_STAYS = "migrate.session-stays", Failed,
         "A session that holds a migration lock was told to end and is still there, or may not be ended by this role (`GRANT pg_signal_backend TO role`). The lock was not cleared.";

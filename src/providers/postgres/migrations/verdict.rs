@@ -117,12 +117,13 @@ fn is_from(lock: &Lock, session: &Seen, around: &Around) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::lock::{LockRow, Tool};
+    use super::super::lock::LockRow;
+    use super::super::tool::Tool;
     use super::super::{knex, liquibase};
     use super::*;
 
     fn lock(holder: Option<&str>, state: State) -> Lock {
-        let tool = holder.map_or(Tool::Knex, |_| Tool::Liquibase);
+        let tool = holder.map_or(Tool(&knex::KNOWN), |_| Tool(&liquibase::KNOWN));
         Lock {
             id: "app:public.l:1".to_owned(),
             row: LockRow {
@@ -133,6 +134,7 @@ mod tests {
                 values: BTreeMap::new(),
                 written_by: "728".to_owned(),
                 lies_at: "(0,2)".to_owned(),
+                key: None,
             },
             state,
             holder: holder.map(liquibase::holder),
