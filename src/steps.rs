@@ -18,6 +18,7 @@ pub mod keep;
 pub mod keys;
 pub mod load;
 pub mod manual;
+pub mod mend;
 pub mod migrate;
 pub mod pin;
 pub mod place;
@@ -53,6 +54,7 @@ pub fn registry() -> Registry<World> {
         .with(keys::NewEpoch)
         .with(keys::CheckKey)
         .with(load::Load)
+        .with(mend::MendCopy)
         .with(restore::Swap)
         .with(swap_back::SwapBack)
         .with(table::Table)

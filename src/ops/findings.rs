@@ -42,6 +42,7 @@ pub fn reasons() -> Vec<&'static [&'static Reason]> {
         crate::steps::import::REASONS,
         crate::steps::load::REASONS,
         crate::steps::manual::REASONS,
+        crate::steps::mend::REASONS,
         crate::steps::restore::REASONS,
         crate::steps::roles::REASONS,
         crate::providers::postgres::BACK_REASONS,

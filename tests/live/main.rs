@@ -18,6 +18,7 @@ mod kills;
 mod kubernetes;
 mod migrations;
 mod neo4j;
+mod poison;
 mod postgres;
 mod program;
 mod prune;

@@ -210,6 +210,16 @@ pub async fn locks(target: &Target) -> Result<Vec<Lock>> {
     Ok(locks)
 }
 
+/// The locks that a database's rows call held, by a session of the caller's, without a look at who is around.
+pub async fn held(target: &Target, session: &mut PgConnection) -> Result<Vec<Lock>> {
+    let mut held = Vec::new();
+    for table in tables(target, session).await? {
+        held.extend(table.rows(target, session).await?);
+    }
+    held.retain(|lock| lock.state == State::Held);
+    Ok(held)
+}
+
 /// A table with the columns of a lock.
 struct Table {
     shape: &'static Shape,

@@ -11,9 +11,9 @@ mod liquibase;
 mod lock;
 mod verdict;
 
-pub use clear::{end_sessions, free, free_by, prove_takeable};
+pub use clear::{by_hand, end_sessions, free, free_by, prove_takeable};
 pub use history::{Applied, History, histories};
-pub use lock::{Lock, LockRow, Seen, State, Tool, locks};
+pub use lock::{Lock, LockRow, Seen, State, Tool, held, locks};
 pub use verdict::Verdict;
 
 use crate::reasons;
