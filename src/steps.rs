@@ -29,6 +29,7 @@ pub mod smoke;
 pub mod stores;
 pub mod swap_back;
 pub mod table;
+pub mod unblock;
 pub mod variables;
 pub mod verify;
 pub mod world;
@@ -60,6 +61,7 @@ pub fn registry() -> Registry<World> {
         .with(table::Table)
         .with(table::TableAway)
         .with(migrate::ClearLock)
+        .with(unblock::Unblock)
         .with(drill::Drill)
         .with_look(migrate::ShowLock)
         .with_look(gate::Gate)

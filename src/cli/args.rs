@@ -17,7 +17,7 @@ pub use import::{BackupDiffArgs, BackupImportArgs};
 pub use keep::{CopyArgs, ExportArgs, HoldArgs, PruneArgs, ReleaseArgs};
 pub use keys::KeysCommand;
 pub use kube::KubeCommand;
-pub use migrate::{ClearArgs, LockCommand, MigrateCommand};
+pub use migrate::{BlockersArgs, ClearArgs, LockCommand, MigrateCommand};
 
 use crate::error::Result;
 use crate::identity::Store;

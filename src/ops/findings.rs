@@ -46,6 +46,7 @@ pub fn reasons() -> Vec<&'static [&'static Reason]> {
         crate::steps::restore::REASONS,
         crate::steps::roles::REASONS,
         crate::providers::postgres::BACK_REASONS,
+        crate::steps::unblock::REASONS,
         crate::steps::smoke::REASONS,
         crate::steps::smoke::data_plane::REASONS,
         crate::steps::verify::REASONS,
