@@ -20,6 +20,7 @@ pub mod load;
 pub mod manual;
 pub mod mend;
 pub mod migrate;
+pub mod migrate_job;
 pub mod pin;
 pub mod place;
 pub mod preview;
@@ -64,6 +65,7 @@ pub fn registry() -> Registry<World> {
         .with(unblock::Unblock)
         .with(drill::Drill)
         .with_look(migrate::ShowLock)
+        .with_look(migrate_job::ShowJob)
         .with_look(gate::Gate)
         .with_look(evidence::VerifyEvidence)
         .with_look(manual::Manual)

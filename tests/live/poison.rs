@@ -238,4 +238,53 @@ async fn mended_in_place(program: &Program, server: &Running) {
         "--confirm",
         "p",
     ]);
+    the_runbook_goes_back_to_the_backup(program, server).await;
+}
+
+/// The runbook's way back is planned as a restore, and skipped unless it is asked for.
+async fn the_runbook_goes_back_to_the_backup(program: &Program, server: &Running) {
+    let app = server.target().with_database("app");
+    let newest = program.json(&["backup", "list"]);
+    let all = newest["backups"].as_array().unwrap();
+    let first = all.last().unwrap()["backup"].as_str().unwrap().to_owned();
+    let plan = ["runbook", "plan", "database-migration-failed"];
+    let without = said(&program.ok(&plan));
+    has(
+        &without,
+        &[
+            "skip     swap",
+            "skip     load",
+            "look     job",
+            "look     lock",
+        ],
+    );
+    let backup = format!("backup={first}");
+    let back = ["-p", "restore=true", "-p", &backup];
+    let with = said(&program.ok(&[&plan[..], &back].concat()));
+    has(
+        &with,
+        &["skip     retry", "clear the lock `1`", "destroy  swap"],
+    );
+    sql(&app, "DROP TABLE twice").await;
+    let run = ["runbook", "run", "database-migration-failed"];
+    // No gateway is configured, so the last step, smoke, says so; the rest is done.
+    let done = program.call(
+        &[&run[..], &back, &["-p", "wait=0s", "--confirm", "p"]].concat(),
+        None,
+    );
+    has(&said(&done), &["done swap", "done pin", "failed smoke"]);
+    for (query, expected) in [
+        ("SELECT (to_regclass('twice') IS NOT NULL)::text", "true"),
+        (
+            "SELECT (NOT locked)::text FROM databasechangeloglock",
+            "true",
+        ),
+    ] {
+        assert_eq!(
+            value(&app, query).await.as_deref(),
+            Some(expected),
+            "{query}: {}",
+            said(&done)
+        );
+    }
 }

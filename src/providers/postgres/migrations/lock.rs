@@ -178,6 +178,9 @@ pub struct Lock {
     pub sessions: Vec<Seen>,
     /// Sessions that wait for the lock.
     pub waiting: Vec<Seen>,
+    /// Whether every session could be seen, and none is left that could be the holder's.
+    #[serde(skip)]
+    pub nobody_left: bool,
 }
 
 /// Every migration lock of a database, held or not.
@@ -302,6 +305,7 @@ impl Table {
             observations: Vec::new(),
             sessions: Vec::new(),
             waiting: Vec::new(),
+            nobody_left: false,
             row: LockRow {
                 tool: self.shape.tool,
                 database: target.database.clone(),
