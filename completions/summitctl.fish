@@ -834,6 +834,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l as -d 'R
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l table -d 'With `--as`: load the rows of this table; others are there, and empty. With `--in-place`: this table' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l schema -d 'With `--as`: load the rows of this schema\'s tables; others are there, and empty' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l map-role -d 'Give to the role NEW what the backup says of OLD: ownership, grants, default privileges, policies, settings; may be given more than once' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l mend -d 'Postgres: mend these in the restored copy, after it was compared and before anybody works with it: `locks` (held by migrations), `sequences` (behind their columns), `indexes` (that were not valid)' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
@@ -879,8 +880,8 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __f
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "status" -d 'Which tools manage each Postgres database: what is applied, what failed, and whether a lock is held'
-complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "lock" -d 'The locks of migration tools, and who holds them'
-complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "blockers" -d 'Who blocks whom in Postgres, and which transactions somebody forgot'
+complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "lock" -d 'The locks of migration tools: Liquibase and Knex'
+complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "blockers" -d 'Who blocks whom in Postgres and Neo4j, and which transactions and advisory locks somebody forgot'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l sources -d 'Compare a tool\'s source files with what it has written down: what is pending, changed, missing, or half applied; may be given more than once' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
@@ -924,6 +925,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from lock" -f -a "show" -d 'Each lock: who holds it since when, who waits, and whether the holder is alive, dead or unknown, and why'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from lock" -f -a "clear" -d 'Clear the lock of a holder that is dead, exactly as it was shown'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from lock" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -l end-root -d 'End the root of a blocking tree: a pid, `gid:NAME` of a prepared transaction, or an id of Neo4j [default: the only root there is]' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
@@ -944,8 +946,8 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from help" -f -a "status" -d 'Which tools manage each Postgres database: what is applied, what failed, and whether a lock is held'
-complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from help" -f -a "lock" -d 'The locks of migration tools, and who holds them'
-complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from help" -f -a "blockers" -d 'Who blocks whom in Postgres, and which transactions somebody forgot'
+complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from help" -f -a "lock" -d 'The locks of migration tools: Liquibase and Knex'
+complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from help" -f -a "blockers" -d 'Who blocks whom in Postgres and Neo4j, and which transactions and advisory locks somebody forgot'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
@@ -1799,8 +1801,8 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from kube" -f -a "show" -d 'Which cluster the context names, who asks it, and as whom it sees us'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from kube" -f -a "rbac" -d 'The Roles and bindings that `smoke` and `doctor` need, as YAML for `kubectl apply -f -`; nothing is changed'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from migrate" -f -a "status" -d 'Which tools manage each Postgres database: what is applied, what failed, and whether a lock is held'
-complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from migrate" -f -a "lock" -d 'The locks of migration tools, and who holds them'
-complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from migrate" -f -a "blockers" -d 'Who blocks whom in Postgres, and which transactions somebody forgot'
+complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from migrate" -f -a "lock" -d 'The locks of migration tools: Liquibase and Knex'
+complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from migrate" -f -a "blockers" -d 'Who blocks whom in Postgres and Neo4j, and which transactions and advisory locks somebody forgot'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from drill" -f -a "run" -d 'Restore the newest backup to scratch servers and compare every row'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from drill" -f -a "history" -d 'Earlier drills, from the evidence'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "run" -d 'Evaluate every check of the gate'

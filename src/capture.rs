@@ -202,8 +202,108 @@ pub struct Captured {
     pub to: Instant,
     /// What the store holds that this capture does not carry, one line each; empty means nothing known.
     pub not_carried: Vec<String>,
+    /// What in the data would keep a restored copy from working; absent if nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub troubles: Option<Vec<Trouble>>,
     /// The parts written.
     pub parts: Vec<PartInfo>,
+}
+
+/// Something in the captured data that keeps what is restored from working, as it stood in the captured moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    tag = "kind",
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case"
+)]
+pub enum Trouble {
+    /// A migration lock that somebody held: in a restored copy nobody does, and the next migration waits for ever.
+    Lock {
+        /// The database.
+        database: String,
+        /// The migration tool.
+        tool: String,
+        /// Its lock's table, quoted where SQL needs it.
+        table: String,
+        /// Which row of it.
+        key: String,
+        /// Who held it, as the row says.
+        holder: Option<String>,
+        /// Since when, as the row says.
+        since: Option<String>,
+    },
+    /// A sequence whose next value its column already has.
+    Sequence {
+        /// The database.
+        database: String,
+        /// Its name, quoted where SQL needs it.
+        sequence: String,
+        /// The column, as `schema.table.column`.
+        column: String,
+        /// The value that the sequence must have given for the next one to be new.
+        highest: i64,
+    },
+    /// An index that was not valid: `pg_dump` leaves it out, unless it is that of a partitioned table.
+    Index {
+        /// The database.
+        database: String,
+        /// Its name, quoted where SQL needs it.
+        index: String,
+        /// Its table.
+        table: String,
+        /// The statement that makes it.
+        definition: String,
+        /// Whether it is an index of a partitioned table, whose partitions do not all have it.
+        partitioned: bool,
+    },
+}
+
+impl Trouble {
+    /// The database that has it.
+    pub fn database(&self) -> &str {
+        match self {
+            Trouble::Lock { database, .. }
+            | Trouble::Sequence { database, .. }
+            | Trouble::Index { database, .. } => database,
+        }
+    }
+
+    /// As a person reads it.
+    pub fn words(&self) -> String {
+        match self {
+            Trouble::Lock {
+                tool,
+                table,
+                holder,
+                since,
+                ..
+            } => {
+                let by = holder
+                    .as_ref()
+                    .map_or(String::new(), |h| format!(" by {h}"));
+                let since = since
+                    .as_ref()
+                    .map_or(String::new(), |s| format!(" since {s}"));
+                format!("the migration lock of {tool} (`{table}`) is held{by}{since}")
+            }
+            Trouble::Sequence {
+                sequence,
+                column,
+                highest,
+                ..
+            } => format!("the sequence `{sequence}` is behind `{column}`, which reaches {highest}"),
+            Trouble::Index {
+                index,
+                table,
+                partitioned: false,
+                ..
+            } => format!("the index `{index}` of `{table}` is not valid"),
+            Trouble::Index { index, table, .. } => format!(
+                "the index `{index}` of `{table}` is not valid, because not every partition has it"
+            ),
+        }
+    }
 }
 
 /// Where a capture is written to.

@@ -19,7 +19,9 @@ pub mod keep;
 pub mod keys;
 pub mod load;
 pub mod manual;
+pub mod mend;
 pub mod migrate;
+pub mod migrate_job;
 pub mod pin;
 pub mod place;
 pub mod posture;
@@ -30,6 +32,7 @@ pub mod smoke;
 pub mod stores;
 pub mod swap_back;
 pub mod table;
+pub mod unblock;
 pub mod variables;
 pub mod verify;
 pub mod world;
@@ -56,13 +59,16 @@ pub fn registry() -> Registry<World> {
         .with(keys::NewEpoch)
         .with(keys::CheckKey)
         .with(load::Load)
+        .with(mend::MendCopy)
         .with(restore::Swap)
         .with(swap_back::SwapBack)
         .with(table::Table)
         .with(table::TableAway)
         .with(migrate::ClearLock)
+        .with(unblock::Unblock)
         .with(drill::Drill)
         .with_look(migrate::ShowLock)
+        .with_look(migrate_job::ShowJob)
         .with_look(gate::Gate)
         .with_look(evidence::VerifyEvidence)
         .with_look(manual::Manual)

@@ -17,11 +17,12 @@ pub use import::{BackupDiffArgs, BackupImportArgs};
 pub use keep::{CopyArgs, ExportArgs, ForgetArgs, HoldArgs, PruneArgs, ReleaseArgs};
 pub use keys::KeysCommand;
 pub use kube::KubeCommand;
-pub use migrate::{ClearArgs, LockCommand, MigrateCommand};
+pub use migrate::{BlockersArgs, ClearArgs, LockCommand, MigrateCommand};
 
 use crate::error::Result;
 use crate::identity::Store;
 use crate::providers::postgres;
+use crate::providers::postgres::poison::Mend;
 use crate::repository::Share;
 use crate::steps::choose::{self, Choice};
 use crate::time::Span;
@@ -401,6 +402,11 @@ pub struct RestoreArgs {
     /// given more than once
     #[arg(long, value_name = "OLD=NEW", value_parser = |text: &str| with_hint(postgres::role_pair(text)))]
     pub map_role: Vec<(String, String)>,
+    /// Postgres: mend these in the restored copy, after it was compared and before anybody works with it: `locks` (held by
+    /// migrations), `sequences` (behind their columns), `indexes` (that were not valid)
+    #[arg(long, value_name = "KIND", value_delimiter = ',', conflicts_with_all = ["in_place", "can_i"],
+          value_parser = |text: &str| with_hint(text.parse::<Mend>()))]
+    pub mend: Vec<Mend>,
     /// Redis: drop all its keys first, and load in place
     #[arg(long, group = "keys", conflicts_with = "place")]
     pub flush: bool,
@@ -415,7 +421,7 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub can_i: bool,
     /// Take the context's last restore back
-    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup", "copy_as", "in_place", "map_role", "can_i", "keys"])]
+    #[arg(long, conflicts_with_all = ["backup", "into", "without_safety_backup", "copy_as", "in_place", "map_role", "mend", "can_i", "keys"])]
     pub undo: bool,
 }
 

@@ -24,6 +24,7 @@ mod runs;
 mod sandbox;
 mod schema;
 mod show;
+mod troubles;
 mod world;
 
 /// Carries a command out.

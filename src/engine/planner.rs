@@ -97,6 +97,13 @@ impl<W: Send + Sync + 'static> Planner<'_, W> {
         run: &str,
         pending: &BTreeSet<String>,
     ) -> Result<(Forecast, Option<Facts>)> {
+        // What is skipped needs no arguments that fit, nor those of other steps that are skipped.
+        if let Some(when) = &step.when
+            && bind::known(when, scope)
+            && !bind::is_true(when, scope)?
+        {
+            return Ok((Forecast::WillSkip, None));
+        }
         let waits = step.needs.iter().any(|n| pending.contains(n));
         let Some(args) = args else {
             let forecast = if kind.may_change() {
@@ -107,12 +114,6 @@ impl<W: Send + Sync + 'static> Planner<'_, W> {
             return Ok((forecast, None));
         };
         kind.check_args(args)?;
-        if let Some(when) = &step.when
-            && bind::known(when, scope)
-            && !bind::is_true(when, scope)?
-        {
-            return Ok((Forecast::WillSkip, None));
-        }
         if !kind.may_change() || kind.effect(args)? == Effect::Read {
             return Ok((Forecast::Looks, None));
         }

@@ -10,12 +10,14 @@ use super::backup::spec;
 use crate::engine::plan::{Spec, StepSpec};
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::identity::Store;
-use crate::providers::postgres::blockers::{Blockers, blockers};
+use crate::providers::neo4j::transactions::{Transaction, transactions};
+use crate::providers::postgres::blockers::{Blockers, LONG, blockers};
 use crate::providers::postgres::migrations::{
     Compared, Half, History, InvalidIndex, LOCK_IN_USE, Lock, Locks, Sources, State, Tool,
     Unreadable, Unrecognised, Verdict, Way, all_names, histories, invalid_indexes, sources, ways,
 };
 use crate::steps::migrate::{ClearLockArgs, all_read, blocked, find, locks};
+use crate::steps::unblock::{self, UnblockArgs};
 use crate::steps::world::World;
 
 /// A migration tool on a database: what it has written down, and its lock.
@@ -143,13 +145,56 @@ fn is_own(lock: &Lock, history: &History) -> bool {
     same && (row.tool, &row.database, &row.schema) == of
 }
 
+/// What stands in the way in a context.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct InTheWay {
+    /// Of each Postgres database.
+    pub databases: Vec<Blockers>,
+    /// The transactions of Neo4j that are under way; null if it was not asked.
+    pub neo4j: Option<Vec<Transaction>>,
+    /// Why Neo4j, which the context has, could not be asked.
+    pub neo4j_unmeasured: Option<String>,
+}
+
 /// `migrate blockers`: of each database of the context.
-pub async fn who_blocks(world: &World) -> Result<Vec<Blockers>> {
-    let mut all = Vec::new();
-    for database in world.postgres_databases()? {
-        all.push(blockers(&database).await?);
+pub async fn who_blocks(world: &World) -> Result<InTheWay> {
+    let mut seen = InTheWay {
+        databases: Vec::new(),
+        neo4j: None,
+        neo4j_unmeasured: None,
+    };
+    if world.has(Store::Postgres) || !world.has(Store::Neo4j) {
+        for database in world.postgres_databases()? {
+            seen.databases.push(blockers(&database, LONG).await?);
+        }
     }
-    Ok(all)
+    if world.has(Store::Neo4j) {
+        match transactions(world.neo4j()?).await {
+            Ok(found) => seen.neo4j = Some(found),
+            Err(e) => seen.neo4j_unmeasured = Some(e.one_line()),
+        }
+    }
+    Ok(seen)
+}
+
+/// `migrate blockers --end-root`: this root, or the only one.
+pub async fn end_root(world: &World, named: Option<&str>) -> Result<Spec> {
+    let root = unblock::chosen(unblock::roots(world, named).await?, named)?;
+    let store = root.as_ref().map_or(Store::Postgres, unblock::Root::store);
+    let title = match &root {
+        Some(root) => format!("end {}, the root of a blocking tree", root.name()),
+        None => "end the root of the blocking tree".to_owned(),
+    };
+    let args = UnblockArgs {
+        root: root.map(|r| r.name()),
+    };
+    let stores = [store];
+    let steps = vec![
+        StepSpec::new("pinned", "context.pin", json!({"stores": stores}), &[]),
+        StepSpec::new("unblock", "migrate.unblock", json!(args), &["pinned"]),
+    ];
+    spec(world, "migrate blockers", title, &stores, steps).await
 }
 
 /// `migrate lock clear`: this lock, or the only one that is held. Where none is held, that is what the plan says.

@@ -11,6 +11,7 @@ use crate::engine::replay::{RunState, StepState};
 use crate::engine::runs::Runs;
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::identity::Store;
+use crate::providers::postgres::poison::Mend;
 use crate::providers::postgres::{RoleMap, Selection};
 use crate::providers::redis;
 use crate::reasons;
@@ -45,8 +46,9 @@ pub const TABLE: &str = "restore table";
 /// The step that does it.
 const PUT_BACK: &str = "put-back";
 
-/// What the ids of the steps that load and swap Postgres begin with; with several databases, the database's name follows.
+/// What the ids of the steps that load, mend and swap Postgres begin with; with several databases, the database's name follows.
 const LOAD: &str = "load-postgres";
+const MEND: &str = "mend-postgres";
 const SWAP: &str = "swap-postgres";
 const SWAP_BACK: &str = "swap-back-postgres";
 
@@ -72,6 +74,8 @@ pub struct Wanted<'a> {
     pub without_safety: Option<&'a str>,
     /// What becomes of the keys that Redis has.
     pub keys: Option<redis::Replace>,
+    /// What is mended in a restored copy of Postgres before anybody works with it.
+    pub mend: &'a BTreeSet<Mend>,
 }
 
 /// `restore`: into the world's own targets.
@@ -136,6 +140,12 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
                 .hint("Leave it out, or add `postgres` to `--stores`."),
         );
     }
+    if !wanted.mend.is_empty() && !stores.contains(&Store::Postgres) {
+        return Err(
+            Error::input("`--mend` is about Postgres, which is not restored here")
+                .hint("Leave it out, or add `postgres` to `--stores`."),
+        );
+    }
     if stores.contains(&Store::Postgres) {
         last = postgres_steps(world, wanted, &mut steps, last)?;
     }
@@ -194,6 +204,11 @@ fn postgres_steps(
         steps.push(StepSpec::new(id.clone(), "restore.load", args, &[&last]));
         last = id;
     }
+    for (captured, _, word) in pairs.iter().filter(|_| !wanted.mend.is_empty()) {
+        let named = several.then_some(captured.as_str());
+        steps.push(mend(wanted, named, word, None, &last));
+        last = format!("{MEND}{word}");
+    }
     for (_, live, word) in &pairs {
         let args = json!({"store": Store::Postgres, "backup": backup});
         let mut args = from(args, wanted.from);
@@ -206,6 +221,25 @@ fn postgres_steps(
         last = id;
     }
     Ok(last)
+}
+
+/// Mends what the load of this word made.
+fn mend(
+    wanted: &Wanted<'_>,
+    database: Option<&str>,
+    word: &str,
+    name: Option<&str>,
+    last: &str,
+) -> StepSpec {
+    let args = json!({"backup": wanted.backup, "mend": wanted.mend});
+    let mut args = from(args, wanted.from);
+    if let Some(name) = name {
+        args["as"] = json!(name);
+    }
+    if let Some(database) = database {
+        args["database"] = json!(database);
+    }
+    StepSpec::new(format!("{MEND}{word}"), "restore.mend", args, &[last])
 }
 
 /// What tells the steps of several databases apart: nothing if there is one.
@@ -258,11 +292,15 @@ pub async fn copy(
     if !only.is_empty() {
         load["only"] = json!(only);
     }
-    let steps = vec![
+    let mut steps = vec![
         StepSpec::new("pinned", "context.pin", json!({"stores": stores}), &[]),
         check(backup, wanted.from),
         StepSpec::new(LOAD, "restore.load", load, &["check"]),
     ];
+    if !wanted.mend.is_empty() {
+        let named = (wanted.databases.len() > 1).then_some(captured.as_str());
+        steps.push(mend(wanted, named, "", Some(name), LOAD));
+    }
     let part = if only.is_empty() {
         "postgres"
     } else {

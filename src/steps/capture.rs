@@ -226,6 +226,7 @@ pub(super) fn observed(captured: &Captured) -> Observed {
         "from": captured.from,
         "to": captured.to,
         "not-carried": captured.not_carried,
+        "troubles": captured.troubles,
     }))
 }
 

@@ -8,19 +8,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::databases::of_backup;
+use super::mend::{Finding, Whose, findings, troubles_of};
 use super::preview::preview;
 use super::restore::{equal, facts, moment, source, work_dir};
 use super::roles::View;
 use super::stores::{captured, differences, expected, postgres_formats};
 use super::world::World;
-use crate::capture::PartSource as _;
+use crate::capture::{PartSource as _, Trouble};
 use crate::consent::Effect;
 use crate::engine::step::{
     ApplyCx, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
 };
 use crate::error::{Error, Result};
 use crate::identity::Store;
-use crate::providers::postgres::{self, Chosen, RoleMap, Selection};
+use crate::providers::postgres::{self, Chosen, RoleMap, Selection, poison};
 use crate::reasons;
 use crate::repository::{BackupId, BackupParts};
 
@@ -191,6 +192,11 @@ impl Step<World> for Load {
                 json!(some(&chosen.keys())),
             );
         }
+        let noted = troubles_of(captured(&source, Store::Postgres)?, &captured_name);
+        if !noted.is_empty() {
+            let lines: Vec<String> = noted.iter().map(Trouble::words).collect();
+            shown.insert("troubles-in-the-backup".to_owned(), json!(lines));
+        }
         if !left_out.is_empty() {
             let reasons: Vec<&str> = left_out.values().map(String::as_str).collect();
             shown.insert("left-out".to_owned(), json!(reasons.join("; ")));
@@ -285,6 +291,19 @@ impl Step<World> for Load {
                 .0
                 .extend(more.map(|(name, value)| (name.to_owned(), value)));
         }
+        let noted = troubles_of(captured(&source, Store::Postgres)?, &change.captured);
+        let looked = poison::scan(&target, &change.captured, &noted).await?;
+        let whose = match &change.name {
+            Some(name) => Whose::Copy(name),
+            None => Whose::Live(&live_of(cx.world, &source, &change.captured)?.database),
+        };
+        let mut findings = findings(&looked, whose, &cx.world.context);
+        let parts = view.parts().parts(&postgres::prefix(&change.captured));
+        let named: Vec<String> = postgres::captured_roles(&parts).into_iter().collect();
+        for role in poison::missing_roles(&target, &named).await? {
+            findings.push(Finding::missing_role(&role));
+        }
+        observed.0.insert("findings".to_owned(), json!(findings));
         Ok(observed)
     }
 
@@ -306,7 +325,11 @@ impl Step<World> for Load {
 }
 
 /// The live database that a captured one takes the place of.
-fn live_of(world: &World, source: &BackupParts, captured: &str) -> Result<postgres::Target> {
+pub(super) fn live_of(
+    world: &World,
+    source: &BackupParts,
+    captured: &str,
+) -> Result<postgres::Target> {
     world.live_of(
         captured,
         &postgres::captured_databases(&source.parts("postgres/")),

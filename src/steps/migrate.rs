@@ -1,11 +1,14 @@
 //! `migrate.lock.clear`: the lock of a migration that does not live any more is cleared, exactly as it was shown.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::world::World;
+use crate::config;
 use crate::consent::Effect;
 use crate::engine::plan::Forecast;
 use crate::engine::step::{
@@ -13,9 +16,11 @@ use crate::engine::step::{
 };
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::expr::nearest;
+use crate::providers::kubernetes::{self, Fate};
 use crate::providers::postgres::migrations::{
     self, LOCK_MOVED, Lock, LockRow, Locks, Seen, State, UNREADABLE, Verdict,
 };
+use crate::wait::Deadline;
 
 /// Arguments of `migrate.lock.clear`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +62,9 @@ pub async fn locks(world: &World) -> Result<Locks> {
         all.unreadable.extend(found.unreadable);
         all.lockless.extend(found.lockless);
     }
+    for lock in &mut all.locks {
+        weigh_pod(world, lock).await;
+    }
     Ok(all)
 }
 
@@ -77,6 +85,43 @@ pub fn all_read(found: &Locks) -> Result<()> {
         ),
     )
     .hint("Give the role SELECT on it, or name another lock with `--lock ID`."))
+}
+
+/// How long the cluster may take to tell of a holder's pod.
+const CLUSTER: Duration = Duration::from_secs(20);
+
+/// What the context's cluster knows of the holder: a pod that runs is alive; one that is proved to have ended is dead if no
+/// session is left either. What may not be read proves nothing.
+async fn weigh_pod(world: &World, lock: &mut Lock) {
+    let (Some(target), Some(holder), Some(verdict)) =
+        (&world.kubernetes, &lock.holder, lock.verdict)
+    else {
+        return;
+    };
+    let deadline = Deadline::after(CLUSTER);
+    let looked = async {
+        let cluster = target.open(deadline).await?;
+        kubernetes::holder(cluster, &holder.host, holder.address, deadline).await
+    };
+    match looked.await {
+        Ok(evidence) => {
+            let lines = evidence.observations.iter();
+            lock.observations.extend(lines.map(|l| config::redact(l)));
+            lock.verdict = Some(match evidence.fate {
+                Fate::Runs => Verdict::Alive,
+                Fate::Ended if lock.nobody_left => Verdict::Dead,
+                Fate::Ended | Fate::Unclear => verdict,
+            });
+        }
+        Err(e) => {
+            let hints = e.hints().join(" ");
+            let line = format!(
+                "the cluster says nothing of the holder: {}. {hints}",
+                e.one_line()
+            );
+            lock.observations.push(line.trim_end().to_owned());
+        }
+    }
 }
 
 /// The lock of this id.

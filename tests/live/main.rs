@@ -6,6 +6,7 @@
     reason = "a test's helpers are tests too: a panic is a failed test, and its output is read by a developer"
 )]
 
+mod blockers;
 mod choose;
 mod copies;
 mod diff;
@@ -18,6 +19,7 @@ mod kills;
 mod kubernetes;
 mod migrations;
 mod neo4j;
+mod poison;
 mod postgres;
 mod program;
 mod prune;

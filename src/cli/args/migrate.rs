@@ -14,8 +14,17 @@ pub enum MigrateCommand {
     /// The locks of migration tools, and who holds them
     #[command(subcommand)]
     Lock(LockCommand),
-    /// Who blocks whom in Postgres, and which transactions somebody forgot
-    Blockers,
+    /// Who blocks whom in Postgres and Neo4j, and which transactions and advisory locks somebody forgot
+    Blockers(BlockersArgs),
+}
+
+/// Arguments of `migrate blockers`.
+#[derive(Debug, Args)]
+pub struct BlockersArgs {
+    /// End the root of a blocking tree: a pid, `gid:NAME` of a prepared transaction, or an id of Neo4j [default: the only
+    /// root there is]
+    #[arg(long, value_name = "ROOT", num_args = 0..=1)]
+    pub end_root: Option<Option<String>>,
 }
 
 /// Arguments of `migrate status`.
@@ -61,7 +70,7 @@ impl MigrateCommand {
     pub fn words(&self) -> &'static str {
         match self {
             MigrateCommand::Status(_) => "migrate status",
-            MigrateCommand::Blockers => "migrate blockers",
+            MigrateCommand::Blockers(_) => "migrate blockers",
             MigrateCommand::Lock(LockCommand::Show) => "migrate lock show",
             MigrateCommand::Lock(LockCommand::Clear(_)) => "migrate lock clear",
         }

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
-use super::{show, world};
-use crate::capture::Consistency;
+use super::{show, troubles, world};
+use crate::capture::{Consistency, Trouble};
 use crate::cli::Session;
 use crate::cli::args::{
     BackupCommand, BackupCreateArgs, BackupImportArgs, BackupName, BackupVerifyArgs, DrillCommand,
@@ -206,6 +206,7 @@ pub fn summary_of_backup(report: &RunReport, prefix: &str) -> String {
                 line.as_str().unwrap_or_default()
             ));
         }
+        text.push_str(&troubles::after(&step.observed["troubles"]));
     }
     if let Some(seen) = report.observed(&format!("{prefix}commit")) {
         text.push_str(&format!(
@@ -269,6 +270,8 @@ pub struct Summary {
     pub verified_at: Option<Instant>,
     /// Whether it is held, so that no rule removes it.
     pub held: bool,
+    /// What would come back with it and keep a restored copy from working; null if nobody looked.
+    pub troubles: Option<Vec<Trouble>>,
     /// Why it must not be relied on, if so.
     pub problem: Option<Report>,
 }
@@ -313,6 +316,7 @@ fn summary(backup: &Backup) -> Summary {
         verified_level: verified.map(|r| r.level),
         verified_at: verified.map(|r| r.to),
         held: backup.held.is_some(),
+        troubles: contents.and_then(troubles::of),
         problem: backup.problem.clone(),
     }
 }
@@ -375,6 +379,7 @@ async fn list(session: &Session) -> Result<Answer> {
             level,
             [
                 backup.held.as_ref().map(|_| "held".to_owned()),
+                contents.and_then(troubles::mark),
                 contents.map(labels).filter(|l| !l.is_empty()),
             ]
             .into_iter()
@@ -496,6 +501,7 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
             for line in &captured.not_carried {
                 text.push_str(&format!("  not carried: {line}\n"));
             }
+            text.push_str(&troubles::lines(captured.troubles.iter().flatten(), "  "));
             let rows = captured.parts.iter().map(|p| {
                 vec![
                     format!("  {}", p.name),

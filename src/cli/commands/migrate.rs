@@ -7,15 +7,17 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::backup::carry_out;
-use super::world;
+use super::backup::{carry_out, run_as};
+use super::{show, world};
 use crate::cli::Session;
-use crate::cli::args::{ClearArgs, LockCommand, MigrateCommand};
+use crate::cli::args::{BlockersArgs, ClearArgs, LockCommand, MigrateCommand};
 use crate::cli::output::{Answer, table};
 use crate::engine::executor::RunReport;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::ops::execute::Executed;
 use crate::ops::migrate as plans;
+use crate::providers::neo4j::transactions::{self, Transaction};
 use crate::providers::postgres::blockers::{Blockers, Involved};
 use crate::providers::postgres::migrations::{
     Lock, Lockless, State, Tool, Unreadable, Verdict, all_names,
@@ -38,20 +40,39 @@ pub struct Locks {
 
 /// What `migrate blockers` gives.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct Blocked {
-    /// Of each Postgres database of the context.
-    pub databases: Vec<Blockers>,
+#[serde(untagged)]
+pub enum Blocked {
+    /// What stands in the way.
+    Seen(plans::InTheWay),
+    /// With `--end-root`: the root was to be ended.
+    Executed(Executed),
 }
 
 /// `migrate …`
 pub async fn migrate(session: &Session, command: MigrateCommand) -> Result<Answer> {
     let world = world::world(session).await?;
+    let done = asked(session, &world, command).await;
+    done.map_err(|e| {
+        let context = &world.context;
+        if e.exit() == Exit::Unreachable && e.hints().is_empty() {
+            e.hint(format!(
+                "See what answers with `summitctl doctor --context {context}`, and where the address came from with `summitctl config show --context {context}`."
+            ))
+        } else {
+            e
+        }
+    })
+}
+
+async fn asked(session: &Session, world: &World, command: MigrateCommand) -> Result<Answer> {
     match command {
-        MigrateCommand::Status(args) => status(&world, &args.sources).await,
-        MigrateCommand::Blockers => blockers(&world).await,
-        MigrateCommand::Lock(LockCommand::Show) => show(&world).await,
-        MigrateCommand::Lock(LockCommand::Clear(args)) => clear(session, &world, &args).await,
+        MigrateCommand::Status(args) => status(world, &args.sources).await,
+        MigrateCommand::Blockers(BlockersArgs { end_root: None }) => blockers(world).await,
+        MigrateCommand::Blockers(BlockersArgs {
+            end_root: Some(root),
+        }) => end_root(session, world, root.as_deref()).await,
+        MigrateCommand::Lock(LockCommand::Show) => show(world).await,
+        MigrateCommand::Lock(LockCommand::Clear(args)) => clear(session, world, &args).await,
     }
 }
 
@@ -318,12 +339,79 @@ fn line(tool: &plans::Managed) -> Vec<String> {
 }
 
 async fn blockers(world: &World) -> Result<Answer> {
-    let databases = plans::who_blocks(world).await?;
+    let seen = plans::who_blocks(world).await?;
+    let context = &world.context;
     let mut text = String::new();
-    for database in &databases {
+    for database in &seen.databases {
         text.push_str(&tree(database));
     }
-    Ok(Answer::new(Exit::Ok, text, Blocked { databases }))
+    if let Some(why) = &seen.neo4j_unmeasured {
+        text.push_str(&format!("Neo4j was not looked at: {why}\n"));
+    }
+    if let Some(all) = &seen.neo4j {
+        text.push_str(&graph(all));
+    }
+    let mut roots: Vec<String> = Vec::new();
+    for database in &seen.databases {
+        roots.extend(database.roots().iter().map(|r| r.pid.to_string()));
+        let prepared = database.prepared.iter().filter(|p| !p.blocks.is_empty());
+        roots.extend(prepared.map(|p| world::quoted(&format!("gid:{}", p.gid))));
+    }
+    let of_graph = seen.neo4j.iter().flat_map(|all| transactions::roots(all));
+    roots.extend(of_graph.map(|t| t.id.clone()));
+    for root in roots {
+        text.push_str(&format!(
+            "next      wait for it, or end it: summitctl migrate blockers --end-root {root} --context {context}\n"
+        ));
+    }
+    Ok(Answer::new(Exit::Ok, text, Blocked::Seen(seen)))
+}
+
+/// Neo4j's transactions: who waits for whom.
+fn graph(all: &[Transaction]) -> String {
+    let mut text = "Neo4j\n".to_owned();
+    if all.is_empty() {
+        text.push_str("  Neo4j shows no transaction of anybody else.\n");
+    }
+    for one in all {
+        let mut said = format!("{} of `{}` on `{}`", one.id, one.user, one.database);
+        if let Some(address) = &one.address {
+            said.push_str(&format!(" from {address}"));
+        }
+        text.push_str(&format!(
+            "  {said}: {}, {} old\n",
+            one.status,
+            span(one.seconds)
+        ));
+        if let Some(query) = &one.query {
+            text.push_str(&format!("      {query}\n"));
+        }
+    }
+    text
+}
+
+async fn end_root(session: &Session, world: &World, root: Option<&str>) -> Result<Answer> {
+    let spec = plans::end_root(world, root).await?;
+    let mut command = "migrate blockers --end-root".to_owned();
+    if let Some(root) = root {
+        command.push_str(&format!(" {}", world::quoted(root)));
+    }
+    let context = world.context.clone();
+    let executed = run_as(session, world, &context, spec, &command).await?;
+    let text = show::text_of(&executed, |report| {
+        let seen = report.observed("unblock").cloned().unwrap_or_default();
+        match seen["ended"].as_str() {
+            Some(ended) => format!(
+                "ended     {ended}\nnext      summitctl migrate blockers --context {context}\n"
+            ),
+            None => "free      nobody waits for anybody\n".to_owned(),
+        }
+    });
+    Ok(Answer::new(
+        executed.exit(),
+        text,
+        Blocked::Executed(executed),
+    ))
 }
 
 fn tree(blockers: &Blockers) -> String {
@@ -340,15 +428,37 @@ fn tree(blockers: &Blockers) -> String {
     }
     for prepared in &blockers.prepared {
         text.push_str(&format!(
-            "  prepared transaction `{}` of `{}`, {} old\n",
+            "  prepared transaction `{}` of `{}`, {} old{}\n",
             prepared.gid,
             prepared.owner,
-            span(prepared.seconds)
+            span(prepared.seconds),
+            match prepared.blocks.len() {
+                0 => String::new(),
+                n => format!(", waiting for it: {n}"),
+            }
         ));
     }
-    if blockers.sessions.is_empty() && blockers.prepared.is_empty() {
+    for lock in &blockers.advisory {
+        text.push_str(&format!(
+            "  advisory lock {} ({}) of pid {} `{}`{}: {} for {}\n",
+            lock.key,
+            lock.mode,
+            lock.pid,
+            lock.application,
+            lock.address
+                .as_ref()
+                .map_or(String::new(), |a| format!(" from {a}")),
+            lock.state,
+            span(lock.seconds)
+        ));
+        if let Some(statement) = &lock.statement {
+            text.push_str(&format!("      {statement}\n"));
+        }
+    }
+    if blockers.sessions.is_empty() && blockers.prepared.is_empty() && blockers.advisory.is_empty()
+    {
         text.push_str(
-            "  Postgres shows nobody waiting for a lock, idle in a transaction, or prepared.\n",
+            "  Postgres shows nobody waiting for a lock, idle in a transaction, prepared, or idle with an advisory lock.\n",
         );
     }
     if blockers.hidden > 0 {

@@ -105,6 +105,7 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         stores: &asked,
         without_safety: args.without_safety_backup.as_deref(),
         keys: keys(args),
+        mend: &args.mend.iter().copied().collect(),
     };
     let command = format!("restore {}{}", backup.id, flags(args));
     if args.in_place {
@@ -182,6 +183,7 @@ fn replaced(report: &RunReport, backup: &Backup, safety: bool) -> String {
     let mut text = format!("restored  {} from backup {}\n", report.context, backup.id);
     text.push_str(&summary_of_backup(report, "safety-").replace("backup    ", "safety    "));
     text.push_str(&left_out(report));
+    text.push_str(&mended(report));
     for seen in of_kind(report, "restore.swap").filter(|seen| !seen["retired"].is_null()) {
         text.push_str(&format!(
             "old data  Postgres database `{}` stays until you drop it\n",
@@ -214,6 +216,38 @@ fn left_out(report: &RunReport) -> String {
     lines.collect()
 }
 
+/// What was mended in the restored copies, and what is left for a person, with the next command.
+fn mended(report: &RunReport) -> String {
+    let mut text = String::new();
+    let word = |seen: &Value| seen.as_str().unwrap_or("?").to_owned();
+    let lines = |seen: &Value, name: &str| seen[name].as_array().cloned().unwrap_or_default();
+    let mends: Vec<&Value> = of_kind(report, "restore.mend").collect();
+    for line in mends.iter().flat_map(|seen| lines(seen, "mended")) {
+        text.push_str(&format!("mended    {}\n", word(&line)));
+    }
+    if !text.is_empty() {
+        text.push_str("          after the comparison: in this the copy differs from the backup\n");
+    }
+    for loaded in of_kind(report, "restore.load") {
+        let later = mends
+            .iter()
+            .find(|m| m["database"] == loaded["database"] && !m["findings"].is_null());
+        let roles = lines(loaded, "findings");
+        let roles = roles.iter().filter(|f| f["kind"] == "roles").cloned();
+        let left: Vec<Value> = match later {
+            Some(mend) => lines(mend, "findings").into_iter().chain(roles).collect(),
+            None => lines(loaded, "findings"),
+        };
+        for finding in left {
+            text.push_str(&format!("found     {}\n", word(&finding["what"])));
+            if let Some(next) = finding["next"].as_str() {
+                text.push_str(&format!("  mend    {next}\n"));
+            }
+        }
+    }
+    text
+}
+
 /// What was restored beside the live database, and the commands to look at it and to be rid of it.
 fn copied(report: &RunReport, target: &World, name: &str, backup: &Backup) -> String {
     let seen = report
@@ -227,6 +261,7 @@ fn copied(report: &RunReport, target: &World, name: &str, backup: &Backup) -> St
         seen["compared"].as_str().unwrap_or("?")
     );
     text.push_str(&left_out(report));
+    text.push_str(&mended(report));
     for (fact, heading) in [
         ("empty-on-purpose", "empty     on purpose: "),
         ("foreign-keys-left-out", "no key    "),
@@ -349,6 +384,10 @@ fn flags(args: &RestoreArgs) -> String {
     for (old, new) in &args.map_role {
         let pair = format!("{old}={new}");
         text.push_str(&format!(" --map-role {}", world::quoted(&pair)));
+    }
+    if !args.mend.is_empty() {
+        let kinds: Vec<&str> = args.mend.iter().map(|m| m.name()).collect();
+        text.push_str(&format!(" --mend {}", kinds.join(",")));
     }
     for (flag, given) in [
         ("flush", args.flush),

@@ -7,6 +7,7 @@ use crate::reasons;
 mod ask;
 mod explain;
 mod helm;
+mod holder;
 mod look;
 mod pods;
 mod target;
@@ -14,6 +15,7 @@ mod workloads;
 
 pub use ask::{Access, Allowed, Ask, may, whoami};
 pub use helm::{Release, releases};
+pub use holder::{Evidence, Fate, JobSeen, holder, job};
 pub use look::{Filter, Scan, Version, events, identify, log, namespace, scan, version};
 pub use pods::{PodFacts, Trouble, pod};
 pub use target::{Cluster, Target};

@@ -97,6 +97,7 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
         from,
         to,
         not_carried,
+        troubles: None,
         parts,
     })
 }

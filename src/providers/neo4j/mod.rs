@@ -36,6 +36,7 @@ pub mod scan;
 mod schema;
 mod server;
 mod target;
+pub mod transactions;
 mod verify;
 mod wipe;
 
@@ -51,6 +52,9 @@ pub use wipe::{Wiped, wipe};
 use crate::reasons;
 
 reasons! {
+    /// A transaction does not end.
+    TRANSACTION_STAYS = "neo4j.transaction-stays", Failed,
+        "A transaction was terminated, and its connection with it, and is still there. `SHOW TRANSACTIONS` says in what state; the server may be rolling back much.";
     /// The URI has the wrong form.
     BAD_URI = "neo4j.bad-uri", Usage,
         "The Neo4j URI does not have the form `bolt://HOST:PORT`, `neo4j://HOST:PORT` or one of their TLS forms (`+s`, `+ssc`).";

@@ -1,13 +1,17 @@
 //! Who blocks whom: sessions that wait for locks, those they wait for, and transactions that somebody forgot.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
 
 use super::Target;
-use super::session::{Access, close, open, rows, run};
+use super::session::{Access, close, failed, open, rows, run, scalar};
+use super::sql::literal;
+use crate::consent::Consent;
 use crate::error::Result;
 
 /// What stands in the way in a database, as Postgres shows it to this role.
@@ -20,6 +24,8 @@ pub struct Blockers {
     pub sessions: Vec<Involved>,
     /// Transactions that were prepared for a two-phase commit and not ended; they hold their locks without any session.
     pub prepared: Vec<Prepared>,
+    /// Advisory locks of sessions that have long been idle and have no migration tool's name: perhaps nobody lets go of them.
+    pub advisory: Vec<Advisory>,
     /// How many sessions hide their details from this role.
     pub hidden: usize,
 }
@@ -32,6 +38,8 @@ pub struct Involved {
     pub pid: i32,
     /// When it began.
     pub began: Option<String>,
+    /// `client backend`, or what else of the server it is.
+    pub backend: Option<String>,
     /// The role it logged in as.
     pub role: Option<String>,
     /// Its `application_name`.
@@ -78,9 +86,66 @@ pub struct Prepared {
     pub at: String,
     /// How many seconds ago.
     pub seconds: f64,
+    /// The processes that wait for a lock that it holds.
+    pub blocks: Vec<i32>,
 }
 
+/// An advisory lock of a session that is idle.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Advisory {
+    /// The server process.
+    pub pid: i32,
+    /// When it began.
+    pub began: Option<String>,
+    /// The role it logged in as.
+    pub role: Option<String>,
+    /// Its `application_name`.
+    pub application: String,
+    /// Where its client is; null for a socket of the server's own machine.
+    pub address: Option<String>,
+    /// The lock's number, or its two numbers.
+    pub key: String,
+    /// `ExclusiveLock` or `ShareLock`.
+    pub mode: String,
+    /// `idle`, `idle in transaction` …
+    pub state: String,
+    /// Seconds it has been in this state.
+    pub seconds: f64,
+    /// Its last statement, with every literal as `?`.
+    pub statement: Option<String>,
+}
+
+/// Names, in lower case, of tools that hold an advisory lock while they migrate.
+const TOOLS: &[&str] = &[
+    "liquibase",
+    "flyway",
+    "knex",
+    "prisma",
+    "schema engine",
+    "schema-engine",
+    "alembic",
+    "rails",
+    "goose",
+    "atlas",
+    "migrat",
+];
+
 impl Blockers {
+    /// How many wait for a process, directly or behind others.
+    pub fn waiting_for(&self, root: i32) -> usize {
+        let mut behind = BTreeSet::from([root]);
+        loop {
+            let before = behind.len();
+            let waits = |s: &&Involved| s.blocked_by.iter().any(|pid| behind.contains(pid));
+            let more: Vec<i32> = self.sessions.iter().filter(waits).map(|s| s.pid).collect();
+            behind.extend(more);
+            if behind.len() == before {
+                return before - 1;
+            }
+        }
+    }
+
     /// Those that others wait for and that wait for nobody.
     pub fn roots(&self) -> Vec<&Involved> {
         let in_the_way: BTreeSet<i32> = self
@@ -95,13 +160,16 @@ impl Blockers {
     }
 }
 
-/// Looks at a database's sessions once.
-pub async fn blockers(target: &Target) -> Result<Blockers> {
+/// How long a session that holds an advisory lock is idle before it is told of.
+pub const LONG: Duration = Duration::from_secs(60);
+
+/// Looks at a database's sessions once; at advisory locks of those that have been idle for as long as `idle`.
+pub async fn blockers(target: &Target, idle: Duration) -> Result<Blockers> {
     let mut session = open(target, Access::Read).await?;
     let limits = "SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = '20s'";
     run(target, &mut session, limits).await?;
     let sql = "SELECT a.pid, a.backend_start::text AS began, a.usename::text AS role, coalesce(a.application_name, '') AS application,
-            host(a.client_addr) AS address, a.state, a.query = '<insufficient privilege>' AS hidden, a.query AS statement,
+            host(a.client_addr) AS address, a.backend_type AS backend, a.state, a.query = '<insufficient privilege>' AS hidden, a.query AS statement,
             extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction_seconds,
             extract(epoch FROM clock_timestamp() - a.state_change)::float8 AS state_seconds,
             pg_blocking_pids(a.pid) AS blocked_by, w.locktype AS kind, w.mode, w.relation,
@@ -111,8 +179,15 @@ pub async fn blockers(target: &Target) -> Result<Blockers> {
                             WHERE l.pid = a.pid AND NOT l.granted LIMIT 1) w ON true
          WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() ORDER BY a.xact_start NULLS LAST, a.pid";
     let found = rows(target, &mut session, "look at the sessions", sql).await?;
-    let prepared = "SELECT gid, owner::text AS owner, prepared::text AS at, extract(epoch FROM clock_timestamp() - prepared)::float8 AS seconds
-         FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared";
+    // A prepared transaction has no process. Its locks are those of whoever holds the lock on its number.
+    let prepared = "SELECT gid, owner::text AS owner, prepared::text AS at, extract(epoch FROM clock_timestamp() - prepared)::float8 AS seconds,
+            ARRAY(SELECT DISTINCT w.pid FROM pg_locks w JOIN pg_locks h
+                  ON (h.locktype, h.database, h.relation, h.page, h.tuple, h.virtualxid, h.transactionid, h.classid, h.objid, h.objsubid)
+                     IS NOT DISTINCT FROM (w.locktype, w.database, w.relation, w.page, w.tuple, w.virtualxid, w.transactionid, w.classid, w.objid, w.objsubid)
+                  JOIN pg_locks x ON x.virtualtransaction = h.virtualtransaction
+                  WHERE NOT w.granted AND w.pid IS NOT NULL AND h.granted AND h.pid IS NULL AND x.pid IS NULL
+                    AND x.locktype = 'transactionid' AND x.granted AND x.transactionid = p.transaction ORDER BY 1) AS blocks
+         FROM pg_prepared_xacts p WHERE database = current_database() ORDER BY prepared";
     let prepared = rows(
         target,
         &mut session,
@@ -120,6 +195,7 @@ pub async fn blockers(target: &Target) -> Result<Blockers> {
         prepared,
     )
     .await?;
+    let advisory = advisory(target, &mut session, idle).await?;
     close(session).await;
     let mut all = BTreeMap::new();
     let mut order = Vec::new();
@@ -136,6 +212,7 @@ pub async fn blockers(target: &Target) -> Result<Blockers> {
             Involved {
                 pid,
                 began: row.get("began"),
+                backend: row.get("backend"),
                 role: row.get("role"),
                 application: row.get("application"),
                 address: row.get("address"),
@@ -176,10 +253,79 @@ pub async fn blockers(target: &Target) -> Result<Blockers> {
                 owner: row.get("owner"),
                 at: row.get("at"),
                 seconds: row.get("seconds"),
+                blocks: row.get("blocks"),
             })
             .collect(),
+        advisory,
         hidden,
     })
+}
+
+async fn advisory(
+    target: &Target,
+    session: &mut PgConnection,
+    idle: Duration,
+) -> Result<Vec<Advisory>> {
+    let sql = "SELECT a.pid, a.backend_start::text AS began, a.usename::text AS role, coalesce(a.application_name, '') AS application,
+            host(a.client_addr) AS address, l.mode, a.state, a.query AS statement,
+            CASE WHEN l.objsubid = 1 THEN (l.classid::int8 << 32 | l.objid::int8)::text ELSE l.classid || ', ' || l.objid END AS key,
+            extract(epoch FROM clock_timestamp() - a.state_change)::float8 AS seconds
+         FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+         WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND a.state LIKE 'idle%'
+         ORDER BY a.state_change, a.pid, 9";
+    let found = rows(target, session, "look at advisory locks", sql).await?;
+    let all = found.iter().map(|row| Advisory {
+        pid: row.get("pid"),
+        began: row.get("began"),
+        role: row.get("role"),
+        application: row.get("application"),
+        address: row.get("address"),
+        key: row.get("key"),
+        mode: row.get("mode"),
+        state: row.get("state"),
+        seconds: row.get("seconds"),
+        statement: row
+            .get::<Option<String>, _>("statement")
+            .map(|s| redacted(&s)),
+    });
+    let of_tool = |a: &Advisory| {
+        let name = a.application.to_lowercase();
+        TOOLS.iter().any(|tool| name.contains(tool))
+    };
+    Ok(all
+        .filter(|a| a.seconds >= idle.as_secs_f64() && !of_tool(a))
+        .collect())
+}
+
+/// Rolls a prepared transaction back if it is still that one.
+pub async fn rollback_prepared(target: &Target, prepared: (&str, &str), _: &Consent) -> Result<()> {
+    let (gid, at) = prepared;
+    let mut session = open(target, Access::Write).await?;
+    let work = async {
+        let there: Option<i32> =
+            scalar("SELECT 1 FROM pg_prepared_xacts WHERE gid = $1 AND prepared::text = $2")
+                .bind(gid)
+                .bind(at)
+                .fetch_optional(&mut session)
+                .await
+                .map_err(|e| failed(target, "look at a prepared transaction", e))?;
+        match there {
+            // Somebody has ended it, which is what was wanted.
+            None => Ok(()),
+            Some(_) => {
+                run(
+                    target,
+                    &mut session,
+                    &format!("ROLLBACK PREPARED {}", literal(gid)),
+                )
+                .await
+            }
+        }
+    };
+    let done = work.await;
+    close(session).await;
+    done
 }
 
 /// A statement with every literal, number and comment taken out, on one line, at most 200 characters: what it does, and never

@@ -405,6 +405,15 @@ pub(super) async fn not_carried(
             ),
         ),
         (
+            "indexes that are not valid, which CREATE INDEX CONCURRENTLY left behind",
+            format!(
+                "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                 JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE NOT (i.indisready AND (i.indisvalid OR t.relkind = 'p')) AND {} ORDER BY 1",
+                user_schema()
+            ),
+        ),
+        (
             "tablespaces (everything is restored into the default one)",
             "SELECT DISTINCT t.spcname::text FROM pg_tablespace t WHERE t.spcname NOT IN ('pg_default', 'pg_global')
              AND (t.oid IN (SELECT reltablespace FROM pg_class)

@@ -17,6 +17,7 @@ pub mod foreign;
 mod identify;
 mod large_objects;
 pub mod migrations;
+pub mod poison;
 mod preview;
 mod restore;
 mod roles;

@@ -81,6 +81,10 @@ pub async fn capture_all(
         all.to = all.to.max(one.to);
         all.not_carried
             .extend(one.not_carried.iter().map(|line| of(other, line)));
+        all.troubles = match (all.troubles, one.troubles) {
+            (Some(seen), Some(more)) => Some([seen, more].concat()),
+            _ => None,
+        };
         all.parts.extend(one.parts);
     }
     if several && !unnamed.is_empty() {

@@ -77,6 +77,7 @@ pub async fn capture(
         from: gathered.from,
         to: gathered.to,
         not_carried: gathered.not_carried,
+        troubles: None,
         parts,
     })
 }

@@ -194,6 +194,7 @@ pub fn captured(store: Kind, parts: Vec<PartInfo>) -> Captured {
         from,
         to: from.plus(std::time::Duration::from_secs(2)),
         not_carried: vec!["roles".to_owned()],
+        troubles: None,
         parts,
     }
 }

@@ -1,5 +1,6 @@
 //! Kubernetes: what `smoke` and `doctor` see of a real API server, scheduler and controllers.
 
 mod cluster;
+mod holder;
 mod reach;
 mod smoke;

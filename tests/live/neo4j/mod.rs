@@ -6,6 +6,7 @@ mod graph;
 mod import;
 mod round_trip;
 mod server;
+mod transactions;
 
 use std::path::PathBuf;
 use std::time::Duration;

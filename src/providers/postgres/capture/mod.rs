@@ -20,11 +20,12 @@ use sqlx::postgres::PgConnection;
 use super::catalogue::{self, Listing};
 use super::copy::{Meter, Reading, Shape, copy_out};
 use super::enumerate::{self, part_word};
+use super::poison::{self, Depth};
 use super::session::{close, failed, run, scalar};
 use super::wire::Wire;
 use super::{Target, dump, identify, large_objects, refuse_pooler, roles, tools};
 use crate::capture::{
-    Captured, Consistency, Fingerprint, FingerprintKey, PartInfo, PartSink, PartWriter,
+    Captured, Consistency, Fingerprint, FingerprintKey, PartInfo, PartSink, PartWriter, Trouble,
 };
 use crate::error::{Error, Result};
 use crate::event::{Events, Unit};
@@ -97,7 +98,7 @@ pub async fn capture(
             let identity = identify(target).await?;
             let mut work = Work::begin(target, sink, options).await?;
             let watch = work.watch().await?;
-            let (snapshot, not_carried, parts) = watch
+            let (snapshot, not_carried, troubles, parts) = watch
                 .over(async {
                     let named = enumerate::roles(target, &mut work.side).await?;
                     let lines = roles::read(target, &mut work.side, &named).await?;
@@ -106,8 +107,9 @@ pub async fn capture(
                         enumerate::not_carried(target, &mut work.side, &lines, standby).await?;
                     work.dump_schema(&named).await?;
                     work.roles(&lines).await?;
+                    let troubles = work.troubles().await?;
                     let (snapshot, parts) = work.measure().await?;
-                    Ok((snapshot, not_carried, parts))
+                    Ok((snapshot, not_carried, troubles, parts))
                 })
                 .await?;
             Ok(Captured {
@@ -119,6 +121,7 @@ pub async fn capture(
                 from: snapshot.from,
                 to: snapshot.to,
                 not_carried,
+                troubles: Some(troubles),
                 parts,
             })
         })
@@ -250,6 +253,16 @@ impl<'a> Work<'a> {
         catalogue::write(&lines, writer.as_mut(), &self.options.key).await?;
         self.parts.push(writer.finish(None, BTreeMap::new()).await?);
         Ok(())
+    }
+
+    /// What in the data would keep a restored copy from working, under the same snapshot.
+    async fn troubles(&mut self) -> Result<Vec<Trouble>> {
+        let named = &self.target.database;
+        let looked = poison::look(self.target, &mut self.side, named, Depth::Cheap).await?;
+        for line in &looked.unmeasured {
+            self.options.events.note(line.clone());
+        }
+        Ok(looked.troubles())
     }
 
     /// Everything that has a fingerprint.

@@ -75,6 +75,8 @@ pub(super) const OBJECTS: &[(&str, &str)] = &[
              'comment', obj_description(c.oid, 'pg_class'))::text
          FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE {mine}
+           -- What `pg_dump` leaves out, because a failed CREATE INDEX CONCURRENTLY left it behind.
+           AND i.indisready AND (i.indisvalid OR (SELECT t.relkind = 'p' FROM pg_class t WHERE t.oid = i.indrelid))
            AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = i.indrelid AND x.deptype = 'e')",
     ),
     (

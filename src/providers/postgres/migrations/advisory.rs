@@ -134,6 +134,7 @@ fn freed(row: LockRow) -> Lock {
         observations: Vec::new(),
         sessions: Vec::new(),
         waiting: Vec::new(),
+        nobody_left: false,
         row,
     }
 }

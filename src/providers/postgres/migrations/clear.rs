@@ -20,6 +20,26 @@ const GENTLE: Duration = Duration::from_secs(10);
 /// How long a session may take to end after it was told to.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The statement that clears a lock in a copy that nobody works with; none if its row is no lock.
+pub fn by_hand(row: &LockRow) -> Option<String> {
+    let set: Vec<String> = shape(row)
+        .ok()?
+        .free
+        .iter()
+        .map(|(column, value)| format!("{} = {value}", written(row, column)))
+        .collect();
+    let shown = |name: &str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if name.chars().all(plain) {
+            name.to_owned()
+        } else {
+            ident(name)
+        }
+    };
+    let table = format!("{}.{}", shown(&row.schema), shown(&row.table));
+    Some(format!("UPDATE {table} SET {}", set.join(", ")))
+}
+
 /// Clears a lock whose row is still the one shown, to the last column and version; otherwise nothing is done.
 pub async fn free(target: &Target, row: &LockRow, consent: &Consent) -> Result<()> {
     let mut session = open(target, Access::Write).await?;

@@ -164,6 +164,9 @@ pub struct Lock {
     pub sessions: Vec<Seen>,
     /// Sessions that wait for the lock.
     pub waiting: Vec<Seen>,
+    /// Whether every session could be seen, and none is left that could be the holder's.
+    #[serde(skip)]
+    pub nobody_left: bool,
 }
 
 /// The migration locks of databases.
@@ -250,6 +253,16 @@ pub async fn locks(target: &Target) -> Result<Locks> {
     Ok(found)
 }
 
+/// The locks that a database's rows call held, by a session of the caller's, without a look at who is around.
+pub async fn held(target: &Target, session: &mut PgConnection) -> Result<Vec<Lock>> {
+    let mut held = Vec::new();
+    for table in tables(target, session).await? {
+        held.extend(table.rows(target, session).await?);
+    }
+    held.retain(|lock| lock.state == State::Held);
+    Ok(held)
+}
+
 /// A table with the columns of a lock.
 struct Table {
     tool: Tool,
@@ -333,6 +346,7 @@ impl Table {
             observations: Vec::new(),
             sessions: Vec::new(),
             waiting: Vec::new(),
+            nobody_left: false,
             row: LockRow {
                 tool: self.tool,
                 database: target.database.clone(),

@@ -84,7 +84,9 @@ pub(super) fn judge(
         seen.push("the connection goes through a transaction pooler, so that sessions show the pooler and not its clients".to_owned());
     }
     seen.extend(around.observations.iter().cloned());
-    let proved = around.process == Process::Ended && perhaps.is_empty() && hidden == 0 && !pooled;
+    let nobody = perhaps.is_empty() && hidden == 0 && !pooled;
+    let proved = around.process == Process::Ended && nobody;
+    lock.nobody_left = nobody && alive.is_empty();
     lock.verdict = Some(if !alive.is_empty() {
         Verdict::Alive
     } else if proved {
@@ -144,6 +146,7 @@ mod tests {
             observations: Vec::new(),
             sessions: Vec::new(),
             waiting: Vec::new(),
+            nobody_left: false,
         }
     }
 

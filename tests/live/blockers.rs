@@ -1,0 +1,161 @@
+//! Blocking trees of a real Postgres: their roots told, and ended exactly as they were shown.
+
+use std::fs;
+use std::time::Duration;
+
+use summitctl::providers::postgres::Target;
+use summitctl::providers::postgres::blockers::blockers;
+use summitctl::providers::postgres::session::{Access, open};
+use summitctl::sandbox::servers::postgres::{Options, start, stop};
+use summitctl::wait::{Deadline, Look, poll};
+
+use crate::postgres::{scratch, sql, value};
+use crate::program::{Program, said};
+
+async fn until(target: &Target, what: &str, query: &str) {
+    poll(
+        what,
+        Deadline::after(Duration::from_secs(60)),
+        Duration::from_millis(100),
+        async || {
+            let seen = value(target, query).await;
+            Ok(if seen.as_deref() == Some("true") {
+                Look::Ready(())
+            } else {
+                Look::NotYet(format!("{seen:?}"))
+            })
+        },
+    )
+    .await
+    .unwrap();
+}
+
+const WAITS: &str =
+    "SELECT (count(*) = 1)::text FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_root_of_a_blocking_tree_is_ended_as_it_was_shown() {
+    let (folder, server) = scratch().await;
+    sql(
+        &server.target(),
+        "ALTER SYSTEM SET max_prepared_transactions = 3",
+    )
+    .await;
+    stop(folder.path()).await.unwrap();
+    let server = start(folder.path(), &Options::scratch(None)).await.unwrap();
+    sql(&server.target(), "CREATE DATABASE app").await;
+    let app = server.target().with_database("app");
+    sql(&app, "CREATE TABLE t (n int); INSERT INTO t VALUES (1)").await;
+    let program = Program::bare("blockers");
+    fs::write(program.dir.join("password"), server.password.expose()).unwrap();
+    let config = format!(
+        "version = 1\n[contexts.b]\ntier = \"staging\"\n[contexts.b.postgres]\n\
+         url = \"postgres://{}@127.0.0.1:{}/app?sslmode=disable\"\npassword = \"file:password\"\n",
+        server.user, server.port
+    );
+    fs::write(program.dir.join("summitctl.toml"), config).unwrap();
+    let call = |words: &[&str]| {
+        let output = program.call(&[&["migrate", "blockers"], words].concat(), None);
+        (output.status.code(), said(&output))
+    };
+    assert_eq!(
+        call(&["--end-root", "--confirm", "b"]).0,
+        Some(0),
+        "nobody waits"
+    );
+    let (code, text) = call(&["--end-root", "4711", "--confirm", "b"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("not the root"), "{text}");
+
+    // A session that somebody forgot, and one that waits for it.
+    let mut root = open(&app, Access::Write).await.unwrap();
+    let begun = "BEGIN; UPDATE t SET n = 2; SELECT pg_advisory_lock(4711), 'a secret'";
+    sqlx::raw_sql(begun).execute(&mut root).await.unwrap();
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(&mut root)
+        .await
+        .unwrap();
+    let alter = |name: &'static str| {
+        let app = app.clone();
+        tokio::spawn(
+            async move { sql(&app, &format!("ALTER TABLE t ADD COLUMN {name} int")).await },
+        )
+    };
+    let waiter = alter("a");
+    until(&app, "a session that waits", WAITS).await;
+    let seen = blockers(&app, Duration::ZERO).await.unwrap();
+    let lock = seen.advisory.iter().find(|a| a.pid == pid).unwrap();
+    assert_eq!(
+        (lock.key.as_str(), lock.mode.as_str()),
+        ("4711", "ExclusiveLock")
+    );
+    assert_eq!(seen.waiting_for(pid), 1);
+    let (code, text) = call(&[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains(&format!("--end-root {pid} --context b")),
+        "{text}"
+    );
+    let plan = call(&["--end-root", "--plan-only"]).1;
+    assert!(
+        plan.contains(&format!("pid {pid} of `app`, begun ")),
+        "{plan}"
+    );
+    assert!(
+        plan.contains("waiting for it, directly or behind others: 1"),
+        "{plan}"
+    );
+    assert!(!plan.contains("secret"), "{plan}");
+    let (code, text) = call(&["--end-root", "--yes"]);
+    assert_eq!(code, Some(3), "it destroys: {text}");
+    let (code, text) = call(&["--end-root", &pid.to_string(), "--confirm", "b"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(&format!("ended     pid {pid}")), "{text}");
+    waiter.await.unwrap();
+    assert!(sqlx::raw_sql("COMMIT").execute(&mut root).await.is_err());
+    assert_eq!(
+        value(&app, "SELECT n::text FROM t").await.as_deref(),
+        Some("1")
+    );
+
+    // A prepared transaction has no session; only its name ends it.
+    sql(
+        &app,
+        "BEGIN; UPDATE t SET n = 3; PREPARE TRANSACTION 'order 7'",
+    )
+    .await;
+    let waiter = alter("b");
+    until(&app, "a session that waits", WAITS).await;
+    let (_, text) = call(&[]);
+    assert!(text.contains("prepared transaction `order 7`"), "{text}");
+    assert!(text.contains("waiting for it: 1"), "{text}");
+    let plan = call(&["--end-root", "--plan-only"]).1;
+    assert!(plan.contains("ROLLBACK PREPARED 'order 7'"), "{plan}");
+    let (code, text) = call(&["--end-root", "gid:order 7", "--confirm", "b"]);
+    assert_eq!(code, Some(0), "{text}");
+    waiter.await.unwrap();
+    assert_eq!(
+        value(&app, "SELECT n::text FROM t").await.as_deref(),
+        Some("1")
+    );
+    stop(folder.path()).await.unwrap();
+}
+
+#[test]
+fn a_database_out_of_reach_names_the_next_command() {
+    let program = Program::bare("unreachable");
+    let port = summitctl::sandbox::servers::free_port().unwrap();
+    let config = format!(
+        "version = 1\n[contexts.b]\ntier = \"staging\"\n[contexts.b.postgres]\nurl = \"postgres://u@127.0.0.1:{port}/app\"\n"
+    );
+    fs::write(program.dir.join("summitctl.toml"), config).unwrap();
+    for words in [&["lock", "show"][..], &["status"], &["blockers"]] {
+        let output = program.call(&[&["migrate"], words].concat(), None);
+        assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+        assert!(
+            said(&output).contains("summitctl doctor --context b"),
+            "{}",
+            said(&output)
+        );
+    }
+}
