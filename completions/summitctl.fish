@@ -880,7 +880,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __f
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "status" -d 'Which tools manage each Postgres database: what is applied, what failed, and whether a lock is held'
-complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "lock" -d 'The locks of migration tools: Liquibase and Knex'
+complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "lock" -d 'The locks of migration tools, and who holds them'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "blockers" -d 'Who blocks whom in Postgres and Neo4j, and which transactions and advisory locks somebody forgot'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l sources -d 'Compare a tool\'s source files with what it has written down: what is pending, changed, missing, or half applied; may be given more than once' -r
@@ -946,7 +946,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from help" -f -a "status" -d 'Which tools manage each Postgres database: what is applied, what failed, and whether a lock is held'
-complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from help" -f -a "lock" -d 'The locks of migration tools: Liquibase and Knex'
+complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from help" -f -a "lock" -d 'The locks of migration tools, and who holds them'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from help" -f -a "blockers" -d 'Who blocks whom in Postgres and Neo4j, and which transactions and advisory locks somebody forgot'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
@@ -1801,7 +1801,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from kube" -f -a "show" -d 'Which cluster the context names, who asks it, and as whom it sees us'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from kube" -f -a "rbac" -d 'The Roles and bindings that `smoke` and `doctor` need, as YAML for `kubectl apply -f -`; nothing is changed'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from migrate" -f -a "status" -d 'Which tools manage each Postgres database: what is applied, what failed, and whether a lock is held'
-complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from migrate" -f -a "lock" -d 'The locks of migration tools: Liquibase and Knex'
+complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from migrate" -f -a "lock" -d 'The locks of migration tools, and who holds them'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from migrate" -f -a "blockers" -d 'Who blocks whom in Postgres and Neo4j, and which transactions and advisory locks somebody forgot'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from drill" -f -a "run" -d 'Restore the newest backup to scratch servers and compare every row'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from drill" -f -a "history" -d 'Earlier drills, from the evidence'
