@@ -144,6 +144,7 @@ pub async fn back_up(keys: &Path, dump: &Path, prefix: &str) {
         from,
         to: Instant::now(),
         not_carried: Vec::new(),
+        troubles: None,
         parts,
     };
     writer.seal_store(captured).await.unwrap();

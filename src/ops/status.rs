@@ -241,7 +241,10 @@ async fn backup(world: &World) -> Row {
 /// Backups that went away unseen, if there are any; that the repository cannot be asked is another row's.
 async fn gone(world: &World) -> Option<Row> {
     let missing = async { world.repository().await?.missing_backups().await };
-    let missing = missing.await.ok().filter(|m| !m.is_empty())?;
+    let missing = missing.await.ok()??;
+    if missing.is_empty() {
+        return None;
+    }
     let names: Vec<String> = missing.iter().map(|id| format!("`{id}`")).collect();
     let detail = format!("gone, and nobody stated its removal: {}", names.join(", "));
     let list = format!("summitctl backup list --context {}", world.context);

@@ -179,6 +179,7 @@ impl Repository {
     /// Every backup, oldest first. Fast: manifests and verification records are read, segments are not. The contents are
     /// without their parts, which would fill the memory many times over; [`Repository::show`] has them.
     pub async fn list(&self) -> Result<Vec<Backup>> {
+        let known = self.remembered_ids();
         // One listing of everything: a look at each backup's folders would be a request each.
         let mut folders: BTreeMap<BackupId, Names> = BTreeMap::new();
         for entry in self.store.list(BACKUPS).await? {
@@ -198,8 +199,13 @@ impl Repository {
         let removed: BTreeSet<BackupId> = self.removed_ids().await?.into_iter().collect();
         let here = folders
             .iter()
-            .filter(|(_, names)| names.manifest || names.lost(false));
-        let gone = self.gone(&here.map(|(id, _)| id.clone()).collect(), &removed);
+            .filter(|(_, names)| names.manifest || names.lost(false))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let gone = match known {
+            Some(known) => self.gone(known, &here, &removed).await?,
+            None => Vec::new(),
+        };
         let complete = folders
             .into_iter()
             .filter(|(id, names)| names.manifest || names.lost(removed.contains(id)));
@@ -280,7 +286,10 @@ impl Repository {
                 return Ok(Some(id));
             }
         }
-        Ok(self.missing_backups().await?.into_iter().next())
+        Ok(self
+            .missing_backups()
+            .await?
+            .and_then(|m| m.into_iter().next()))
     }
 
     /// The complete backups, oldest first.

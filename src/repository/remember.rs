@@ -5,15 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Backup;
 use super::format::{RepositoryDoc, VERSION};
-use super::names::{BackupId, Digest, hex};
-use super::{DAMAGED, Lock, Mode, NOT_GONE, ROLLED_BACK, Repository, read_doc};
+use super::names::{BackupId, Digest, hex, random};
+use super::{DAMAGED, Lock, Mode, NOT_GONE, ROLLED_BACK, Repository, prove, read_doc};
 use crate::error::{Error, Report, Result};
+use crate::exit::Exit;
 use crate::sign::SigningKey;
 use crate::time::Instant;
 
@@ -39,66 +41,68 @@ struct MemoryDoc {
 }
 
 impl Remembered {
-    /// What is remembered; nothing if there is no such file, or it is not what was written.
-    fn read(&self) -> Option<MemoryDoc> {
-        let doc: MemoryDoc = serde_json::from_slice(&fs::read(&self.file).ok()?).ok()?;
-        (doc.version == VERSION).then_some(doc)
+    /// What is remembered; `None` if there is nothing yet, or it is not what was written. An error leaves the file alone.
+    fn read(&self) -> std::io::Result<Option<MemoryDoc>> {
+        let bytes = match fs::read(&self.file) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => read?,
+        };
+        let doc: Option<MemoryDoc> = serde_json::from_slice(&bytes).ok();
+        match doc {
+            // A newer program's.
+            Some(doc) if doc.version != VERSION => Err(std::io::ErrorKind::Unsupported.into()),
+            doc => Ok(doc),
+        }
     }
 
-    /// Keeps it, if that is possible. Another process may do so at the same time: the next one adds what is missing then.
-    fn write(&self, doc: &MemoryDoc) {
-        let temporary = self
-            .file
-            .with_extension(format!("tmp{}", std::process::id()));
+    /// Keeps it. Another process may do so at the same time: the next one adds what is missing then.
+    fn write(&self, doc: &MemoryDoc) -> std::io::Result<()> {
+        let tag: [u8; 8] = random().map_err(std::io::Error::other)?;
+        let temporary = self.file.with_extension(format!("tmp{}", hex(&tag)));
         let write = || -> std::io::Result<()> {
             fs::create_dir_all(self.file.parent().unwrap_or(Path::new(".")))?;
-            fs::write(&temporary, serde_json::to_vec(doc)?)?;
+            let mut file = fs::File::create(&temporary)?;
+            file.write_all(&serde_json::to_vec(doc)?)?;
+            file.sync_all()?;
             fs::rename(&temporary, &self.file)
         };
-        if write().is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
+        write().inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 }
 
 impl Repository {
-    /// The same repository with this host's memory of it, in a folder of its own. An error if what is shown is older than
-    /// what was seen here before.
-    pub fn remembering(mut self, folder: &Path) -> Result<Repository> {
-        let place = blake3::hash(self.place().as_bytes());
+    /// The same repository with this host's memory of it, in a folder of its own; without one where it cannot be read or written. An
+    /// error if what is shown is older than what was seen here before.
+    pub async fn remembering(mut self, folder: &Path) -> Result<Repository> {
+        let place = blake3::hash(self.store.where_it_is().as_bytes());
         let name = format!("{}-{}.json", self.id(), hex(&place.as_bytes()[..4]));
         let remembered = Remembered {
             file: folder.join(name),
         };
         // What nobody proved is not remembered: it could lock out whoever comes with the right one.
-        if self.writing_keys().is_err() {
+        if self.remembered.is_some() || self.writing_keys().is_err() {
             return Ok(self);
         }
-        let known = remembered.read();
+        let Ok(known) = remembered.read() else {
+            return Ok(self);
+        };
         let seen = known.as_ref().map_or(0, |doc| doc.generation);
-        match (self.doc.generation, known) {
-            (shown, Some(known)) if shown < seen => {
-                return Err(Error::new(
-                    &ROLLED_BACK,
-                    format!(
-                        "`repository.json` of `{}` is an older one: number {shown}, and this host saw number {seen} at {}",
-                        self.place(),
-                        known.since.human()
-                    ),
-                )
-                .hint("Its signers and operators may be those of the past. Put the newer one back, from a version of the bucket or a copy of the repository.")
-                .hint(format!(
-                    "If the storage was recovered from an older state on purpose, let this host forget: `rm '{}'`, and run `summitctl backup list`.",
-                    remembered.file.display()
-                )));
+        let mut shown = self.doc.generation;
+        if shown < seen {
+            // Somebody may have changed it since it was opened, and remembered that.
+            shown = read_doc(self.store.as_ref()).await?.generation;
+        }
+        let kept = match known {
+            Some(known) if shown < seen => {
+                return Err(self.rolled_back(shown, &known, &remembered.file));
             }
-            (shown, Some(known)) if shown > seen => remembered.write(&MemoryDoc {
+            Some(known) if shown > seen => remembered.write(&MemoryDoc {
                 generation: shown,
                 since: Instant::now(),
                 ..known
             }),
-            (_, Some(_)) => {}
-            (shown, None) => remembered.write(&MemoryDoc {
+            Some(_) => Ok(()),
+            None => remembered.write(&MemoryDoc {
                 version: VERSION,
                 repository: self.id().to_owned(),
                 place: self.place(),
@@ -106,9 +110,25 @@ impl Repository {
                 since: Instant::now(),
                 backups: BTreeMap::new(),
             }),
+        };
+        if kept.is_ok() {
+            self.remembered = Some(remembered.into());
         }
-        self.remembered = Some(remembered.into());
         Ok(self)
+    }
+
+    fn rolled_back(&self, shown: u64, known: &MemoryDoc, file: &Path) -> Error {
+        let place = self.place();
+        let (seen, since) = (known.generation, known.since.human());
+        Error::new(
+            &ROLLED_BACK,
+            format!("`repository.json` of `{place}` is an older one: number {shown}, and this host saw number {seen} at {since}"),
+        )
+        .hint(format!(
+            "If the storage was recovered from an older state on purpose, let this host forget what it saw, and go on: `rm '{}'`.",
+            file.display()
+        ))
+        .hint("Otherwise put the newer one back, from a version of the bucket or a copy of the repository: the signers and operators of this one may be those of the past.")
     }
 
     /// Refuses a `repository.json` that is older than the one in another place, which was to be brought up to it.
@@ -118,7 +138,12 @@ impl Repository {
             // It may have been changed since it was opened.
             ours = read_doc(self.store.as_ref()).await?.generation;
         }
-        if ours >= theirs {
+        // A number that nobody proved is anybody's; of keys that are unknown here, nobody can tell.
+        let last = there.epochs.last().map_or(0, |e| e.epoch);
+        let proven = self
+            .keys_of(last)
+            .map_or(true, |keys| prove(there, keys).is_ok());
+        if ours >= theirs || !proven {
             return Ok(());
         }
         Err(Error::new(
@@ -139,43 +164,55 @@ impl Repository {
         let whole = backups.filter(|b| b.problem.is_none());
         let mut changed = false;
         for (id, signed) in whole.filter_map(|b| Some((&b.id, b.signed.as_ref()?))) {
-            changed |= doc
-                .backups
-                .insert(id.clone(), signed.manifest_sha256)
-                .is_none();
+            let before = doc.backups.insert(id.clone(), signed.manifest_sha256);
+            changed |= before.is_none();
         }
         if changed {
-            memory.write(&doc);
+            // Where it cannot be kept, the next look tries again.
+            let _ = memory.write(&doc);
         }
     }
 
-    /// Backups that this host saw here, that are not here any more, and that nobody stated to have removed.
-    pub(super) fn gone(
+    /// The backups that this host remembers; `None` if it has no memory. To be asked before the store is: what is published meanwhile
+    /// is not missed.
+    pub(super) fn remembered_ids(&self) -> Option<BTreeSet<BackupId>> {
+        Some(self.memory()?.1.backups.into_keys().collect())
+    }
+
+    /// Those of the remembered backups that are not here and that nobody who is trusted stated to have removed. The others are forgotten.
+    pub(super) async fn gone(
         &self,
+        known: BTreeSet<BackupId>,
         here: &BTreeSet<BackupId>,
         removed: &BTreeSet<BackupId>,
-    ) -> Vec<BackupId> {
-        let Some((memory, mut doc)) = self.memory() else {
-            return Vec::new();
-        };
-        let known = doc.backups.len();
-        doc.backups
-            .retain(|id, _| !removed.contains(id) || here.contains(id));
-        if doc.backups.len() < known {
-            memory.write(&doc);
+    ) -> Result<Vec<BackupId>> {
+        let (mut gone, mut stated) = (Vec::new(), Vec::new());
+        for id in known.into_iter().filter(|id| !here.contains(id)) {
+            // Anybody who writes to the storage can put something in the statement's place.
+            if removed.contains(&id) && self.is_removed(&id).await? {
+                stated.push(id);
+            } else {
+                gone.push(id);
+            }
         }
-        doc.backups
-            .into_keys()
-            .filter(|id| !here.contains(id))
-            .collect()
+        if !stated.is_empty()
+            && let Some((memory, mut doc)) = self.memory()
+        {
+            doc.backups.retain(|id, _| !stated.contains(id));
+            let _ = memory.write(&doc);
+        }
+        Ok(gone)
     }
 
-    /// The same, asked of the store now.
-    pub async fn missing_backups(&self) -> Result<Vec<BackupId>> {
+    /// The same, asked of the store now; `None` if this host has no memory of the repository.
+    pub async fn missing_backups(&self) -> Result<Option<Vec<BackupId>>> {
+        let Some(known) = self.remembered_ids() else {
+            return Ok(None);
+        };
         let here = self.ids().await?.into_iter().collect();
         // After it: a prune states what it removes before it removes it.
         let removed = self.removed_ids().await?.into_iter().collect();
-        Ok(self.gone(&here, &removed))
+        self.gone(known, &here, &removed).await.map(Some)
     }
 
     /// States that a backup which is not there any more was removed, so that its segments may be collected.
@@ -204,12 +241,18 @@ impl Repository {
 
     /// Whether somebody trusted stated that the backup was removed.
     pub async fn is_removed(&self, id: &BackupId) -> Result<bool> {
-        Ok(self.removal(id).await?.is_some())
+        match self.removal(id).await {
+            Ok(at) => Ok(at.is_some()),
+            // Nobody who is trusted said so.
+            Err(e) if e.exit() == Exit::Integrity => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     fn memory(&self) -> Option<(&Remembered, MemoryDoc)> {
         let memory = self.remembered.as_deref()?;
-        let doc = memory.read().filter(|doc| doc.repository == self.id())?;
+        let doc = memory.read().ok()??;
+        let doc = Some(doc).filter(|doc| doc.repository == self.id())?;
         Some((memory, doc))
     }
 }
@@ -221,7 +264,7 @@ impl Backup {
             &DAMAGED,
             format!("this host saw the backup `{id}` in `{place}`; it is gone, and nobody stated its removal"),
         )
-        .hint("Put it back from a copy or from a version of the bucket. Until then no segment is collected.")
+        .hint("Put it back from a copy or from a version of the bucket. This host collects no segment until then; one that never saw the backup does.")
         .hint(format!("If it was removed on purpose: `summitctl backup forget {id}`."));
         Backup {
             problem: Some(Report::from(&error)),

@@ -75,6 +75,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The place, for messages: a path or a URL without credentials.
     fn place(&self) -> String;
 
+    /// What tells the place from every other: one bucket's name may be taken at two providers.
+    fn where_it_is(&self) -> String {
+        self.place()
+    }
+
     /// The command that shows whether the place is there.
     fn look_command(&self) -> String {
         format!("findmnt -T {}", self.place())

@@ -178,7 +178,9 @@ pub async fn find(
     let own = world.stores(&[])?;
     let needed = if needed.is_empty() { &own } else { needed };
     let mut found = choose(world, repository, choice, needed).await?;
-    if let Choice::Label(_) | Choice::Commit(_) | Choice::Named(_) = choice {
+    if let Choice::Label(_) | Choice::Commit(_) | Choice::Named(_) = choice
+        && found.backup.contents.is_some()
+    {
         // What was chosen from a list is without its parts.
         found.backup = repository.show(&found.backup.id).await?;
     }

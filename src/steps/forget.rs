@@ -45,14 +45,23 @@ impl Step<World> for Forget {
             let seen = json!({"backup": id, "removed": true});
             return Ok(Decision::Done(Observed::of(seen)));
         }
-        if !repository.missing_backups().await?.contains(&id) {
+        let missing = repository.missing_backups().await?;
+        if !missing.is_some_and(|m| m.contains(&id)) {
             return Err(Error::new(
                 &NOT_GONE,
                 format!("the backup `{id}` is not among those that this host saw and that are gone"),
             )
             .hint("See what is there, and what is gone: `summitctl backup list`. A backup that is there goes with `summitctl backup prune`."));
         }
-        let decisive = Facts::from_iter([("backup".to_owned(), json!(id))]);
+        let mut decisive = Facts::from_iter([
+            ("backup".to_owned(), json!(id)),
+            // A copy has the repository's id.
+            ("repository-id".to_owned(), json!(repository.id())),
+            ("repository".to_owned(), json!(repository.place())),
+        ]);
+        if let Some(copy) = cx.world.copy_worked_on() {
+            decisive.insert("copy".to_owned(), json!(copy));
+        }
         let mut shown = decisive.clone();
         let means = "whoever puts its manifest back finds it removed, and the next prune collects the segments that nothing else needs";
         shown.insert("means".to_owned(), json!(means));

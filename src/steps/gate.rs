@@ -230,14 +230,19 @@ pub async fn none_missing(world: &World) -> Finding {
     let missing = async { world.repository().await?.missing_backups().await };
     match missing.await {
         Err(error) => Finding::from_error(&error),
-        Ok(missing) => match missing.first() {
+        Ok(None) => Finding::not_evaluated(
+            "this host keeps no memory of the repository: it lacks the repository secret, or its state folder cannot be written",
+        ),
+        Ok(Some(missing)) => match missing.first() {
             None => Finding::passed("none is gone that this host has seen"),
             Some(first) => {
                 let names: Vec<&str> = missing.iter().map(BackupId::as_str).collect();
                 let context = &world.context;
+                let copy = world.copy_worked_on();
+                let copy = copy.map_or(String::new(), |c| format!(" --repository {c}"));
                 Finding::failed(format!("gone, and nobody stated its removal: {}", names.join(", ")))
                     .hint("Put it back from a copy of the repository or from a version of the bucket.")
-                    .hint(format!("If it was removed on purpose: `summitctl backup forget {first} --context {context}`."))
+                    .hint(format!("If it was removed on purpose: `summitctl backup forget {first} --context {context}{copy}`."))
             }
         },
     }

@@ -120,13 +120,19 @@ pub async fn gate<'a>(asked: &Asked, checks: &mut Vec<Check<'a>>) {
         };
         let must = match finding.outcome {
             Outcome::Failed => true,
-            Outcome::NotEvaluated => posture.as_ref().is_ok_and(|p| decides(id, p)),
+            Outcome::NotEvaluated => match posture {
+                Ok(posture) => decides(id, posture),
+                Err(_) => MUST.contains(id),
+            },
             _ => false,
         };
         let check = Check::known(*id, Category::Backups, *title, finding);
         checks.push(if must { check } else { check.advisory() });
     }
 }
+
+/// What must be known before a release.
+const MUST: [&str; 2] = ["bucket.lifecycle", "bucket.public-access"];
 
 /// Whether nobody can release without the answer to a question that was not answered: it could be a rule that deletes backups,
 /// and the store knows such rules.
@@ -186,6 +192,15 @@ fn public(place: &S3Place, posture: &Posture) -> Finding {
             command(place, "get-bucket-policy"),
             command(place, "delete-bucket-policy")
         ));
+    }
+    if let Some(why) = posture.public_policy.unmeasured()
+        && *why != Why::Unimplemented
+        && posture.public_blocked != Measured::Is(true)
+    {
+        return Finding::not_evaluated(format!(
+            "whether a policy lets everybody in was not measured: {why}"
+        ))
+        .hint("Let the access key use `s3:GetBucketPolicyStatus`.");
     }
     judged(&posture.public_blocked, |blocked| {
         if *blocked {

@@ -495,7 +495,7 @@ impl World {
         let settings = self.repository_settings()?;
         let store = settings.store().await?;
         let repository = Repository::open(store, settings.secret.as_ref()).await?;
-        let repository = repository.remembering(&self.state.0.join("repositories"))?;
+        let repository = repository.remembering(&self.memories()).await?;
         Ok(settings.trusted_in(repository))
     }
 
@@ -507,7 +507,13 @@ impl World {
                 .hint("Reading a backup needs an operator's age identity: set `identity = \"file:…\"` in the repository section.")
         })?;
         let unlocked = self.repository().await?.unlock(identity).await?;
+        let unlocked = unlocked.remembering(&self.memories()).await?;
         Ok(settings.trusted_in(unlocked))
+    }
+
+    /// Where this host keeps what it has seen of repositories.
+    fn memories(&self) -> PathBuf {
+        self.state.0.join("repositories")
     }
 
     /// This host's key for manifests and verification records.

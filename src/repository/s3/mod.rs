@@ -354,6 +354,10 @@ impl S3Store {
 
 #[async_trait]
 impl Store for S3Store {
+    fn where_it_is(&self) -> String {
+        self.proved_as()
+    }
+
     fn place(&self) -> String {
         self.place.to_string()
     }

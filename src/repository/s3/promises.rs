@@ -54,7 +54,7 @@ impl S3Store {
         proven().get(&self.proved_as()) == Some(&true)
     }
 
-    fn proved_as(&self) -> String {
+    pub(super) fn proved_as(&self) -> String {
         format!("{} {:?}", self.place, self.place.endpoint)
     }
 

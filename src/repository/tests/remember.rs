@@ -8,7 +8,7 @@ use crate::event::Events;
 use crate::wait::Cancel;
 
 async fn remembering(fixture: &Fixture, memory: &Folder) -> Result<Repository> {
-    fixture.host().await.remembering(memory.path())
+    fixture.host().await.remembering(memory.path()).await
 }
 
 async fn plan(host: &Repository) -> Pruning {
@@ -28,7 +28,7 @@ async fn a_backup_that_goes_without_a_word_is_missed_until_somebody_says_so() {
     let second = fixture.backup(&[("postgres/a", noise(2, 20_000))]).await;
     let host = remembering(&fixture, &memory).await.unwrap();
     // Nothing was seen yet: nothing is missed.
-    assert!(host.missing_backups().await.unwrap().is_empty());
+    assert!(host.missing_backups().await.unwrap().unwrap().is_empty());
     assert_eq!(host.list().await.unwrap().len(), 2);
     let whole = fixture.folder.path().join(first.folder());
     let aside = Folder::new();
@@ -37,10 +37,13 @@ async fn a_backup_that_goes_without_a_word_is_missed_until_somebody_says_so() {
 
     // Another process of this host misses it; nothing is collected of what it may need.
     let host = remembering(&fixture, &memory).await.unwrap();
-    assert_eq!(
-        host.missing_backups().await.unwrap(),
-        std::slice::from_ref(&first)
-    );
+    let missing = host.missing_backups().await.unwrap();
+    assert_eq!(missing.unwrap(), std::slice::from_ref(&first));
+    // Something in the place of a statement is none.
+    let statement = fixture.folder.path().join(first.removed());
+    fs::create_dir_all(statement.parent().unwrap()).unwrap();
+    fs::write(&statement, b"{}").unwrap();
+    assert_eq!(host.missing_backups().await.unwrap().unwrap().len(), 1);
     let listed = host.list().await.unwrap();
     assert_eq!(
         listed.iter().map(|b| &b.id).collect::<Vec<_>>(),
@@ -56,6 +59,7 @@ async fn a_backup_that_goes_without_a_word_is_missed_until_somebody_says_so() {
     };
     let pruned = host.prune(&[], &fixture.key, &options).await;
     assert_eq!(pruned.unwrap_err().reason(), &INCOMPLETE);
+    fs::remove_file(&statement).unwrap();
     // A host that never saw it cannot know.
     assert_eq!(fixture.host().await.list().await.unwrap().len(), 1);
 
@@ -71,7 +75,7 @@ async fn a_backup_that_goes_without_a_word_is_missed_until_somebody_says_so() {
     host.forget(&first, &fixture.key).await.unwrap();
     host.forget(&first, &fixture.key).await.unwrap();
     assert!(host.is_removed(&first).await.unwrap());
-    assert!(host.missing_backups().await.unwrap().is_empty());
+    assert!(host.missing_backups().await.unwrap().unwrap().is_empty());
     let plan = plan(&host).await;
     assert!(plan.blocked.is_none() && plan.leftovers > 0, "{plan:?}");
     host.prune(&plan.removals(), &fixture.key, &options)
@@ -115,7 +119,8 @@ async fn an_older_list_of_signers_and_operators_is_refused_by_who_saw_a_newer_on
     assert_eq!(error.reason(), &ROLLED_BACK);
     // Who has no proof of what they see remembers nothing: a stranger's high number would lock the right one out.
     let stranger = Repository::open(fixture.store(), None).await.unwrap();
-    stranger.remembering(memory.path()).unwrap();
+    let stranger = stranger.remembering(memory.path()).await.unwrap();
+    assert!(stranger.missing_backups().await.unwrap().is_none());
     // The way out that the error names.
     let hint = error.hints().join(" ");
     let file = hint.split('\'').nth(1).unwrap();
