@@ -234,9 +234,15 @@ impl Step<World> for MendCopy {
                 .iter()
                 .any(|n| poison::same(&n.trouble, &f.trouble))
         };
-        // An index that cannot be made, because its values are not unique, is told and stops nobody.
+        // It was all one transaction. An index that its values do not allow is told and stops nobody; if it is all that there was to do,
+        // nobody could tell it from one that was never tried.
         let index = |f: &Found| Mend::of(&f.trouble) == Mend::Indexes;
-        if let Some(left) = change.found.iter().find(|f| stays(f) && !index(f)) {
+        let nothing = change.found.iter().all(stays);
+        if let Some(left) = change
+            .found
+            .iter()
+            .find(|f| stays(f) && (nothing || !index(f)))
+        {
             let what = left.trouble.words();
             return Err(Error::new(
                 &NOT_MENDED,
@@ -283,7 +289,7 @@ fn foreseen(source: &BackupParts, args: &MendArgs) -> Result<Foreseen> {
         None => vec![
             "the backup says nothing of what is in it: whatever of this is found in the copy, which the evidence will list".to_owned(),
         ],
-        Some(all) if all.is_empty() => vec!["nothing of this was in the captured database".to_owned()],
+        Some(all) if all.is_empty() => vec!["the backup notes none of this; columns without an index were not asked when it was made".to_owned()],
         Some(all) => all.iter().map(poison::mending).collect(),
     };
     Ok(Foreseen {

@@ -342,9 +342,28 @@ impl Step<World> for ClearLock {
             ));
         }
         let target = cx.world.postgres()?.with_database(&change.row.database);
+        if change.row.key.is_some() {
+            // A second session of the holder's may go on without the lock.
+            for session in &change.ends {
+                if let Some(state) = migrations::state_of(&target, session).await?
+                    && state != "idle"
+                {
+                    return Err(Error::new(
+                        &LOCK_MOVED,
+                        format!("pid {}, which was to be ended, is {state}", session.pid),
+                    ));
+                }
+            }
+        }
         let mut observed = seen(&now);
         if now.state == State::Free {
-            migrations::prove_takeable(&target, &now.row).await?;
+            // The very key that was held: a tool may have two.
+            let proved = if change.row.key.is_some() {
+                &change.row
+            } else {
+                &now.row
+            };
+            migrations::prove_takeable(&target, proved).await?;
             let proof = "taken in a transaction that was rolled back";
             observed.0.insert("takeable".to_owned(), json!(proof));
         } else {

@@ -1,8 +1,6 @@
 //! `migrate.unblock`: the root of a blocking tree is ended, exactly as it was shown: a session of Postgres, a prepared
 //! transaction, or a transaction of Neo4j.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +8,7 @@ use serde_json::json;
 
 use super::world::World;
 use crate::consent::Effect;
+use crate::engine::plan::Forecast;
 use crate::engine::step::{
     ApplyCx, Blocked, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
 };
@@ -198,20 +197,21 @@ fn session(seen: &Involved) -> Seen {
     }
 }
 
-/// Every root of the context's databases. A Neo4j that does not answer keeps nobody from ending a session of Postgres.
+/// Every root of the context's databases, or of the store that has the named one. A Neo4j that does not answer keeps nobody from ending
+/// a session of Postgres that is named.
 pub async fn roots(world: &World, named: Option<&str>) -> Result<Vec<Root>> {
     let mut all = Vec::new();
-    if world.has(Store::Postgres) {
+    let of_graph = named.is_some_and(|n| n.contains("-transaction-"));
+    if world.has(Store::Postgres) && !of_graph {
         for database in world.postgres_databases()? {
             all.extend(roots_of(&blockers(&database, LONG).await?));
         }
     }
-    let of_graph = named.is_some_and(|n| n.contains("-transaction-"));
     if world.has(Store::Neo4j) && (named.is_none() || of_graph) {
-        let seen = match transactions::transactions(world.neo4j()?).await {
-            Err(_) if world.has(Store::Postgres) && !of_graph => Vec::new(),
-            seen => seen?,
-        };
+        let seen = transactions::transactions(world.neo4j()?).await;
+        let seen = seen.map_err(|e| {
+            e.hint("To end a session of Postgres while Neo4j cannot be asked, name it: `summitctl migrate blockers --end-root PID`.")
+        })?;
         all.extend(transactions::roots(&seen).into_iter().map(|t| Root::Neo4j {
             waiting: seen.iter().filter(|w| w.blocked_by.contains(&t.id)).count(),
             transaction: t.clone(),
@@ -293,6 +293,18 @@ impl Step<World> for Unblock {
             }));
         }
         let Foresight { decisive, shown } = foresight(&root);
+        // After a kill the step is looked at again: then, too, only what was shown is ended.
+        if let Some(Forecast::WillChange { decisive: was, .. }) = cx.planned
+            && was.get("ends") != decisive.get("ends")
+        {
+            return Ok(Decision::Blocked(Blocked {
+                reason: format!(
+                    "the root is not the one that was shown any more, but {}",
+                    root.identity()
+                ),
+                hint: "Look again with `summitctl migrate blockers`.".to_owned(),
+            }));
+        }
         Ok(Decision::Change {
             change: root,
             decisive,
@@ -339,9 +351,7 @@ impl Step<World> for Unblock {
                 database, session, ..
             } => {
                 let target = cx.world.postgres()?.with_database(database);
-                let now = blockers(&target, Duration::ZERO).await?;
-                let same = |s: &&Involved| (s.pid, &s.began) == (session.pid, &session.began);
-                now.roots().into_iter().any(|s| same(&s))
+                migrations::state_of(&target, session).await?.is_some()
             }
             Root::Prepared {
                 database, gid, at, ..
@@ -362,14 +372,7 @@ impl Step<World> for Unblock {
                 format!("{} is still there", change.identity()),
             ));
         }
-        let left: Vec<String> = roots(cx.world, Some(&change.name()))
-            .await?
-            .iter()
-            .map(Root::identity)
-            .collect();
-        Ok(Observed::of(
-            json!({"ended": change.identity(), "roots-left": left}),
-        ))
+        Ok(Observed::of(json!({"ended": change.identity()})))
     }
 
     async fn undo(&self, _: &ApplyCx<'_, World>, change: &Root, _: Grant<'_>) -> Result<Undo> {

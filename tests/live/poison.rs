@@ -128,7 +128,7 @@ async fn mended_in_place(program: &Program, server: &Running) {
         &plan,
         &[
             "clear the lock `1` of `public.databasechangeloglock`, held by db-migrate-7c9d4 (203.0.113.7)",
-            "SELECT setval('public.orders_id_seq', 4711)",
+            "have the sequence `public.orders_id_seq` go on after 4711",
             "CREATE INDEX orders_what",
             "CREATE UNIQUE INDEX twice_n",
         ],
@@ -166,7 +166,7 @@ async fn mended_in_place(program: &Program, server: &Running) {
         }
         assert!(kills < 30, "it goes on for ever");
     }
-    assert!(kills > 2, "{kills}");
+    assert!(kills > 0, "{kills}");
     let shown = program.json(&["run", "show", &run]);
     let steps = shown["steps"].as_array().unwrap();
     let seen = steps.iter().find(|s| s["id"] == "mend-postgres").unwrap();
@@ -224,7 +224,7 @@ async fn mended_in_place(program: &Program, server: &Running) {
     has(
         &again,
         &[
-            "mended    SELECT setval('public.orders_id_seq', 4711)",
+            "mended    have the sequence `public.orders_id_seq` go on after 4711",
             "in this the copy differs from the backup",
             "mend    summitctl migrate lock clear --lock 'app:public.databasechangeloglock:1' --context p",
         ],

@@ -230,9 +230,12 @@ async fn there(
     let running = known
         .iter()
         .any(|c| c.state.as_ref().is_some_and(|s| s.running.is_some()));
+    let over_in_part = known
+        .iter()
+        .any(|c| c.state.as_ref().is_some_and(|s| s.terminated.is_some()));
     let fate = if is_over(pod) && all_known && known.iter().all(proved) {
         Fate::Ended
-    } else if running && !again && !is_over(pod) {
+    } else if running && !again && !over_in_part && !is_over(pod) {
         observations.insert(0, format!("{shown} runs"));
         Fate::Runs
     } else {
@@ -306,17 +309,17 @@ async fn gone(
             let status = job.status.clone().unwrap_or_default();
             let (good, bad) = (status.succeeded.unwrap_or(0), status.failed.unwrap_or(0));
             let counts = format!("{good} of its pods succeeded and {bad} failed");
-            let over =
-                status.conditions.iter().flatten().any(|c| {
-                    c.status == "True" && matches!(c.type_.as_str(), "Complete" | "Failed")
-                });
+            let over = status.conditions.iter().flatten().any(|c| {
+                // A pod that was lost with its node counts as failed, too, and may run on there.
+                c.status == "True" && c.type_ == "Complete"
+            });
             let uncounted = status.uncounted_terminated_pods.as_ref().is_some_and(|u| {
                 [&u.failed, &u.succeeded]
                     .iter()
                     .any(|l| l.as_ref().is_some_and(|l| !l.is_empty()))
             });
             let left = status.active.unwrap_or(0) + status.terminating.unwrap_or(0);
-            if over && left == 0 && !uncounted && good + bad > 0 {
+            if over && left == 0 && !uncounted && good > 0 && bad == 0 {
                 observations.push(format!(
                     "{shown}, which made that pod, has finished with no pod left: {counts}"
                 ));
@@ -326,7 +329,7 @@ async fn gone(
                 });
             }
             observations.push(format!(
-                "{shown} made that pod and has not finished: {left} pods are left, {counts}"
+                "{shown} made that pod; {left} pods are left, {counts}, and nothing tells how that one ended"
             ));
         }
     }

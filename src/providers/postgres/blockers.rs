@@ -186,6 +186,7 @@ pub async fn blockers(target: &Target, idle: Duration) -> Result<Blockers> {
                      IS NOT DISTINCT FROM (w.locktype, w.database, w.relation, w.page, w.tuple, w.virtualxid, w.transactionid, w.classid, w.objid, w.objsubid)
                   JOIN pg_locks x ON x.virtualtransaction = h.virtualtransaction
                   WHERE NOT w.granted AND w.pid IS NOT NULL AND h.granted AND h.pid IS NULL AND x.pid IS NULL
+                    AND 0 = ANY (pg_blocking_pids(w.pid))
                     AND x.locktype = 'transactionid' AND x.granted AND x.transactionid = p.transaction ORDER BY 1) AS blocks
          FROM pg_prepared_xacts p WHERE database = current_database() ORDER BY prepared";
     let prepared = rows(

@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnection;
 
 use super::Target;
 use super::enumerate::user_schema;
-use super::migrations::{self, LockRow, State};
+use super::migrations::{self, LockRow};
 use super::session::{
     Access, close, close_unlimited, failed, open, open_unlimited, query, rows, run, scalar, texts,
 };
@@ -164,7 +164,9 @@ pub fn mending(trouble: &Trouble) -> String {
                 .map_or(String::new(), |h| format!(", held by {h},"));
             format!("clear the lock `{key}` of `{table}`{by} if its row is as it was captured")
         }
-        Trouble::Sequence { .. } => statement(trouble),
+        Trouble::Sequence {
+            sequence, highest, ..
+        } => format!("have the sequence `{sequence}` go on after {highest}"),
         Trouble::Index {
             partitioned: true, ..
         } => {
@@ -323,30 +325,44 @@ pub async fn missing_roles(server: &Target, named: &[String]) -> Result<Vec<Stri
     missing
 }
 
-/// Mends in a copy that nobody works with: what is no longer as it was found is left alone, and said. Safe to repeat.
+/// Mends in a copy that nobody works with, all of it in one transaction: a run that is killed has mended everything or nothing.
+/// An index whose values do not allow it is left, and said.
 pub async fn mend(copy: &Target, found: &[Found], consent: &Consent) -> Result<Vec<String>> {
+    let mut session = open_unlimited(copy).await?;
+    let mended = mend_all(copy, &mut session, found, consent).await;
+    let end = if mended.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    let ended = run(copy, &mut session, end).await;
+    close_unlimited(copy, session).await;
+    let left = mended?;
+    ended.map(|()| left)
+}
+
+async fn mend_all(
+    copy: &Target,
+    session: &mut PgConnection,
+    found: &[Found],
+    consent: &Consent,
+) -> Result<Vec<String>> {
+    run(copy, session, "BEGIN").await?;
     let mut left = Vec::new();
     for one in found {
         match &one.trouble {
             Trouble::Lock { .. } => {
-                let Some(row) = &one.row else { continue };
-                if lock_stands(copy, row).await? {
-                    migrations::free(copy, row, consent).await?;
+                if let Some(row) = &one.row {
+                    migrations::free_within(copy, session, row, consent).await?;
                 }
             }
             Trouble::Sequence {
                 sequence, highest, ..
-            } => {
-                set_sequence(copy, sequence, *highest).await?;
-            }
+            } => set_sequence(copy, session, sequence, *highest).await?,
             Trouble::Index {
                 partitioned: true, ..
             } => {}
             Trouble::Index {
                 index, definition, ..
             } => {
-                if let Err(e) = make_index(copy, index, definition).await {
-                    left.push(format!("the index `{index}` is left: {}", e.one_line()));
+                if let Some(why) = make_index(copy, session, index, definition).await? {
+                    left.push(format!("the index `{index}` is left: {why}"));
                 }
             }
         }
@@ -354,51 +370,63 @@ pub async fn mend(copy: &Target, found: &[Found], consent: &Consent) -> Result<V
     Ok(left)
 }
 
-/// Whether the row still says that the lock is held: a run that was killed may have cleared it.
-async fn lock_stands(copy: &Target, row: &LockRow) -> Result<bool> {
-    let mut session = open(copy, Access::Read).await?;
-    let held = migrations::held(copy, &mut session).await;
-    close(session).await;
-    let same = |l: &LockRow| (&l.schema, &l.table) == (&row.schema, &row.table);
-    Ok(held?.iter().any(|l| l.state == State::Held && same(&l.row)))
-}
-
-async fn set_sequence(copy: &Target, sequence: &str, highest: i64) -> Result<()> {
+/// Has the sequence go on after the highest value, if it is behind. Unlike `setval`, this is undone with the transaction.
+async fn set_sequence(
+    copy: &Target,
+    session: &mut PgConnection,
+    sequence: &str,
+    highest: i64,
+) -> Result<()> {
     // The sign of the increment says which way is ahead.
     let sql = format!(
-        "SELECT setval({name}, $1, true) FROM {sequence} s, pg_sequence q WHERE q.seqrelid = {name}::regclass
+        "SELECT $1 + q.seqincrement FROM {sequence} s, pg_sequence q WHERE q.seqrelid = {}::regclass
          AND CASE WHEN s.is_called THEN sign(s.last_value - $1) ELSE sign(s.last_value - $1 - sign(q.seqincrement)) END = -sign(q.seqincrement)",
-        name = literal(sequence)
+        literal(sequence)
     );
-    let mut session = open(copy, Access::Write).await?;
-    let set: std::result::Result<Option<i64>, sqlx::Error> = scalar(sqlx::AssertSqlSafe(sql))
+    let next: Option<i64> = scalar(sqlx::AssertSqlSafe(sql))
         .bind(highest)
-        .fetch_optional(&mut session)
-        .await;
-    close(session).await;
-    set.map_err(|e| failed(copy, &format!("set the sequence `{sequence}`"), e))
-        .map(drop)
+        .fetch_optional(&mut *session)
+        .await
+        .map_err(|e| failed(copy, &format!("look at the sequence `{sequence}`"), e))?;
+    let Some(next) = next else { return Ok(()) };
+    let restart = format!("ALTER SEQUENCE {sequence} RESTART WITH {next}");
+    run(copy, session, &restart).await
 }
 
-async fn make_index(copy: &Target, index: &str, definition: &str) -> Result<()> {
-    let mut session = open_unlimited(copy).await?;
-    let work = async {
-        let valid: Option<bool> = scalar(
-            "SELECT (SELECT i.indisvalid AND i.indisready FROM pg_index i WHERE i.indexrelid = to_regclass($1))",
-        )
-        .bind(index)
-        .fetch_one(&mut session)
-        .await
-        .map_err(|e| failed(copy, "look for an index", e))?;
-        match valid {
-            None => run(copy, &mut session, definition).await,
-            Some(false) => run(copy, &mut session, &format!("REINDEX INDEX {index}")).await,
-            Some(true) => Ok(()),
-        }
+/// Why the values do not allow the index, if so.
+async fn make_index(
+    copy: &Target,
+    session: &mut PgConnection,
+    index: &str,
+    definition: &str,
+) -> Result<Option<String>> {
+    let valid: Option<bool> = scalar(
+        "SELECT (SELECT i.indisvalid AND i.indisready FROM pg_index i WHERE i.indexrelid = to_regclass($1))",
+    )
+    .bind(index)
+    .fetch_one(&mut *session)
+    .await
+    .map_err(|e| failed(copy, "look for an index", e))?;
+    let sql = match valid {
+        None => definition.to_owned(),
+        Some(false) => format!("REINDEX INDEX {index}"),
+        Some(true) => return Ok(None),
     };
-    let made = work.await;
-    close_unlimited(copy, session).await;
-    made
+    run(copy, session, "SAVEPOINT one").await?;
+    let made = query(sqlx::AssertSqlSafe(sql)).execute(&mut *session).await;
+    let refused = match made {
+        Ok(_) => {
+            return run(copy, session, "RELEASE SAVEPOINT one")
+                .await
+                .map(|()| None);
+        }
+        Err(sqlx::Error::Database(e)) if e.code().is_some_and(|c| c.starts_with("23")) => {
+            e.message().to_owned()
+        }
+        Err(e) => return Err(failed(copy, &format!("make the index `{index}`"), e)),
+    };
+    run(copy, session, "ROLLBACK TO SAVEPOINT one").await?;
+    Ok(Some(refused))
 }
 
 /// A qualified name, quoted only where SQL needs it.
@@ -447,7 +475,8 @@ async fn invalid_indexes(
 /// Sequences that an integer column owns, is the identity of, or draws its default from. One that cycles gives old values on
 /// purpose; a table with foreign partitions is not asked, because that would ask other servers.
 const USED: &str = "SELECT DISTINCT n.nspname::text AS schema, s.relname::text AS name, q.seqincrement > 0 AS up,
-        q.seqmin AS least, q.seqmax AS most, tn.nspname::text AS table_schema, t.relname::text AS table, a.attname::text AS column,
+        q.seqincrement AS step, greatest(q.seqmin, y.least) AS least, least(q.seqmax, y.most) AS most,
+        format('%I.%I', n.nspname, s.relname) AS shown, tn.nspname::text AS table_schema, t.relname::text AS table, a.attname::text AS column,
         EXISTS (SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
                 WHERE i.indrelid = t.oid AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = a.attnum AND m.amname = 'btree') AS indexed
     FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid JOIN pg_namespace n ON n.oid = s.relnamespace
@@ -457,8 +486,12 @@ const USED: &str = "SELECT DISTINCT n.nspname::text AS schema, s.relname::text A
           WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass) u ON u.sequence = s.oid
     JOIN pg_class t ON t.oid = u.relation AND t.relkind IN ('r', 'p') JOIN pg_namespace tn ON tn.oid = t.relnamespace
     JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = u.number AND NOT a.attisdropped
-    JOIN pg_type y ON y.oid = a.atttypid
-    WHERE NOT q.seqcycle AND coalesce(nullif(y.typbasetype, 0), y.oid) IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)
+    JOIN pg_type d ON d.oid = a.atttypid
+    JOIN (VALUES ('int2'::regtype::oid, -32768::int8, 32767::int8), ('int4'::regtype, -2147483648, 2147483647),
+                 ('int8'::regtype, -9223372036854775808, 9223372036854775807),
+                 ('numeric'::regtype, -9223372036854775808, 9223372036854775807)) y(type, least, most)
+         ON y.type = coalesce(nullif(d.typbasetype, 0), d.oid)
+    WHERE NOT q.seqcycle
       AND NOT EXISTS (SELECT FROM pg_partition_tree(t.oid) p JOIN pg_class x ON x.oid = p.relid WHERE x.relkind = 'f')";
 
 async fn sequences(
@@ -505,11 +538,12 @@ async fn sequences(
         let reached: Option<String> = state.get("reached");
         let (last, called_once): (i64, bool) = (state.get("last_value"), state.get("is_called"));
         let within = row.get::<i64, _>("least")..=row.get::<i64, _>("most");
-        // What no sequence can reach is not the sequence's doing.
-        let Some(reached) = reached
-            .and_then(|r| r.parse::<i64>().ok())
-            .filter(|r| within.contains(r))
-        else {
+        let step: i64 = row.get("step");
+        // What no sequence can reach is not the sequence's doing, and one that went past it would have nothing left to give.
+        let Some(reached) = reached.and_then(|r| r.parse::<i64>().ok()).filter(|r| {
+            r.checked_add(step)
+                .is_some_and(|next| within.contains(&next))
+        }) else {
             continue;
         };
         if !is_behind(up, last, called_once, reached) {
@@ -521,7 +555,7 @@ async fn sequences(
             up,
             Trouble::Sequence {
                 database: called.to_owned(),
-                sequence: shown(&schema, &name),
+                sequence: row.get("shown"),
                 column,
                 highest: reached,
             },

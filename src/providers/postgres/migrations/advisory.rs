@@ -198,7 +198,11 @@ fn judge(lock: &mut Lock, key: i64, shape: &Shape, sessions: &[Session], port: u
     };
     for other in beside {
         let pair = other.began_at.zip(holder.began_at);
-        let near = other.seen.address == holder.seen.address
+        // A name that many programs have, from an address that many share, proves nothing of a session that changes no schema.
+        let near = !pooled
+            && other.changes
+            && holder.seen.address.is_some()
+            && other.seen.address == holder.seen.address
             && other.seen.role == holder.seen.role
             && pair.is_some_and(|(a, b)| (a - b).abs() < TOGETHER);
         if near {

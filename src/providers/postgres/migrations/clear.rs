@@ -20,6 +20,8 @@ const GENTLE: Duration = Duration::from_secs(10);
 /// How long a session may take to end after it was told to.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const STATE: &str = "SELECT coalesce(state, 'state hidden') FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2";
+
 /// The statement that clears a lock in a copy that nobody works with; none if its row is no lock.
 pub fn by_hand(row: &LockRow) -> Option<String> {
     let set: Vec<String> = shape(row)
@@ -55,17 +57,7 @@ pub async fn free_by(
     row: &LockRow,
     _: &Consent,
 ) -> Result<()> {
-    let set: Vec<String> = shape(row)?
-        .free
-        .iter()
-        .map(|(column, value)| format!("{} = {value}", written(row, column)))
-        .collect();
-    let sql = format!(
-        "UPDATE {} SET {} WHERE {}",
-        table(row),
-        set.join(", "),
-        is_row(row)
-    );
+    let sql = exactly(row)?;
     let changed = update(target, session, &format!("BEGIN; {LIMITS}"), &sql).await;
     let end = if matches!(changed, Ok(1)) {
         "COMMIT"
@@ -74,14 +66,61 @@ pub async fn free_by(
     };
     let ended = run(target, session, end).await;
     if changed? == 1 {
-        return ended;
+        ended
+    } else {
+        Err(moved(row))
     }
+}
+
+/// [`free`] within a transaction of the caller's.
+pub async fn free_within(
+    target: &Target,
+    session: &mut PgConnection,
+    row: &LockRow,
+    _: &Consent,
+) -> Result<()> {
+    let limits = "SET LOCAL lock_timeout = '3s'";
+    match update(target, session, limits, &exactly(row)?).await? {
+        1 => Ok(()),
+        _ => Err(moved(row)),
+    }
+}
+
+/// The statement that clears this very row.
+fn exactly(row: &LockRow) -> Result<String> {
+    let set: Vec<String> = shape(row)?
+        .free
+        .iter()
+        .map(|(column, value)| format!("{} = {value}", written(row, column)))
+        .collect();
+    Ok(format!(
+        "UPDATE {} SET {} WHERE {}",
+        table(row),
+        set.join(", "),
+        is_row(row)
+    ))
+}
+
+fn moved(row: &LockRow) -> Error {
     let name = format!("{}.{}", row.schema, row.table);
-    Err(Error::new(
+    Error::new(
         &LOCK_MOVED,
         format!("the row of `{name}` is no longer the one that was shown, so nothing was changed"),
     )
-    .hint("Look at it again with `summitctl migrate lock show`."))
+    .hint("Look at it again with `summitctl migrate lock show`.")
+}
+
+/// What a session does, by its pid and its start; `None` if it has ended.
+pub async fn state_of(target: &Target, seen: &Seen) -> Result<Option<String>> {
+    let mut session = open(target, Access::Read).await?;
+    let state = scalar(STATE)
+        .bind(seen.pid)
+        .bind(&seen.began)
+        .fetch_optional(&mut session)
+        .await
+        .map_err(|e| failed(target, "look at the session", e));
+    close(session).await;
+    state
 }
 
 /// Takes the lock in a transaction that is rolled back.
@@ -194,14 +233,12 @@ async fn gone(
         Deadline::after(patience),
         Duration::from_millis(100),
         async || {
-            let there: Option<String> = scalar(
-                "SELECT coalesce(state, 'state hidden') FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2",
-            )
-            .bind(seen.pid)
-            .bind(&seen.began)
-            .fetch_optional(&mut **session.lock().await)
-            .await
-            .map_err(|e| failed(target, "look at the session", e))?;
+            let there: Option<String> = scalar(STATE)
+                .bind(seen.pid)
+                .bind(&seen.began)
+                .fetch_optional(&mut **session.lock().await)
+                .await
+                .map_err(|e| failed(target, "look at the session", e))?;
             Ok(match there {
                 None => Look::Ready(()),
                 Some(state) => Look::NotYet(format!("pid {} is {state}", seen.pid)),

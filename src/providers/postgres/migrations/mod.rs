@@ -23,7 +23,7 @@ mod verdict;
 
 pub use advisory::released;
 pub use catalogue::{Half, InCatalogue, InvalidIndex, Sight, invalid_indexes};
-pub use clear::{by_hand, end_sessions, free, free_by, prove_takeable};
+pub use clear::{by_hand, end_sessions, free, free_by, free_within, prove_takeable, state_of};
 pub use history::{Applied, Histories, History, Unreadable, Unrecognised, histories};
 pub use lock::{Lock, LockRow, Lockless, Locks, Seen, State, held, locks};
 pub use sources::{Compared, Sources, Way, sources, ways};
