@@ -54,6 +54,30 @@ struct VerifyArgs {
 #[expect(dead_code, reason = "only its schema is used")]
 struct CommitArgs {
     backup: String,
+    stores: Option<Vec<Store>>,
+}
+
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct PinArgs {
+    stores: Option<Vec<Store>>,
+    replace: Option<bool>,
+}
+
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct JobArgs {
+    job: Option<String>,
+}
+
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct MendArgs {
+    backup: String,
+    mend: Vec<String>,
 }
 
 #[derive(serde::Deserialize, JsonSchema)]
@@ -81,7 +105,9 @@ impl StepCatalog for Kinds {
         use crate::consent::Effect::{Change, Destroy, Read};
         use schemars::schema_for;
         vec![
-            kind("context.pin", Change, schema_for!(NoArgs)),
+            kind("context.pin", Change, schema_for!(PinArgs)),
+            kind("restore.mend", Change, schema_for!(MendArgs)),
+            kind("migrate.job.show", Read, schema_for!(JobArgs)),
             kind("smoke.run", Change, schema_for!(SmokeArgs)),
             kind("smoke.data-plane", Change, schema_for!(NoArgs)),
             kind("restore.load", Change, schema_for!(CommitArgs)),

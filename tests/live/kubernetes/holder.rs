@@ -48,7 +48,9 @@ async fn a_holders_pod_says_whether_it_lives() {
     sql(&app, "CREATE TABLE databasechangeloglock (id int PRIMARY KEY, locked boolean NOT NULL, lockgranted timestamp, lockedby varchar(255));
         INSERT INTO databasechangeloglock VALUES (1, true, localtimestamp, 'nobody')").await;
     let held_by = async |host: &str, address: &str| {
-        let row = format!("UPDATE databasechangeloglock SET lockedby = '{host} ({address})'");
+        let row = format!(
+            "UPDATE databasechangeloglock SET locked = true, lockgranted = now(), lockedby = '{host} ({address})'"
+        );
         sql(&app, &row).await;
     };
     let cluster = Cluster::shared().await;

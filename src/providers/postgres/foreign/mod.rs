@@ -3,6 +3,7 @@
 //! Archives are turned into a script by `pg_restore`, and scripts are read by ourselves: no shell, no `psql`, whose commands in a dump
 //! run programs on the machine that loads it (CVE-2025-8714, CVE-2025-8715). The role that loads owns the database and nothing else.
 
+mod named;
 mod script;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use crate::secret::Secret;
 use crate::time::Instant;
 use crate::wait::Cancel;
 
+use named::{extension_in, missing_role, name_at};
 use script::{Said, Script, Statement};
 
 reasons! {
@@ -502,18 +504,6 @@ impl Place<'_> {
     }
 }
 
-/// The role that a policy names and that is not there.
-fn missing_role(sql: &str, error: &Error) -> Option<String> {
-    let begins = sql.trim_start().get(..14)?;
-    if !begins.eq_ignore_ascii_case("create policy ") {
-        return None;
-    }
-    let said = error.one_line();
-    let (_, after) = said.split_once("role \"")?;
-    let (role, _) = after.split_once("\" does not exist")?;
-    Some(role.to_owned())
-}
-
 async fn limited(from: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>) {
     // What a program says more is of no use, but it must be able to say it.
     let mut buffer = [0_u8; 4096];
@@ -594,44 +584,6 @@ fn is_early(sql: &str) -> bool {
         ["create", "collation", ..] | ["comment", "on", "schema" | "collation", ..] => true,
         _ => false,
     }
-}
-
-/// Name and schema of `CREATE EXTENSION IF NOT EXISTS name WITH SCHEMA schema`.
-fn extension_in(sql: &str) -> Option<(String, String)> {
-    let lower = sql.to_ascii_lowercase();
-    let at =
-        lower.find("create extension if not exists ")? + "create extension if not exists ".len();
-    let (name, rest) = name_at(sql.get(at..)?.trim_start())?;
-    let rest = rest.trim_start();
-    let with = rest.get(..12)?;
-    if !with.eq_ignore_ascii_case("with schema ") {
-        return None;
-    }
-    let (schema, rest) = name_at(rest[12..].trim_start())?;
-    rest.trim().is_empty().then_some((name, schema))
-}
-
-/// A name at the beginning of a text, with or without quotes, and what follows.
-fn name_at(text: &str) -> Option<(String, &str)> {
-    if let Some(quoted) = text.strip_prefix('"') {
-        let mut name = String::new();
-        let mut chars = quoted.char_indices().peekable();
-        while let Some((at, c)) = chars.next() {
-            if c != '"' {
-                name.push(c);
-            } else if chars.peek().is_some_and(|(_, next)| *next == '"') {
-                name.push('"');
-                chars.next();
-            } else {
-                return Some((name, &quoted[at + 1..]));
-            }
-        }
-        return None;
-    }
-    let end = text
-        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .unwrap_or(text.len());
-    (end > 0).then(|| (text[..end].to_ascii_lowercase(), &text[end..]))
 }
 
 #[cfg(test)]
