@@ -10,6 +10,9 @@
 //! * a node: `[id, [label, …], {property: value, …}]`
 //! * a relationship: `[id, type, start id, end id, {property: value, …}]`
 //!
+//! The meta of the nodes holds `labels`, how many nodes carry each, and that of the relationships `types`; neither where there are more
+//! than a thousand names.
+//!
 //! Points, dates, times and durations are the structures of Bolt 5 (with times in UTC), so a moment in a clock change
 //! keeps its side. Ids are the source's internal ones; they tie relationships to nodes and mean nothing elsewhere.
 //!
@@ -27,6 +30,7 @@
 pub mod bolt;
 mod capture;
 mod column;
+mod counts;
 mod idmap;
 pub mod import;
 mod part;
@@ -42,8 +46,10 @@ mod wipe;
 
 pub use capture::{CaptureOptions, capture};
 pub use column::{column, column_planned};
+pub use counts::KEYS as COUNTED;
 pub use idmap::IdMap;
 pub use restore::{RestoreOptions, Restored, restore};
+pub use schema::differences as schema_differences;
 pub use server::{Health, Preview, identify, ping, plant_marker, preview, read_marker};
 pub use target::{DEFAULT_PORT, Target, Tls};
 pub use verify::{decode, fingerprints};
