@@ -15,6 +15,7 @@ mod history;
 mod knex;
 mod liquibase;
 mod lock;
+mod prisma;
 mod sources;
 mod sqlx;
 mod statements;
@@ -37,6 +38,7 @@ use tool::Known;
 const TOOLS: &[&Known] = &[
     &liquibase::KNOWN,
     &knex::KNOWN,
+    &prisma::KNOWN,
     &sqlx::KNOWN,
     &golang_migrate::KNOWN,
     &flyway::KNOWN,
