@@ -19,8 +19,10 @@ use crate::program::{Program, said};
 mod sources;
 mod tools;
 
+pub use tools::wanted;
+
 /// A folder of what `.ci/setup` fetched.
-fn fetched(tool: &str, text: &str, before: &str, after: &str) -> PathBuf {
+pub fn fetched(tool: &str, text: &str, before: &str, after: &str) -> PathBuf {
     let version = text.split_once(before).unwrap().1;
     let version = version.split_once(after).unwrap().0;
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(

@@ -48,6 +48,7 @@ pub(super) const KNOWN: Known = Known {
         default_table: "_prisma_migrations",
         polls: None,
         applications: &[],
+        instead: None,
     }),
     sources: Some(sources::Shape {
         file,
@@ -73,7 +74,10 @@ pub(super) const KNOWN: Known = Known {
 
 /// `NAME/migration.sql` in the folder itself.
 fn file(path: &Path, text: &str) -> Option<Source> {
-    let parts: Vec<&str> = path.iter().map(|part| part.to_str()).collect::<Option<_>>()?;
+    let parts: Vec<&str> = path
+        .iter()
+        .map(|part| part.to_str())
+        .collect::<Option<_>>()?;
     let [name, "migration.sql"] = parts.as_slice() else {
         return None;
     };

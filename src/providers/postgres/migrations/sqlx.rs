@@ -43,6 +43,7 @@ pub(super) const KNOWN: Known = Known {
         default_table: "_sqlx_migrations",
         polls: None,
         applications: &[],
+        instead: None,
     }),
     sources: Some(sources::Shape {
         file,
