@@ -343,6 +343,12 @@ fn labels(contents: &Contents) -> String {
     words.chain(commit).collect::<Vec<_>>().join(", ")
 }
 
+/// What to do about a backup's problem.
+fn hints(problem: &Report) -> String {
+    let hints = problem.hints.iter();
+    hints.map(|hint| format!("  hint: {hint}\n")).collect()
+}
+
 async fn list(session: &Session) -> Result<Answer> {
     let world = world::world(session).await?;
     let repository = world.repository().await?;
@@ -400,6 +406,18 @@ async fn list(session: &Session) -> Result<Answer> {
             rows,
         )
     };
+    let problems = backups
+        .iter()
+        .filter_map(|b| Some((b, b.problem.as_ref()?)));
+    let problems = problems.map(|(backup, problem)| {
+        let id = &backup.id;
+        format!(
+            "\n\n✗ {id}: {}\n{}",
+            problem.message,
+            hints(problem).trim_end()
+        )
+    });
+    let text = text.trim_end().to_owned() + &problems.collect::<String>();
     let listed = Backups {
         repository: repository.place(),
         backups: backups.iter().map(summary).collect(),
@@ -428,6 +446,7 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
     }
     if let Some(problem) = &backup.problem {
         text.push_str(&format!("PROBLEM   {}\n", problem.message));
+        text.push_str(&hints(problem));
     }
     if let Some(held) = &backup.held {
         let by = held

@@ -15,7 +15,7 @@ use super::migrations::{self, LockRow};
 use super::session::{
     Access, close, close_unlimited, failed, open, open_unlimited, query, rows, run, scalar, texts,
 };
-use super::sql::{ident, literal, qualified};
+use super::sql::{ident, literal, qualified, shown_qualified};
 use crate::capture::Trouble;
 use crate::consent::Consent;
 use crate::error::{Error, Result};
