@@ -313,7 +313,7 @@ async fn neo4j_migrations_is_told_and_its_lock_cleared() {
     assert_eq!(code, 0, "{text}");
     assert!(!holder.wait().unwrap().success());
     gate.rollback().await.unwrap();
-    file("R001__again.cypher", "MERGE (:Again);\n");
+    file("R003__again.cypher", "MERGE (:Again);\n");
     assert!(tool(&bench).status().unwrap().success());
     let status = bench.json("migrate status");
     let history = &status["neo4j"]["history"];
