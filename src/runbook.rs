@@ -177,6 +177,8 @@ pub enum ParamType {
     Duration,
     /// One of the choices.
     Choice,
+    /// A backup, as `restore` takes it: an id, `newest`, `label:NAME` …; what the plan holds is the id.
+    Backup,
 }
 
 impl ParamType {
@@ -187,6 +189,7 @@ impl ParamType {
         ("boolean", ParamType::Boolean),
         ("duration", ParamType::Duration),
         ("choice", ParamType::Choice),
+        ("backup", ParamType::Backup),
     ];
 
     /// The word a runbook uses for it.

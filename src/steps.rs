@@ -68,6 +68,7 @@ pub fn registry() -> Registry<World> {
         .with(unblock::Unblock)
         .with(drill::Drill)
         .with_look(migrate::ShowLock)
+        .with_look(migrate::status::ShowStatus)
         .with_look(migrate_job::ShowJob)
         .with_look(gate::Gate)
         .with_look(evidence::VerifyEvidence)

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::engine::plan::{OnFailure, Spec, StepSpec};
 use crate::error::{Error, Result};
 use crate::identity::Store;
-use crate::runbook::{self, Runbook};
+use crate::runbook::{self, ParamType, Runbook};
+use crate::steps::choose::{self, Choice};
 use crate::steps::world::World;
 
 /// The request that a runbook makes with these parameters.
@@ -25,6 +28,7 @@ pub async fn spec(
             runbook.id
         )));
     }
+    let params = with_backups(world, runbook, bound.public()).await?;
     let steps = runbook.plan()?;
     let stores: Vec<Store> = world.stores(&[])?;
     let identities = if steps
@@ -41,7 +45,7 @@ pub async fn spec(
         context: world.context.clone(),
         tier: world.tier,
         identities,
-        params: bound.public(),
+        params,
         steps: steps
             .into_iter()
             .map(|step| StepSpec {
@@ -61,4 +65,26 @@ pub async fn spec(
             })
             .collect(),
     })
+}
+
+/// The parameters, with the id of each backup that one names by its label or otherwise: what is planned is what is done.
+async fn with_backups(world: &World, runbook: &Runbook, mut params: Value) -> Result<Value> {
+    for param in runbook
+        .params
+        .iter()
+        .filter(|p| p.kind == ParamType::Backup)
+    {
+        let Some(value) = params.get_mut(&param.name) else {
+            continue;
+        };
+        // An optional one that nobody gave.
+        let Some(named) = value.as_str().filter(|named| !named.is_empty()) else {
+            continue;
+        };
+        let choice: Choice = named.parse()?;
+        let repository = world.repository().await?;
+        let found = choose::find(world, &repository, &choice, &[]).await?;
+        *value = Value::from(found.backup.id.to_string());
+    }
+    Ok(params)
 }

@@ -115,6 +115,7 @@ impl StepCatalog for Kinds {
             kind("backup.capture", Change, schema_for!(CaptureArgs)),
             kind("backup.commit", Change, schema_for!(CommitArgs)),
             kind("backup.verify", Read, schema_for!(VerifyArgs)),
+            kind("migrate.status", Read, schema_for!(NoArgs)),
             kind("migrate.lock.show", Read, schema_for!(NoArgs)),
             kind("migrate.lock.clear", Destroy, schema_for!(NoArgs)),
             kind("drill.run", Change, schema_for!(NoArgs)),

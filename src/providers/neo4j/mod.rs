@@ -33,6 +33,7 @@ mod column;
 mod counts;
 mod idmap;
 pub mod import;
+pub mod migrations;
 mod part;
 mod restore;
 mod rows;
@@ -58,6 +59,12 @@ pub use wipe::{Wiped, wipe};
 use crate::reasons;
 
 reasons! {
+    /// The lock's nodes are not those that were shown.
+    LOCK_MOVED = "neo4j.migration-lock-moved", Refused,
+        "The node of neo4j-migrations' lock is no longer the one that was shown: somebody released it, or took it again meanwhile. Nothing was changed. Look again with `summitctl migrate lock show`.";
+    /// The lock cannot be taken.
+    LOCK_NOT_TAKEABLE = "neo4j.migration-lock-not-takeable", Failed,
+        "The node of neo4j-migrations' lock was deleted, but making it in a transaction that is rolled back did not work. The message says why.";
     /// A transaction does not end.
     TRANSACTION_STAYS = "neo4j.transaction-stays", Failed,
         "A transaction was terminated, and its connection with it, and is still there. `SHOW TRANSACTIONS` says in what state; the server may be rolling back much.";
