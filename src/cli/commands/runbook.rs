@@ -16,7 +16,9 @@ use crate::consent::Ask as _;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::ops::runbook_run;
-use crate::runbook::{Diagnostic, Library, Runbook, Severity, template};
+use crate::runbook::{
+    Diagnostic, Drift, Library, Runbook, Severity, Source, drift, parse, template,
+};
 
 /// What `runbook list` gives.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -38,6 +40,10 @@ pub struct Listed {
     pub when: String,
     /// Whether it comes from the folder `runbooks` here.
     pub local: bool,
+    /// Whether it stands in for the built-in one of this name.
+    pub replaces: bool,
+    /// How it stands to the built-in text, if it is a copy of one or stands in for one.
+    pub drift: Option<Drift>,
     /// Whether it can be read without errors.
     pub readable: bool,
     /// `sha256:` and the digest of its text.
@@ -80,6 +86,28 @@ pub struct Found {
     pub finding: Diagnostic,
 }
 
+/// What `runbook diff` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Differs {
+    /// Its name.
+    pub runbook: String,
+    /// Its file.
+    pub file: String,
+    /// The built-in runbook that it is a copy of, or stands in for.
+    pub built_in: String,
+    /// How it stands to the built-in text.
+    pub drift: Drift,
+    /// The digest of the built-in text it was made from, if it says so.
+    pub based_on: Option<String>,
+    /// The digest of the built-in text.
+    pub built_in_digest: String,
+    /// The digest of its own text.
+    pub digest: String,
+    /// The lines that differ: `-` in the built-in text only, `+` here only.
+    pub diff: String,
+}
+
 /// What `runbook new` gives.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -89,7 +117,7 @@ pub struct Started {
 }
 
 /// Built-in runbooks, with those of `./runbooks` added or in their place.
-pub fn library(_: &Session) -> Result<Library> {
+pub fn library() -> Result<Library> {
     let mut local = Vec::new();
     collect(Path::new("runbooks"), &mut local)?;
     Ok(Library::new(local))
@@ -113,30 +141,34 @@ fn collect(dir: &Path, found: &mut Vec<(String, String)>) -> Result<()> {
     Ok(())
 }
 
-/// A name is an id; a path is a file of its own.
-fn library_with(session: &Session, name: &str) -> Result<(Library, String)> {
+/// A name is an id; a path is a file of its own, which may use those of `./runbooks`.
+fn library_with(name: &str) -> Result<(Library, String)> {
     let path = Path::new(name);
     if path.extension().is_some_and(|e| e == "md") {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
-        let library = Library::new([(name.to_owned(), text)]);
-        let id = library
-            .list()
-            .find(|l| l.local)
-            .map(|l| l.runbook.id.clone())
-            .unwrap_or_default();
-        return Ok((library, id));
+        let id = parse(Source::new(name, text.as_str())).0.id;
+        let mut beside = Vec::new();
+        collect(Path::new("runbooks"), &mut beside)?;
+        let same = |other: &str| {
+            let canonical = |p: &Path| p.canonicalize().ok();
+            canonical(Path::new(other)) == canonical(path)
+        };
+        beside.retain(|(other, text)| {
+            !same(other) && parse(Source::new(other.as_str(), text.as_str())).0.id != id
+        });
+        beside.insert(0, (name.to_owned(), text));
+        return Ok((Library::new(beside), id));
     }
-    let id = name.strip_prefix("summit/").unwrap_or(name);
-    Ok((library(session)?, id.to_owned()))
+    Ok((library()?, name.to_owned()))
 }
 
 /// `runbook …`
 pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answer> {
     let registry = crate::steps::registry();
     match command {
-        RunbookCommand::List => list(session),
+        RunbookCommand::List => list(),
         RunbookCommand::Show(name) => {
-            let (library, id) = library_with(session, &name.runbook)?;
+            let (library, id) = library_with(&name.runbook)?;
             let book = library.find(&id)?;
             let shown = Shown {
                 runbook: book.id.clone(),
@@ -144,18 +176,31 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
                 digest: book.digest(),
                 markdown: book.markdown().to_owned(),
             };
+            session.output.say(&format!("digest {}", shown.digest));
             Ok(Answer::new(Exit::Ok, book.markdown(), shown).verbatim())
         }
-        RunbookCommand::Lint { runbook } => lint(session, runbook.as_deref()),
-        RunbookCommand::New { name } => {
-            let markdown = template(&name, &name);
+        RunbookCommand::Lint { runbook } => lint(runbook.as_deref()),
+        RunbookCommand::Diff(name) => diff(&name.runbook),
+        RunbookCommand::New { name, from } => {
+            let markdown = match from {
+                Some(from) => drift::copy(library()?.built_in(&from)?, &name),
+                None => template(&name, &name),
+            };
             Ok(Answer::new(Exit::Ok, markdown.clone(), Started { markdown }).verbatim())
         }
         RunbookCommand::Plan(args) => {
-            let (library, id) = library_with(session, &args.name.runbook)?;
+            let (library, id) = library_with(&args.name.runbook)?;
             let book = library.get(&id, &registry)?;
+            stands_in(session, &library, book)?;
             let world = world::world(session).await?;
-            let spec = runbook_run::spec(&world, book, &params(session, book, &args)?).await?;
+            let spec = runbook_run::spec(
+                &world,
+                &registry,
+                &library,
+                book,
+                &params(session, book, &args)?,
+            )
+            .await?;
             let mut globals = session.globals.clone();
             globals.plan_only = true;
             let planning = Session {
@@ -170,16 +215,77 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
             Ok(show::executed(&executed, |_| String::new()))
         }
         RunbookCommand::Run(args) => {
-            let (library, id) = library_with(session, &args.name.runbook)?;
+            let (library, id) = library_with(&args.name.runbook)?;
             let book = library.get(&id, &registry)?;
+            stands_in(session, &library, book)?;
             let world = world::world(session).await?;
-            let spec = runbook_run::spec(&world, book, &params(session, book, &args)?).await?;
+            let spec = runbook_run::spec(
+                &world,
+                &registry,
+                &library,
+                book,
+                &params(session, book, &args)?,
+            )
+            .await?;
             carry_out(session, &world, spec, words(&args), |report| {
                 format!("{}\n\n", show::steps(&report.steps))
             })
             .await
         }
     }
+}
+
+/// Says before a plan or a run that a copy stands in for the built-in runbook, and how they differ.
+fn stands_in(session: &Session, library: &Library, book: &Runbook) -> Result<()> {
+    let Some((drift, built_in)) = library.drift(&book.id)? else {
+        return Ok(());
+    };
+    if drift != Drift::Same {
+        session.output.say(&format!(
+            "note      `{}`, a copy of the built-in `{}`, {}; `summitctl runbook diff {}` shows it",
+            book.source().name(),
+            built_in.id,
+            drift.words(),
+            book.id
+        ));
+    }
+    Ok(())
+}
+
+fn diff(name: &str) -> Result<Answer> {
+    let (library, id) = library_with(name)?;
+    let book = library.find(&id)?;
+    let Some((drift, built_in)) = library.drift(&id)? else {
+        return Err(Error::input(format!(
+            "`{}` is no copy of a built-in runbook",
+            book.source().name()
+        ))
+        .hint(format!(
+            "Make one with `summitctl runbook new {0} --from {0} > runbooks/{0}.md`.",
+            library.built_in(&id).map_or("ID", |b| b.id.as_str())
+        )));
+    };
+    let lines = drift::unified(built_in.source().text(), book.source().text());
+    let text = format!(
+        "runbook   {} ({})\nbuilt-in  {} {}\nstate     {}: this copy {}\n\n{lines}",
+        book.id,
+        book.source().name(),
+        built_in.id,
+        built_in.digest(),
+        drift.short(),
+        drift.words(),
+    );
+    let differs = Differs {
+        runbook: book.id.clone(),
+        file: book.source().name().to_owned(),
+        built_in: built_in.id.clone(),
+        drift,
+        based_on: book.based_on.as_ref().map(|b| b.digest.clone()),
+        built_in_digest: built_in.digest(),
+        digest: book.digest(),
+        diff: lines,
+    };
+    Ok(Answer::new(Exit::Ok, text, differs).verbatim())
 }
 
 /// The command to repeat: the file or name, and the parameters, as they were given.
@@ -214,17 +320,17 @@ fn params(
     Ok(given)
 }
 
-fn list(session: &Session) -> Result<Answer> {
-    let library = library(session)?;
+fn list() -> Result<Answer> {
+    let library = library()?;
     let mut table = Table::new(&["runbook", "from", "title"]).with_prose();
     for l in library.list() {
-        let from = match (l.local, l.replaces) {
-            (true, true) => "local, in place of the built-in",
-            (true, false) => "local",
-            (false, _) => "built-in",
+        let from = match (l.local, l.drift) {
+            (true, Some(drift)) => format!("local ({})", drift.short()),
+            (true, None) => "local".to_owned(),
+            (false, _) => "built-in".to_owned(),
         };
         let book = l.runbook;
-        table.row(vec![book.id.clone(), from.to_owned(), book.title.clone()]);
+        table.row(vec![book.id.clone(), from, book.title.clone()]);
         table.note(book.when.clone());
     }
     let runbooks = library
@@ -234,6 +340,8 @@ fn list(session: &Session) -> Result<Answer> {
             title: l.runbook.title.clone(),
             when: l.runbook.when.clone(),
             local: l.local,
+            replaces: l.replaces,
+            drift: l.drift,
             readable: l.readable,
             digest: l.runbook.digest(),
         })
@@ -245,15 +353,15 @@ fn list(session: &Session) -> Result<Answer> {
     Ok(Answer::new(Exit::Ok, text, Runbooks { runbooks }))
 }
 
-fn lint(session: &Session, wanted: Option<&str>) -> Result<Answer> {
+fn lint(wanted: Option<&str>) -> Result<Answer> {
     let registry = crate::steps::registry();
     let (library, ids) = match wanted {
         Some(name) => {
-            let (library, id) = library_with(session, name)?;
+            let (library, id) = library_with(name)?;
             (library, vec![id])
         }
         None => {
-            let library = library(session)?;
+            let library = library()?;
             let ids = library.list().map(|l| l.runbook.id.clone()).collect();
             (library, ids)
         }
@@ -261,8 +369,10 @@ fn lint(session: &Session, wanted: Option<&str>) -> Result<Answer> {
     let mut text = String::new();
     let mut findings = Vec::new();
     let mut errors = 0;
+    let mut digests = Table::new(&["runbook", "digest"]);
     for id in &ids {
         let book = library.find(id)?;
+        digests.row(vec![id.clone(), book.digest()]);
         for finding in library.findings(id, &registry)? {
             errors += usize::from(finding.severity == Severity::Error);
             text.push_str(&format!("{}\n\n", finding.render(book.source())));
@@ -272,8 +382,9 @@ fn lint(session: &Session, wanted: Option<&str>) -> Result<Answer> {
             });
         }
     }
+    text.push_str(&digests.render(None));
     text.push_str(&format!(
-        "{} runbooks, {} findings, {errors} errors",
+        "\n\n{} runbooks, {} findings, {errors} errors",
         ids.len(),
         findings.len()
     ));
