@@ -467,6 +467,12 @@ pub enum RunbookCommand {
     Run(RunbookRunArgs),
     /// How a local copy differs from the built-in runbook
     Diff(RunbookName),
+    /// What can be completed: runbooks, or the parameters of one
+    #[command(hide = true)]
+    Complete {
+        /// The runbook
+        runbook: Option<String>,
+    },
     /// A new runbook to start from, on stdout
     New {
         /// Its name
@@ -651,6 +657,7 @@ impl Command {
             Command::Runbook(RunbookCommand::Lint { .. }) => "runbook lint",
             Command::Runbook(RunbookCommand::Plan(_)) => "runbook plan",
             Command::Runbook(RunbookCommand::Run(_)) => "runbook run",
+            Command::Runbook(RunbookCommand::Complete { .. }) => "runbook complete",
             Command::Runbook(RunbookCommand::Diff(_)) => "runbook diff",
             Command::Runbook(RunbookCommand::New { .. }) => "runbook new",
             Command::Run(RunCommand::List) => "run list",

@@ -290,3 +290,52 @@ fn a_copy_of_a_built_in_runbook_is_told_from_it() {
     assert_eq!(alone.code, 2, "{}", alone.all());
     holds(&alone.err, &["is no copy of a built-in runbook"]);
 }
+
+/// Sources the completions in a real bash and completes a line of these words.
+fn completed(bench: &Bench, words: &[&str]) -> Vec<String> {
+    let script = bench.run(&["completions", "bash"]).out;
+    let file = bench.write("summitctl.bash", &script);
+    let quoted: Vec<String> = words.iter().map(|w| format!("'{w}'")).collect();
+    let line = format!(
+        "source {}; COMP_WORDS=('{}' {}); COMP_CWORD={}; _summitctl_whole \"${{COMP_WORDS[0]}}\" \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\" 2>/dev/null; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        file.display(),
+        env!("CARGO_BIN_EXE_summitctl"),
+        quoted.join(" "),
+        words.len()
+    );
+    let output = std::process::Command::new("bash")
+        .args(["--norc", "-c", &line])
+        .current_dir(&bench.dir)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_runbooks_parameters_and_choices() {
+    let bench = bench();
+    assert_eq!(completed(&bench, &["runbook", "run", "lam"]), ["lamp"]);
+    let outages = completed(&bench, &["runbook", "plan", "re"]);
+    assert_eq!(outages, ["redis-outage", "restore", "restore-one-service"]);
+    let names = completed(&bench, &["runbook", "run", "redis-outage", "--param", ""]);
+    assert_eq!(names, ["namespace=", "start=", "wait="]);
+    let choices = [
+        "runbook",
+        "run",
+        "redis-outage",
+        "--param",
+        "start",
+        "=",
+        "s",
+    ];
+    assert_eq!(completed(&bench, &choices), ["sandbox"]);
+    let all = ["runbook", "run", "redis-outage", "--param", "start", "="];
+    assert_eq!(completed(&bench, &all).len(), 4);
+    // Elsewhere it is as it was.
+    assert!(completed(&bench, &["runbook", "li"]).contains(&"list".to_owned()));
+    assert!(
+        completed(&bench, &["runbook", "run", "smoke", "--yes", "--par"])
+            .contains(&"--param".to_owned())
+    );
+}

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
-use super::backup::{carry_out, run_spec};
+use super::backup::run_spec;
 use super::{show, world};
 use crate::cli::Session;
 use crate::cli::args::{RunbookCommand, RunbookRunArgs};
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::ops::runbook_run;
 use crate::runbook::{
-    Diagnostic, Drift, Library, Runbook, Severity, Source, drift, parse, template,
+    Diagnostic, Drift, Library, Param, ParamType, Runbook, Severity, Source, drift, parse, template,
 };
 
 /// What `runbook list` gives.
@@ -60,8 +61,26 @@ pub struct Shown {
     pub title: String,
     /// `sha256:` and the digest of its text.
     pub digest: String,
+    /// Its parameters, in the order of the text.
+    pub params: Vec<Parameter>,
     /// The text, front matter left out.
     pub markdown: String,
+}
+
+/// A parameter of a runbook.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// What it may be.
+    pub kind: ParamType,
+    /// What it is for.
+    pub prompt: String,
+    /// The value used when none is given; null if one must be given.
+    pub default: Option<Value>,
+    /// The values of a choice.
+    pub choices: Vec<String>,
 }
 
 /// What `runbook lint` gives.
@@ -174,13 +193,16 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
                 runbook: book.id.clone(),
                 title: book.title.clone(),
                 digest: book.digest(),
+                params: book.params.iter().map(Parameter::of).collect(),
                 markdown: book.markdown().to_owned(),
             };
-            session.output.say(&format!("digest {}", shown.digest));
+            // The document is data; what to do with it is not.
+            session.output.say(&about(session, book));
             Ok(Answer::new(Exit::Ok, book.markdown(), shown).verbatim())
         }
         RunbookCommand::Lint { runbook } => lint(runbook.as_deref()),
         RunbookCommand::Diff(name) => diff(&name.runbook),
+        RunbookCommand::Complete { runbook } => complete(runbook.as_deref()),
         RunbookCommand::New { name, from } => {
             let markdown = match from {
                 Some(from) => drift::copy(library()?.built_in(&from)?, &name),
@@ -212,7 +234,13 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
                 ..*session
             };
             let executed = run_spec(&planning, &world, spec, words(&args)).await?;
-            Ok(show::executed(&executed, |_| String::new()))
+            let mut answer = show::executed(&executed, |_| String::new());
+            answer.text.push_str(&format!(
+                "\n\nnext      summitctl {} --context {}",
+                words(&args),
+                world.context
+            ));
+            Ok(answer)
         }
         RunbookCommand::Run(args) => {
             let (library, id) = library_with(&args.name.runbook)?;
@@ -227,12 +255,76 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
                 &params(session, book, &args)?,
             )
             .await?;
-            carry_out(session, &world, spec, words(&args), |report| {
+            let executed = run_spec(session, &world, spec, words(&args)).await?;
+            let mut answer = show::executed(&executed, |report| {
                 format!("{}\n\n", show::steps(&report.steps))
-            })
-            .await
+            });
+            if let Some(report) = executed.report() {
+                answer.text.push_str(&format!(
+                    "record    summitctl run show {} --format markdown\n",
+                    report.run
+                ));
+            }
+            Ok(answer)
         }
     }
+}
+
+impl Parameter {
+    fn of(param: &Param) -> Self {
+        Parameter {
+            name: param.name.clone(),
+            kind: param.kind,
+            prompt: param.prompt.clone(),
+            default: param.default.clone(),
+            choices: param.choices.clone(),
+        }
+    }
+
+    /// How it is given, and what for.
+    fn line(&self) -> String {
+        let form = match self.kind {
+            ParamType::Choice => self.choices.join("|"),
+            other => other.word().to_owned(),
+        };
+        let default = match &self.default {
+            None => "must be given".to_owned(),
+            Some(Value::String(text)) if text.is_empty() => "empty by default".to_owned(),
+            Some(Value::String(text)) => format!("{text} by default"),
+            Some(other) => format!("{other} by default"),
+        };
+        format!(
+            "--param {}=…  {form}, {default}: {}",
+            self.name, self.prompt
+        )
+    }
+}
+
+/// What somebody needs besides the text of a runbook: parameters, digest, and the command that plans it.
+fn about(session: &Session, book: &Runbook) -> String {
+    let mut text = String::new();
+    let mut given = String::new();
+    for param in &book.params {
+        let param = Parameter::of(param);
+        text.push_str(&format!("{}\n", param.line()));
+        if param.default.is_none() {
+            given.push_str(&format!(" --param {}=…", param.name));
+        }
+    }
+    let environment = world::environment();
+    let context = world::context(session, &environment).map(|context| context.name);
+    text.push_str(&format!("digest {}\n", book.digest()));
+    if context.is_err() {
+        text.push_str(
+            "first     summitctl sandbox up        (no context is configured: practise)\n",
+        );
+    }
+    let context = context.unwrap_or_else(|_| "sandbox".to_owned());
+    text.push_str(&format!(
+        "next      summitctl runbook plan {}{given} --context {context}",
+        book.id
+    ));
+    text
 }
 
 /// Says before a plan or a run that a copy stands in for the built-in runbook, and how they differ.
@@ -250,6 +342,34 @@ fn stands_in(session: &Session, library: &Library, book: &Runbook) -> Result<()>
         ));
     }
     Ok(())
+}
+
+/// What `runbook complete` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct Completable {
+    /// Runbooks; or `NAME=` for each parameter, `NAME=CHOICE` where there are choices.
+    candidates: Vec<String>,
+}
+
+/// For the shell: every runbook, or what can be given to one.
+fn complete(name: Option<&str>) -> Result<Answer> {
+    let mut candidates = Vec::new();
+    match name {
+        None => candidates.extend(library()?.list().map(|l| l.runbook.id.clone())),
+        Some(name) => {
+            let (library, id) = library_with(name)?;
+            for param in &library.find(&id)?.params {
+                let values: Vec<&str> = match param.kind {
+                    ParamType::Choice => param.choices.iter().map(String::as_str).collect(),
+                    ParamType::Boolean => vec!["true", "false"],
+                    _ => vec![""],
+                };
+                candidates.extend(values.iter().map(|v| format!("{}={v}", param.name)));
+            }
+        }
+    }
+    Ok(Answer::new(Exit::Ok, candidates.join("\n"), Completable { candidates }).verbatim())
 }
 
 fn diff(name: &str) -> Result<Answer> {
@@ -347,7 +467,7 @@ fn list() -> Result<Answer> {
         })
         .collect();
     let text = format!(
-        "{}\n\nnext      summitctl runbook show NAME",
+        "{}\n\nnext      summitctl runbook show NAME\npractise  summitctl sandbox up",
         table.render(width(Stream::Out))
     );
     Ok(Answer::new(Exit::Ok, text, Runbooks { runbooks }))
