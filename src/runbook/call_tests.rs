@@ -80,32 +80,32 @@ fn a_runbook_that_is_used_stands_in_the_plan_with_its_own_names() {
     assert_eq!(findings(&library, "outer"), "");
     let done = expanded(&library, "outer", &[("long", "7m")]).expect("expands");
     let ids: Vec<&str> = done.steps.iter().map(|s| s.id.as_str()).collect();
-    assert_eq!(ids, ["pick", "in--look", "in--read", "in", "last"]);
+    assert_eq!(ids, ["pick", "in__look", "in__read", "in", "last"]);
     let [_, look, read, gather, last] = &done.steps[..] else {
         panic!("{ids:?}");
     };
     assert_eq!(look.needs, ["pick"]);
-    assert_eq!(look.args, json!({"wait": "${ params.in--wait }"}));
+    assert_eq!(look.args, json!({"wait": "${ params.in__wait }"}));
     assert_eq!(look.when, None, "known to be true while planning");
     assert_eq!(look.on_failure, OnFailure::Undo);
-    assert_eq!(read.needs, ["in--look"]);
+    assert_eq!(read.needs, ["in__look"]);
     assert_eq!(
         read.args,
         json!({"backup": "${ (steps.pick.out.id) }", "level": 2})
     );
-    assert_eq!(read.when.as_deref(), Some("!steps.in--look.out.bad"));
+    assert_eq!(read.when.as_deref(), Some("!steps.in__look.out.bad"));
     assert_eq!(
         read.expect,
-        ["result.of == (steps.pick.out.id) && steps.in--look.out.ok"]
+        ["result.of == (steps.pick.out.id) && steps.in__look.out.ok"]
     );
     assert_eq!(
         gather.args,
         json!({"runbook": "inner", "digest": digest_of(&inner),
-               "results": {"look": "${ steps.in--look.out }", "read": "${ steps.in--read.out }"}})
+               "results": {"look": "${ steps.in__look.out }", "read": "${ steps.in__read.out }"}})
     );
-    assert_eq!(gather.needs, ["pick", "in--look", "in--read"]);
+    assert_eq!(gather.needs, ["pick", "in__look", "in__read"]);
     assert_eq!(last.when.as_deref(), Some("steps.in.out.look.ok"));
-    assert_eq!(done.params["in--wait"], "7m");
+    assert_eq!(done.params["in__wait"], "7m");
     let texts: Vec<(&str, &str)> = done
         .texts
         .iter()
@@ -172,7 +172,7 @@ fn circles_and_depth_are_refused() {
     }
     let library = Library::new(books);
     let fits = expanded(&library, &format!("d{MAX_DEPTH}"), &[]).expect("deep enough");
-    assert_eq!(fits.steps[0].id, "c--c--c--c--look");
+    assert_eq!(fits.steps[0].id, "c__c__c__c__look");
     let top = format!("d{}", MAX_DEPTH + 1);
     let shown = findings(&library, &top);
     assert!(shown.contains("deep"), "{shown}");

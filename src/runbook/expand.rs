@@ -1,7 +1,7 @@
 //! From a runbook that uses others to one list of steps.
 //!
 //! A step `uses: runbook` stands for all steps of another runbook, pinned by the digest of its text. Its steps come before
-//! it in the plan, each named `CALL--STEP`; no id that somebody writes holds two hyphens in a row, so names never meet. The
+//! it in the plan, each named `CALL__STEP`; no id that somebody writes holds an underscore, so names never meet. The
 //! step itself comes last and gathers what they saw: `steps.CALL.out.STEP` is the result of the step `STEP` in it.
 
 use std::collections::BTreeMap;
@@ -28,14 +28,14 @@ reasons! {
 pub const MAX_DEPTH: usize = 4;
 
 /// What stands between the name of a call and those of its steps.
-pub const JOINT: &str = "--";
+pub const JOINT: &str = "__";
 
 /// A runbook with all that it uses.
 #[derive(Debug, Clone)]
 pub struct Expanded {
     /// The steps, those of other runbooks before the step that uses them.
     pub steps: Vec<PlannedStep>,
-    /// The parameters: its own, and those it gives to others as `CALL--NAME`.
+    /// The parameters: its own, and those it gives to others as `CALL__NAME`.
     pub params: Map<String, Value>,
     /// The texts: its own first, with the step that each stands for.
     pub texts: Vec<(String, Runbook)>,

@@ -144,7 +144,7 @@ fn a_finished_run_is_a_filled_in_record() {
             "| plan | `sha256:",
             "| consent | given with `--yes` at ",
             &format!("| evidence | record `{run}` (`"),
-            "| `kept--file` | `noted` |",
+            "| `kept__file` | `noted` |",
             "Look at the lamp, and *nowhere* else.",
             "> **answered** at ",
             "> - answer: `green`",
@@ -152,7 +152,7 @@ fn a_finished_run_is_a_filled_in_record() {
             "Here runbook `write-it` was used (`sha256:",
             "### Make it",
             "> **done, and seen** at ",
-            "step `kept--make` (`exec`, change)",
+            "step `kept__make` (`exec`, change)",
             "> As expected: `result.exit-code == 0`.",
             "> As expected: `result.size.stdout.contains('noted')`.",
             "> **skipped** at ",
@@ -204,7 +204,7 @@ fn failed_and_aborted_runs_have_a_record_too() {
         &[
             "| state | aborted |",
             "> **taken back** at ",
-            "| `kept--make`: taken back |",
+            "| `kept__make`: taken back |",
             "| the run was ended and taken back, exit code 0 |",
         ],
     );
@@ -227,7 +227,7 @@ fn a_run_that_was_killed_shows_what_was_not_reached() {
         &record(&bench),
         &[
             "> **interrupted, its effect is in doubt**",
-            "> **not reached** · step `kept--size`",
+            "> **not reached** · step `kept__size`",
             "| evidence | the journal names no signed record |",
         ],
     );

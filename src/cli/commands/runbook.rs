@@ -289,9 +289,9 @@ impl Parameter {
         };
         let default = match &self.default {
             None => "must be given".to_owned(),
-            Some(Value::String(text)) if text.is_empty() => "empty by default".to_owned(),
-            Some(Value::String(text)) => format!("{text} by default"),
-            Some(other) => format!("{other} by default"),
+            Some(Value::String(text)) if text.is_empty() => "else empty".to_owned(),
+            Some(Value::String(text)) => format!("else `{text}`"),
+            Some(other) => format!("else `{other}`"),
         };
         format!(
             "--param {}=…  {form}, {default}: {}",
