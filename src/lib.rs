@@ -8,6 +8,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod consent;
+pub mod durable;
 pub mod engine;
 pub mod error;
 pub mod event;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &[
         "error", "exit", "secret", "wait", "time", "event", "consent", "identity", "expr", "pid",
-        "tls", "sign", "capture",
+        "tls", "sign", "capture", "durable",
     ],
     &["providers", "runbook", "check"],
     &["config", "engine", "repository", "sandbox"],

@@ -9,6 +9,7 @@ mod backup;
 mod checks;
 mod config;
 mod diff;
+mod drill;
 mod evidence;
 mod explain;
 mod found;
@@ -46,7 +47,7 @@ pub async fn dispatch(session: &Session, command: Command) -> Result<Answer> {
         Command::Kube(command) => kube::kube(session, command).await,
         Command::Restore(args) => restore::restore(session, &args).await,
         Command::Migrate(command) => migrate::migrate(session, command).await,
-        Command::Drill(command) => backup::drill(session, command).await,
+        Command::Drill(command) => drill::drill(session, command).await,
         Command::Gate(command) => checks::gate(session, command).await,
         Command::Evidence(command) => evidence::evidence(session, command).await,
         Command::Runbook(command) => runbook::runbook(session, command).await,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::durable;
 use crate::error::{Error, Result};
 use crate::identity::{Difference, Identity, Store};
 use crate::reasons;
@@ -191,26 +192,12 @@ impl PinStore {
         let mut text = serde_json::to_string_pretty(&written)
             .map_err(|e| Error::bug("pins do not serialise").caused_by(e))?;
         text.push('\n');
-        write_durably(&self.path, text.as_bytes())?;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+        durable::write(&self.path, text.as_bytes())?;
         self.pins = written.pins;
         Ok(())
     }
-}
-
-/// Temporary name, fsync, rename, fsync of the folder.
-fn write_durably(path: &Path, content: &[u8]) -> Result<()> {
-    use std::io::Write as _;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        let temporary = path.with_extension(format!("tmp{}", std::process::id()));
-        let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        std::fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(|e| Error::io("write", path, e))
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::durable::write_private;
 use crate::error::{Error, Result};
 use crate::repository::{LocalStore, Operator, Repository};
-use crate::sandbox::servers::write_private;
 use crate::sandbox::{Keys, Layout, Sandbox};
 use crate::secret::Secret;
 use crate::sign::SigningKey;

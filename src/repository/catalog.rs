@@ -230,7 +230,7 @@ impl Repository {
     /// One backup. An error if there is none; a damaged one is shown with its problem.
     pub async fn show(&self, id: &BackupId) -> Result<Backup> {
         if self.store.head(&id.manifest()).await?.is_none() {
-            return Err(self.no_such(id));
+            return Err(self.absent(id).await);
         }
         let backup = self.look(id).await?;
         self.remember([&backup].into_iter());
@@ -353,7 +353,9 @@ impl Repository {
     pub(super) async fn read_manifest(&self, id: &BackupId) -> Result<ReadManifest> {
         let name = id.manifest();
         let bytes = self.store.get(&name, DOCUMENT_LIMIT).await?;
-        let bytes = bytes.ok_or_else(|| self.no_such(id))?;
+        let Some(bytes) = bytes else {
+            return Err(self.absent(id).await);
+        };
         let doc: ManifestDoc = format::from_bytes(&bytes, &name)?;
         let trust = self.check_signature(id, &bytes, &doc).await;
         if doc.repository != self.id() || doc.backup != *id {

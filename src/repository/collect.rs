@@ -581,7 +581,7 @@ fn unread(id: &BackupId, error: Error) -> Error {
     )
     .caused_by(error)
     .hint(format!(
-        "Put its manifest back from a copy of the repository, or, if it is lost for good, move `backups/{id}` out of the repository and run `summitctl backup forget {id}`."
+        "Put its manifest back from a copy of the repository or a version of the bucket. If it is lost for good: `summitctl backup forget {id}`; where this host never saw it whole, move `backups/{id}` out of the repository."
     ))
 }
 

@@ -136,6 +136,9 @@ reasons! {
     /// What the storage shows is older than what was there.
     ROLLED_BACK = "repository.rolled-back", Integrity,
         "The repository's list of signers, operators and epochs is an older one than this host has seen in the same place. Storage was put back to the past, by somebody or by a recovery. Nothing was read or changed.";
+    /// A backup that was here is not.
+    GONE = "repository.backup-gone", Integrity,
+        "This host saw the backup in this place. It is not there any more, and no trusted host stated that it removed it. Put it back from a copy of the repository or from a version of the bucket; if it was removed on purpose, `summitctl backup forget` says so.";
     /// Only what is gone is forgotten.
     NOT_GONE = "repository.not-gone", Refused,
         "`backup forget` is for a backup that this host saw and that is not there any more. One that is there is removed by a prune.";

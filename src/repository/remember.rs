@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Backup;
 use super::format::{RepositoryDoc, VERSION};
-use super::names::{BackupId, Digest, hex, random};
-use super::{DAMAGED, Lock, Mode, NOT_GONE, ROLLED_BACK, Repository, prove, read_doc};
+use super::names::{BackupId, Digest, hex};
+use super::{GONE, Lock, Mode, NOT_GONE, ROLLED_BACK, Repository, prove, read_doc};
+use crate::durable;
 use crate::error::{Error, Report, Result};
 use crate::exit::Exit;
 use crate::sign::SigningKey;
@@ -57,16 +57,8 @@ impl Remembered {
 
     /// Keeps it. Another process may do so at the same time: the next one adds what is missing then.
     fn write(&self, doc: &MemoryDoc) -> std::io::Result<()> {
-        let tag: [u8; 8] = random().map_err(std::io::Error::other)?;
-        let temporary = self.file.with_extension(format!("tmp{}", hex(&tag)));
-        let write = || -> std::io::Result<()> {
-            fs::create_dir_all(self.file.parent().unwrap_or(Path::new(".")))?;
-            let mut file = fs::File::create(&temporary)?;
-            file.write_all(&serde_json::to_vec(doc)?)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &self.file)
-        };
-        write().inspect_err(|_| drop(fs::remove_file(&temporary)))
+        fs::create_dir_all(self.file.parent().unwrap_or(Path::new(".")))?;
+        durable::write(&self.file, &serde_json::to_vec(doc)?).map_err(std::io::Error::other)
     }
 }
 
@@ -257,18 +249,33 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// Why there is no such backup: it never was, or this host saw it and it is gone.
+    pub(super) async fn absent(&self, id: &BackupId) -> Error {
+        let seen = self.remembered_ids().is_some_and(|ids| ids.contains(id));
+        if seen && matches!(self.is_removed(id).await, Ok(false)) {
+            gone(id, &self.place())
+        } else {
+            self.no_such(id)
+        }
+    }
+}
+
 impl Backup {
     /// A backup that is gone, as a list shows it.
     pub(super) fn gone(id: BackupId, place: &str) -> Backup {
-        let error = Error::new(
-            &DAMAGED,
-            format!("this host saw the backup `{id}` in `{place}`; it is gone, and nobody stated its removal"),
-        )
-        .hint("Put it back from a copy or from a version of the bucket. This host collects no segment until then; one that never saw the backup does.")
-        .hint(format!("If it was removed on purpose: `summitctl backup forget {id}`."));
         Backup {
-            problem: Some(Report::from(&error)),
+            problem: Some(Report::from(&gone(&id, place))),
             ..Backup::unread(id)
         }
     }
+}
+
+fn gone(id: &BackupId, place: &str) -> Error {
+    Error::new(
+        &GONE,
+        format!("this host saw the backup `{id}` in `{place}`; it is gone, and nobody stated its removal"),
+    )
+    .hint("Put it back from a copy or from a version of the bucket. This host collects no segment until then; one that never saw the backup does.")
+    .hint(format!("If it was removed on purpose: `summitctl backup forget {id}`."))
 }

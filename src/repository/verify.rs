@@ -236,7 +236,10 @@ impl Repository {
         }
         let name = id.manifest();
         let bytes = self.store.get(&name, DOCUMENT_LIMIT).await?;
-        let manifest = sha256(&bytes.ok_or_else(|| self.no_such(id))?);
+        let Some(bytes) = bytes else {
+            return Err(self.absent(id).await);
+        };
+        let manifest = sha256(&bytes);
         let read = match self.read_manifest(id).await {
             Ok(read) => read,
             Err(e) => {

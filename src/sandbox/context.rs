@@ -6,7 +6,8 @@ use std::fs;
 use super::folder::{Keys, Layout, Part};
 use super::platform::{self, stores::JOB};
 use super::seed::{DATABASE, OPERATOR_ROLE};
-use super::servers::{Record, write_private};
+use super::servers::Record;
+use crate::durable::write_private;
 use crate::error::{Error, Result};
 
 /// Writes the file if it differs from what it should be; whether it did.

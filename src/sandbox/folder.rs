@@ -10,7 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::faults::Fault;
-use super::servers::{NOT_OURS, make_dir, password, write_private};
+use super::servers::{NOT_OURS, make_dir, password};
+use crate::durable::write_private;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::reasons;

@@ -24,8 +24,8 @@ pub use stores::QUEUE;
 
 use super::servers::{
     NOT_OURS, Process, Record, START_FAILED, free_port, log_tail, make_dir, spawn_detached,
-    write_private,
 };
+use crate::durable::write_private;
 use crate::error::{Error, Result};
 use crate::wait::{Deadline, Look, poll};
 

@@ -8,13 +8,13 @@ pub mod postgres;
 pub mod redis;
 
 use std::fs;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::durable::write_private;
 use crate::error::{Context as _, Error, Result};
 pub use crate::pid::Process;
 use crate::reasons;
@@ -129,32 +129,6 @@ pub fn password(dir: &Path) -> Result<Secret> {
         }
         Err(e) => Err(Error::io("read", &path, e)),
     }
-}
-
-/// Writes a file with mode 0600: temporary name, fsync, rename.
-pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
-    let temporary = path.with_extension(format!("tmp{}", std::process::id()));
-    let write = || -> std::io::Result<()> {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        if let Some(parent) = path.parent() {
-            let parent = if parent.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                parent
-            };
-            fs::File::open(parent)?.sync_all()?;
-        }
-        Ok(())
-    };
-    write().map_err(|e| Error::io("write", path, e))
 }
 
 /// Makes a folder that other users may pass through (a database server that drops privileges must reach its own).

@@ -6,7 +6,8 @@ use std::fs;
 use super::folder::{Layout, Part};
 use super::platform;
 use super::seed::{DATABASE, PLATFORM_ROLE};
-use super::servers::{Record, password, write_private};
+use super::servers::{Record, password};
+use crate::durable::write_private;
 use crate::error::{Error, Result};
 
 /// The file's name in the sandbox's folder.

@@ -14,12 +14,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::world::World;
 use crate::consent::Effect;
+use crate::durable::write_private;
 use crate::engine::step::{
     ApplyCx, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
 };
 use crate::error::{Error, Result};
 use crate::runbook::{EXEC, ExecArgs, ExecEffect};
-use crate::sandbox::servers::write_private;
 use crate::{reasons, secret};
 
 reasons! {

@@ -11,12 +11,12 @@ use serde_json::json;
 use super::choose::{Choice, find};
 use super::world::World;
 use crate::consent::Effect;
+use crate::durable::write_private;
 use crate::engine::step::{ApplyCx, Blocked, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
 use crate::error::{Error, Result};
 use crate::repository::{
     BackupId, Digest, INCOMPLETE, Operator, Repository, WRONG_IDENTITY, recipients_of,
 };
-use crate::sandbox::servers::write_private;
 use crate::secret::Secret;
 use crate::time::Instant;
 

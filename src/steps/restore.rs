@@ -252,7 +252,7 @@ impl Step<World> for Swap {
                     .for_each(|note| cx.events.note(note));
                 let text = serde_json::to_vec(&restored.id_map)
                     .map_err(|e| Error::bug("an id map does not serialise").caused_by(e))?;
-                crate::sandbox::servers::write_private(map, &text)
+                crate::durable::write_private(map, &text)
             }
         }
     }

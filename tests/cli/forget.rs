@@ -22,7 +22,13 @@ fn a_backup_that_went_away_is_missed_and_forgotten_on_purpose_only() {
     let listed = list(&bench);
     assert_eq!(listed.len(), before);
     let gone = listed.iter().find(|b| b["backup"] == BACKUP).unwrap();
-    assert_eq!(gone["problem"]["reason"], "repository.damaged");
+    assert_eq!(gone["problem"]["reason"], "repository.backup-gone");
+    // Who only reads the screen finds the next command there.
+    let forget = format!("backup forget {BACKUP}");
+    for command in [&["backup", "list"][..], &["backup", "show", BACKUP]] {
+        let shown = bench.run(command).all();
+        assert!(shown.contains(&forget), "{command:?}: {shown}");
+    }
     let doctor = bench.run(&["doctor", "--output", "json"]);
     assert!(
         doctor.out.contains("gone, and nobody stated its removal"),

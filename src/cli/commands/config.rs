@@ -86,7 +86,7 @@ pub fn init(_: &Session, args: &InitArgs) -> Result<Answer> {
         return Err(Error::input(format!("`{}` exists already", path.display()))
             .hint("Look at it with `summitctl config show`, or write to another file: `summitctl init FILE`."));
     }
-    crate::sandbox::servers::write_private(path, text.as_bytes())?;
+    crate::durable::write_private(path, text.as_bytes())?;
     let message = format!(
         "Wrote {}. It names secrets by reference and holds none.\n\nnext      summitctl config check\nthen      summitctl doctor",
         path.display()
@@ -196,7 +196,7 @@ pub fn make_default(session: &Session, name: &str) -> Result<Answer> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, e))?;
     }
-    crate::sandbox::servers::write_private(&path, format!("{name}\n").as_bytes())?;
+    crate::durable::write_private(&path, format!("{name}\n").as_bytes())?;
     Ok(Answer::new(
         Exit::Ok,
         format!("Commands on this machine now work on context `{name}`."),

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::backup::{measured, run_spec, summary_of_backup, summary_of_drill};
+use super::backup::{measured, run_spec, summary_of_backup};
+use super::drill::summary_of_drill;
 use super::{runbook, sandbox, show, world};
 use crate::cli::Session;
 use crate::cli::args::GoldenPathArgs;

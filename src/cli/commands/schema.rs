@@ -3,8 +3,8 @@
 use schemars::{JsonSchema, Schema, schema_for};
 
 use super::{
-    backup, checks, config, evidence, generate, golden, keys, kube, migrate, restore, runbook,
-    runs, sandbox,
+    backup, checks, config, drill, evidence, generate, golden, keys, kube, migrate, restore,
+    runbook, runs, sandbox,
 };
 use crate::check::Report;
 use crate::cli::output::Document;
@@ -52,7 +52,7 @@ const COMMANDS: &[Published] = &[
     ("migrate lock show", of::<migrate::Locks>),
     ("migrate lock clear", of::<Executed>),
     ("drill run", of::<Executed>),
-    ("drill history", of::<backup::Drills>),
+    ("drill history", of::<drill::Drills>),
     ("gate run", of::<Executed>),
     ("evidence list", of::<evidence::Records>),
     (

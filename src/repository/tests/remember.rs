@@ -50,7 +50,7 @@ async fn a_backup_that_goes_without_a_word_is_missed_until_somebody_says_so() {
         [&first, &second]
     );
     let problem = listed[0].problem.as_ref().unwrap();
-    assert_eq!(problem.reason, DAMAGED.code);
+    assert_eq!(problem.reason, GONE.code);
     assert!(problem.hints.iter().any(|h| h.contains("backup forget")));
     assert!(blocked(&host).await.unwrap().contains(first.as_str()));
     let options = PruneOptions {

@@ -302,7 +302,7 @@ fn init(dir: &Path, bin: &Path, password: &Secret, account: Option<&Account>) ->
     }
     make_dir(&fresh, 0o700)?;
     let secret_file = dir.join("initdb-password");
-    super::write_private(&secret_file, password.expose().as_bytes())?;
+    crate::durable::write_private(&secret_file, password.expose().as_bytes())?;
     if let Some(socket) = socket_folder(dir) {
         make_dir(&socket, 0o700)?;
         hand_over(&socket, account)?;

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::durable::write_private;
 use crate::error::{Context as _, Error, Result};
 use crate::providers::redis::{Target, ping};
 use crate::secret::Secret;
@@ -14,7 +15,7 @@ use crate::wait::{Deadline, Look, poll};
 
 use super::{
     NOT_OURS, Process, RECORD, Record, START_FAILED, free_port, log_tail, make_dir, password,
-    program, spawn_detached, write_private,
+    program, spawn_detached,
 };
 
 const KIND: &str = "redis";

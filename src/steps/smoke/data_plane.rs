@@ -109,7 +109,7 @@ impl Step<World> for DataPlaneProbe {
         removed?;
         let text = serde_json::to_vec(&seen)
             .map_err(|e| Error::bug("facts do not serialise").caused_by(e))?;
-        crate::sandbox::servers::write_private(&change.record, &text)
+        crate::durable::write_private(&change.record, &text)
     }
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &DataPlaneChange) -> Result<Observed> {

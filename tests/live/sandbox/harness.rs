@@ -63,7 +63,7 @@ fn keys(layout: &Layout) -> Result<Keys> {
         let identity = age::x25519::Identity::generate();
         let recipient = identity.to_public().to_string();
         let identity = identity.to_string();
-        let write = summitctl::sandbox::servers::write_private;
+        let write = summitctl::durable::write_private;
         write(&layout.identity(), identity.expose_secret().as_bytes())?;
         write(&layout.keys().join("recipient"), recipient.as_bytes())?;
         write(&layout.repository_secret(), "0123456789abcdef".as_bytes())?;

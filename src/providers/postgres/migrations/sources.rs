@@ -78,14 +78,24 @@ pub fn sources(tool: super::Tool, folder: &Path) -> Result<Sources> {
         ))
         .hint(format!("They are of {}.", super::ids_with_sources())));
     };
+    if !folder.is_dir() {
+        return Err(
+            Error::input(format!("`{}` is no folder", folder.display())).hint(format!(
+                "Name the folder that holds the migrations' files: `--sources {}=FOLDER`.",
+                tool.id()
+            )),
+        );
+    }
     let mut paths = Vec::new();
     walk(folder, &mut paths)?;
     let mut files = Vec::new();
     for path in paths {
         let name = path.strip_prefix(folder).unwrap_or(&path);
-        // What is no text is no migration of any of these tools.
-        let Ok(text) = fs::read_to_string(&path) else {
-            continue;
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            // What is no text is no migration of any of these tools.
+            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => continue,
+            Err(e) => return Err(Error::io("read", &path, e)),
         };
         if let Some(source) = (shape.file)(name, &text) {
             files.push(Source { path, ..source });

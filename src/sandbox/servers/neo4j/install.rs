@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::super::{ADMIN_FAILED, MISSING_PROGRAM, START_FAILED, make_dir, program, write_private};
+use super::super::{ADMIN_FAILED, MISSING_PROGRAM, START_FAILED, make_dir, program};
 use super::Options;
+use crate::durable::write_private;
 use crate::error::{Context as _, Error, Result};
 use crate::wait::{Deadline, Look, poll};
 
