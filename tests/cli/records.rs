@@ -84,7 +84,7 @@ Or do not.
 id: compare
 uses: exec
 when: params.fail
-with: { argv: [ls, no-such-file] }
+with: { argv: [ls, no-such-file], effect: read }
 ```
 "#;
 
