@@ -66,11 +66,8 @@ pub struct Topology {
 
 /// Asks a server what it knows of the databases and of the cluster.
 pub async fn topology(target: &Target, deadline: Deadline) -> Result<Topology> {
-    // Administration commands belong to this database; a server does not always lead them there by itself.
-    let mut system = target.clone();
-    system.database = Some("system".to_owned());
     let work = async {
-        let mut connection = Connection::open(&system, deadline).await?;
+        let mut connection = Connection::open(target, deadline).await?;
         let (version, edition) = version(&mut connection).await?;
         let begin = Begin::read("topology");
         let query = "SHOW DATABASES YIELD name, address, role, writer, requestedStatus, currentStatus, statusMessage, default";
