@@ -41,6 +41,7 @@ pub mod scan;
 mod schema;
 mod server;
 mod target;
+pub mod topology;
 pub mod transactions;
 mod verify;
 mod wipe;
