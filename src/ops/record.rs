@@ -328,7 +328,7 @@ fn end(report: &StepReport, planned: &PlannedStep) -> &'static str {
     }
 }
 
-/// What a step saw, as Markdown: a line for each fact, a list for checks.
+/// What a step saw, as Markdown: a line for each fact in the step's own order, a list for checks.
 fn observed(value: &Value) -> String {
     let Some(facts) = value.as_object() else {
         return String::new();
@@ -467,7 +467,7 @@ mod tests {
         let shown = observed(&json!({"stdout": "one\n```\n# two\n", "n": 3, "none": null}));
         assert_eq!(
             shown,
-            "- n: 3\n- stdout:\n  ````\n  one\n  ```\n  # two\n  ````\n"
+            "- stdout:\n  ````\n  one\n  ```\n  # two\n  ````\n- n: 3\n"
         );
         let long = observed(&json!({"stdout": "ä\n".repeat(SHOWN)}));
         assert!(long.contains("more bytes stand in the journal"));

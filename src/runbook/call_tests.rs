@@ -67,51 +67,51 @@ fn a_runbook_that_is_used_stands_in_the_plan_with_its_own_names() {
             &format!(
                 "{}  params:\n    wait: ${{ params.long }}\n    backup: ${{ steps.pick.out.id }}\n",
                 call(
-                    "in",
+                    "inner",
                     &inner,
                     "inner",
                     "when: params.all\non-failure: undo\nexpect: [result.look.ok]\n"
                 )
             ),
-            "id: last\nuses: smoke.run\nwhen: steps.in.out.look.ok",
+            "id: last\nuses: smoke.run\nwhen: steps.inner.out.look.ok",
         ],
     );
     let library = Library::new([inner.clone(), outer]);
     assert_eq!(findings(&library, "outer"), "");
     let done = expanded(&library, "outer", &[("long", "7m")]).expect("expands");
     let ids: Vec<&str> = done.steps.iter().map(|s| s.id.as_str()).collect();
-    assert_eq!(ids, ["pick", "in__look", "in__read", "in", "last"]);
+    assert_eq!(ids, ["pick", "inner__look", "inner__read", "inner", "last"]);
     let [_, look, read, gather, last] = &done.steps[..] else {
         panic!("{ids:?}");
     };
     assert_eq!(look.needs, ["pick"]);
-    assert_eq!(look.args, json!({"wait": "${ params.in__wait }"}));
+    assert_eq!(look.args, json!({"wait": "${ params.inner__wait }"}));
     assert_eq!(look.when, None, "known to be true while planning");
     assert_eq!(look.on_failure, OnFailure::Undo);
-    assert_eq!(read.needs, ["in__look"]);
+    assert_eq!(read.needs, ["inner__look"]);
     assert_eq!(
         read.args,
         json!({"backup": "${ (steps.pick.out.id) }", "level": 2})
     );
-    assert_eq!(read.when.as_deref(), Some("!steps.in__look.out.bad"));
+    assert_eq!(read.when.as_deref(), Some("!steps.inner__look.out.bad"));
     assert_eq!(
         read.expect,
-        ["result.of == (steps.pick.out.id) && steps.in__look.out.ok"]
+        ["result.of == (steps.pick.out.id) && steps.inner__look.out.ok"]
     );
     assert_eq!(
         gather.args,
         json!({"runbook": "inner", "digest": digest_of(&inner),
-               "results": {"look": "${ steps.in__look.out }", "read": "${ steps.in__read.out }"}})
+               "results": {"look": "${ steps.inner__look.out }", "read": "${ steps.inner__read.out }"}})
     );
-    assert_eq!(gather.needs, ["pick", "in__look", "in__read"]);
-    assert_eq!(last.when.as_deref(), Some("steps.in.out.look.ok"));
-    assert_eq!(done.params["in__wait"], "7m");
+    assert_eq!(gather.needs, ["pick", "inner__look", "inner__read"]);
+    assert_eq!(last.when.as_deref(), Some("steps.inner.out.look.ok"));
+    assert_eq!(done.params["inner__wait"], "7m");
     let texts: Vec<(&str, &str)> = done
         .texts
         .iter()
         .map(|(step, book)| (step.as_str(), book.id.as_str()))
         .collect();
-    assert_eq!(texts, [("", "outer"), ("in", "inner")]);
+    assert_eq!(texts, [("", "outer"), ("inner", "inner")]);
     // Left out as a whole, where that is known before the run.
     let none = expanded(&library, "outer", &[("all", "false")]).expect("expands");
     for step in &none.steps[1..4] {
@@ -127,7 +127,7 @@ fn another_text_than_the_pinned_one_is_refused_with_the_right_digest() {
         "",
         &[&format!(
             "{}  params: {{ backup: b }}\n",
-            call("in", &inner, "inner", "")
+            call("inner", &inner, "inner", "")
         )],
     );
     let mut changed = inner.clone();
@@ -191,13 +191,13 @@ fn a_use_is_checked_as_far_as_it_is_known() {
             &format!(
                 "{}  params: {{ wiat: 1m, wait: soon }}\n",
                 call(
-                    "in",
+                    "inner",
                     &inner,
                     "inner",
                     "retries: 2\non-failure: continue\nexpect: [result.lok.ok]\n"
                 )
             ),
-            "id: x\nuses: smoke.run\nwhen: steps.in.out.raed.ok",
+            "id: x\nuses: smoke.run\nwhen: steps.inner.out.raed.ok",
             "id: y\nuses: runbook\nwith: { runbook: iner, digest: 'x' }",
             "id: z\nuses: runbook\nwith: { runbook: inner, digets: 'x', results: {} }",
         ],
@@ -230,7 +230,7 @@ fn what_cannot_be_followed_into_another_runbook_is_refused() {
         &["id: look\nuses: gate.run\nexpect: [\"size(params) == 1\"]"],
     );
     let mixed = inner();
-    let outer = book("outer", "", &[&call("in", &whole, "whole", "")]);
+    let outer = book("outer", "", &[&call("inner", &whole, "whole", "")]);
     let late = book(
         "late",
         "",
@@ -238,7 +238,7 @@ fn what_cannot_be_followed_into_another_runbook_is_refused() {
             "id: pick\nuses: gate.run",
             &format!(
                 "{}  params: {{ backup: \"b-${{ steps.pick.out.id }}\" }}\n",
-                call("in", &mixed, "inner", "")
+                call("inner", &mixed, "inner", "")
             ),
         ],
     );

@@ -224,10 +224,13 @@ impl Work<'_> {
             } else if let Template::Expr(only) = &template {
                 Given::Later(only.source().trim().to_owned())
             } else {
-                return Err(wrong(format!(
-                    "parameter `{}` is put together from what is known only during the run",
-                    param.name
-                ))
+                return Err(Error::new(
+                    &PARAMETER,
+                    format!(
+                        "parameter `{}` is put together from what is known only during the run",
+                        param.name
+                    ),
+                )
                 .hint("Give one expression and nothing else: `${ steps.id.out.field }`."));
             };
             given.insert(param.name.clone(), value);
