@@ -9566,7 +9566,7 @@ fi
 
 # What only the program knows: the runbooks there are, their parameters, and the choices of each.
 _summitctl_runbook() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i verb="" id="" name=""
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i verb="" id="" name="" line
     for ((i = 1; i < COMP_CWORD; i++)); do
         [[ ${COMP_WORDS[i]} == runbook ]] || continue
         verb=${COMP_WORDS[i+1]}
@@ -9580,7 +9580,10 @@ _summitctl_runbook() {
     esac
     if ((i + 2 == COMP_CWORD)); then
         [[ $cur != -* ]] || return 1
-        COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" runbook complete 2>/dev/null)" -- "$cur"))
+        COMPREPLY=()
+        while IFS= read -r line; do
+            [[ $line == "$cur"* ]] && COMPREPLY+=("$line")
+        done < <("${COMP_WORDS[0]}" runbook complete 2>/dev/null)
         ((${#COMPREPLY[@]}))
         return
     fi
@@ -9593,7 +9596,7 @@ _summitctl_runbook() {
     elif [[ $prev != --param && $prev != -p ]]; then
         return 1
     fi
-    local line found=()
+    local found=()
     while IFS= read -r line; do
         if [[ -z $name ]]; then
             found+=("${line%%=*}=")
@@ -9602,7 +9605,13 @@ _summitctl_runbook() {
         fi
     done < <("${COMP_WORDS[0]}" runbook complete "$id" 2>/dev/null)
     ((${#found[@]})) || return 1
-    COMPREPLY=($(compgen -W "${found[*]}" -- "$cur" | sort -u))
+    COMPREPLY=()
+    # A runbook's words are never expanded, here or on the line they are put into.
+    while IFS= read -r line; do
+        [[ $line == "$cur"* ]] || continue
+        printf -v line %q "$line"
+        COMPREPLY+=("$line")
+    done < <(printf '%s\n' "${found[@]}" | sort -u)
     [[ -n $name ]] || compopt -o nospace 2>/dev/null
     return 0
 }

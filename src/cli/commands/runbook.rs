@@ -352,20 +352,32 @@ struct Completable {
     candidates: Vec<String>,
 }
 
+/// Whether a name is kebab-case: a file of a repository may hold any other, and a shell would read it.
+fn plain(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
 /// For the shell: every runbook, or what can be given to one.
 fn complete(name: Option<&str>) -> Result<Answer> {
     let mut candidates = Vec::new();
     match name {
-        None => candidates.extend(library()?.list().map(|l| l.runbook.id.clone())),
+        None => candidates.extend(
+            library()?
+                .list()
+                .map(|l| l.runbook.id.clone())
+                .filter(|id| plain(id)),
+        ),
         Some(name) => {
             let (library, id) = library_with(name)?;
-            for param in &library.find(&id)?.params {
+            for param in library.find(&id)?.params.iter().filter(|p| plain(&p.name)) {
                 let values: Vec<&str> = match param.kind {
                     ParamType::Choice => param.choices.iter().map(String::as_str).collect(),
                     ParamType::Boolean => vec!["true", "false"],
                     _ => vec![""],
                 };
-                candidates.extend(values.iter().map(|v| format!("{}={v}", param.name)));
+                let values = values.iter().filter(|v| !v.contains(char::is_control));
+                candidates.extend(values.map(|v| format!("{}={v}", param.name)));
             }
         }
     }
