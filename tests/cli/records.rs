@@ -319,7 +319,7 @@ fn bash_completes_runbooks_parameters_and_choices() {
     let outages = completed(&bench, &["runbook", "plan", "re"]);
     assert_eq!(outages, ["redis-outage", "restore", "restore-one-service"]);
     let names = completed(&bench, &["runbook", "run", "redis-outage", "--param", ""]);
-    assert_eq!(names, ["namespace=", "start=", "wait="]);
+    assert_eq!(names, ["cluster=", "namespace=", "start=", "wait="]);
     let choices = [
         "runbook",
         "run",
