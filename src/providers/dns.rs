@@ -105,10 +105,12 @@ impl Answer {
         values
     }
 
-    /// The longest time for which a cache may keep a part of it, in seconds; `None` without records.
-    pub fn ttl(&self) -> Option<u32> {
-        // A chain is forgotten with its first link: what counts is the shortest of it.
-        self.records.iter().map(|r| r.ttl).min()
+    /// For how many seconds a cache may keep the name's own record; `None` without one.
+    pub fn ttl(&self, name: &str) -> Option<u32> {
+        // Where the name leads changes with this record, whatever the ones behind it say.
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let own = |r: &&Record| r.name.eq_ignore_ascii_case(name);
+        self.records.iter().find(own).map(|r| r.ttl)
     }
 }
 
@@ -415,9 +417,13 @@ mod tests {
         assert_eq!(answer.values(Kind::A), ["192.0.2.7"]);
         assert_eq!(answer.records[1].name, "alb.example.org");
         assert_eq!(
-            (answer.ttl(), answer.authoritative, answer.exists),
-            (Some(60), true, true)
+            (answer.authoritative, answer.exists),
+            (true, true),
+            "{answer:?}"
         );
+        assert_eq!(answer.ttl("www.example.org"), Some(60));
+        assert_eq!(answer.ttl("ALB.example.org."), Some(256));
+        assert_eq!(answer.ttl("example.org"), None);
         assert!(!read(&answered(3)).expect("an answer").exists);
         assert_eq!(read(&answered(5)), Err("refused"));
     }

@@ -1,7 +1,5 @@
 //! `dns.look-up`: the records of a name as one name server gives them, compared with what they should be.
 
-use std::net::SocketAddr;
-
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +10,7 @@ use super::world::World;
 use crate::engine::step::{Look, Observed, ReadCx};
 use crate::error::{Error, Result};
 use crate::providers::dns::{self, Answer, Kind};
+use crate::providers::http;
 use crate::reasons;
 use crate::time::Span;
 use crate::wait::Deadline;
@@ -36,7 +35,8 @@ pub struct LookUpArgs {
     /// What the records must be, in any order; without it, they are only looked at.
     #[serde(default)]
     pub values: Option<Vec<String>>,
-    /// A name whose records of this kind they must be, such as a load balancer's.
+    /// A name whose records of this kind they must be, such as a load balancer's; it is resolved as this machine does, for the
+    /// name server may know its own zone alone.
     #[serde(default)]
     pub same_as: Option<String>,
     /// Keep asking until they are so or this long has gone by.
@@ -64,14 +64,14 @@ impl Look<World> for LookUp {
         };
         let look = async |deadline| {
             let answer = dns::look_up(&args.name, args.kind, server, deadline).await?;
-            let wanted = wanted(args, server, deadline).await?;
+            let wanted = wanted(args, deadline).await?;
             judge(args, &answer, wanted.as_deref())?;
             Ok(Observed::of(json!({
                 "server": server.to_string(),
                 "exists": answer.exists,
                 "authoritative": answer.authoritative,
                 "values": answer.values(args.kind),
-                "ttl": answer.ttl(),
+                "ttl": answer.ttl(&args.name),
                 "expected": wanted,
                 "records": answer.records,
             })))
@@ -81,21 +81,15 @@ impl Look<World> for LookUp {
 }
 
 /// What the records must be, sorted.
-async fn wanted(
-    args: &LookUpArgs,
-    server: SocketAddr,
-    deadline: Deadline,
-) -> Result<Option<Vec<String>>> {
+async fn wanted(args: &LookUpArgs, deadline: Deadline) -> Result<Option<Vec<String>>> {
     let mut wanted = args.values.clone();
     if let Some(other) = &args.same_as {
-        let values = dns::look_up(other, args.kind, server, deadline)
-            .await?
-            .values(args.kind);
+        let values = resolved(other, args.kind, deadline).await?;
         if values.is_empty() {
             return Err(Error::new(
                 &DIFFERS,
                 format!(
-                    "`{other}`, whose {} records are expected, has none at `{server}`",
+                    "`{other}`, whose {} records are expected, has none for this machine",
                     args.kind
                 ),
             ));
@@ -110,6 +104,17 @@ async fn wanted(
         values.dedup();
         values
     }))
+}
+
+/// The records of a name as this machine resolves it, files and caches included.
+async fn resolved(name: &str, kind: Kind, deadline: Deadline) -> Result<Vec<String>> {
+    if !matches!(kind, Kind::A | Kind::Aaaa) {
+        let answer = dns::look_up(name, kind, dns::system_server()?, deadline).await?;
+        return Ok(answer.values(kind));
+    }
+    let found = http::resolve(name, 0, deadline).await?;
+    let fitting = found.iter().filter(|a| a.is_ipv4() == (kind == Kind::A));
+    Ok(fitting.map(|a| a.ip().to_string()).collect())
 }
 
 fn judge(args: &LookUpArgs, answer: &Answer, wanted: Option<&[String]>) -> Result<()> {
@@ -132,8 +137,8 @@ fn judge(args: &LookUpArgs, answer: &Answer, wanted: Option<&[String]>) -> Resul
             shown(wanted)
         ),
     )
-    .with_details(json!({"values": seen, "expected": wanted, "ttl": answer.ttl(), "server": answer.server.to_string()}));
-    if let Some(ttl) = answer.ttl() {
+    .with_details(json!({"values": seen, "expected": wanted, "ttl": answer.ttl(&args.name), "server": answer.server.to_string()}));
+    if let Some(ttl) = answer.ttl(&args.name) {
         error = error.hint(format!(
             "Caches may keep what it is now for {}; ask again then.",
             Span(std::time::Duration::from_secs(ttl.into()))

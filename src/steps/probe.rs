@@ -89,7 +89,7 @@ pub struct HttpArgs {
     /// The longest time the answer may take.
     #[serde(default)]
     pub within: Option<Span>,
-    /// Connect to this host instead of the address's own, which stays in the request and in the certificate.
+    /// Connect to this host instead of the address's own, which stays in the request and in the certificate; not if it is empty.
     #[serde(default)]
     pub at: Option<String>,
     /// A file of PEM certificates to trust besides the system's.
@@ -101,6 +101,13 @@ pub struct HttpArgs {
     /// What its failure means for the platform's users, for the report.
     #[serde(default)]
     pub impact: Option<String>,
+}
+
+impl HttpArgs {
+    /// The host to connect to instead of the address's own.
+    fn elsewhere(&self) -> Option<&str> {
+        self.at.as_deref().filter(|at| !at.is_empty())
+    }
 }
 
 fn ok() -> u16 {
@@ -147,7 +154,7 @@ pub(super) fn with_impact(error: Error, impact: Option<&str>) -> Error {
 }
 
 async fn client(args: &HttpArgs, ca: Option<&[u8]>, deadline: Deadline) -> Result<Client> {
-    let Some(at) = &args.at else {
+    let Some(at) = args.elsewhere() else {
         return Client::new(ca, None);
     };
     let url = http::parse_url(&args.url)?;
@@ -237,7 +244,7 @@ async fn facts(args: &HttpArgs, answer: &Answer, deadline: Deadline) -> Map<Stri
     // Whether it is trusted was decided by the request.
     if let Ok(url) = http::parse_url(&args.url)
         && url.scheme() == "https"
-        && args.at.is_none()
+        && args.elsewhere().is_none()
         && let Some(host) = url.host_str()
     {
         let port = url.port_or_known_default().unwrap_or(443);

@@ -496,9 +496,14 @@ fn a_name_is_moved(program: &Program) {
             "\"ttl\":60",
         ),
         (
-            "name: alias.example.test, same-as: app.example.test",
+            "name: alias.example.test, values: [192.0.2.7]",
             0,
             "\"kind\":\"CNAME\"",
+        ),
+        (
+            "name: localhost, same-as: localhost",
+            0,
+            "\"expected\":[\"127.0.0.1\"]",
         ),
         (
             "name: text.example.test, type: TXT, values: [one two]",
