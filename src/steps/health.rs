@@ -64,7 +64,8 @@ impl Look<World> for StoreHealth {
             return Err(world.lacks(store.name()));
         }
         let endpoint = world.endpoint(store).unwrap_or_default();
-        let seen = patiently(cx, args.wait, |deadline| world.ping(store, deadline)).await;
+        let ask = |deadline| world.ping_anew(store, deadline);
+        let seen = patiently(cx, args.wait, ask).await;
         match seen {
             Ok(seen) => {
                 let mut facts = seen.facts;
@@ -156,7 +157,8 @@ fn wrong(seen: &Topology, servers: Option<usize>) -> Vec<String> {
         let hosts = seen.databases.iter().filter(|d| d.database == name);
         let (mut writers, mut asked) = (0, 0);
         for host in hosts {
-            asked += usize::from(host.requested == "online");
+            // A composite database holds nothing itself, so nobody writes to it.
+            asked += usize::from(host.requested == "online" && host.kind != "composite");
             writers += usize::from(host.writer && host.current == "online");
             if host.current != host.requested {
                 let message = match host.message.as_str() {
@@ -209,6 +211,7 @@ mod tests {
     fn hosted(database: &str, address: &str, writer: bool, current: &str) -> Hosted {
         Hosted {
             database: database.into(),
+            kind: "standard".into(),
             address: address.into(),
             role: "primary".into(),
             writer,
@@ -246,6 +249,10 @@ mod tests {
             wrong(&seen, Some(3)),
             ["2 servers are available, 3 are expected"]
         );
+        let mut composite = hosted("all", "a:7687", false, "online");
+        composite.kind = "composite".into();
+        seen.databases.push(composite);
+        assert_eq!(wrong(&seen, None), Vec::<String>::new());
         seen.databases[1].writer = true;
         assert_eq!(wrong(&seen, None), ["`neo4j` has 2 writers"]);
         seen.databases[0].current = "offline".into();

@@ -109,7 +109,7 @@ fn store_probe(world: &World, store: Store) -> Check<'_> {
         Category::Datastores,
         title,
         move |attempt| async move {
-            match world.ping(store, attempt.deadline).await {
+            match world.ping_anew(store, attempt.deadline).await {
                 Ok(seen) => {
                     let latency = seen.latency.as_secs_f64() * 1000.0;
                     let mut finding =

@@ -361,6 +361,27 @@ impl World {
         }
     }
 
+    /// Asks a store directly, with its address and secrets read anew: they may have been rotated since this world was made.
+    /// Variables of the environment stay what they were when the process began.
+    pub async fn ping_anew(&self, store: Store, deadline: Deadline) -> Result<Seen> {
+        let mut context = self.settings.clone();
+        context.gateway = None;
+        context.repository = None;
+        context.evidence.signing_key = None;
+        if store != Store::Postgres {
+            context.postgres = None;
+        }
+        if store != Store::Neo4j {
+            context.neo4j = None;
+        }
+        if store != Store::Redis {
+            context.redis = None;
+        }
+        let state = self.state.clone();
+        let world = World::resolve(&context, &self.environment, state, None, self.jobs).await?;
+        world.ping(store, deadline).await
+    }
+
     /// What a store is, as it says now.
     pub async fn identify(&self, store: Store) -> Result<Identity> {
         let work = async {

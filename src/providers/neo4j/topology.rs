@@ -7,6 +7,7 @@ use super::bolt::{Begin, Connection};
 use super::rows::unexpected_record;
 use super::server::version;
 use super::target::Target;
+use super::{FORBIDDEN, QUERY_FAILED};
 use crate::error::Result;
 use crate::wait::Deadline;
 
@@ -16,6 +17,9 @@ use crate::wait::Deadline;
 pub struct Hosted {
     /// Its name.
     pub database: String,
+    /// `standard`, `system` or `composite`.
+    #[serde(rename = "type")]
+    pub kind: String,
     /// The server's address, as the server says it.
     pub address: String,
     /// `primary`, `secondary`, `standard` or `unknown`.
@@ -70,7 +74,7 @@ pub async fn topology(target: &Target, deadline: Deadline) -> Result<Topology> {
         let mut connection = Connection::open(target, deadline).await?;
         let (version, edition) = version(&mut connection).await?;
         let begin = Begin::read("topology");
-        let query = "SHOW DATABASES YIELD name, address, role, writer, requestedStatus, currentStatus, statusMessage, default";
+        let query = "SHOW DATABASES YIELD name, type, address, role, writer, requestedStatus, currentStatus, statusMessage, default";
         let rows = connection
             .query(query, Value::Map(Vec::new()), &begin)
             .await?;
@@ -85,7 +89,10 @@ pub async fn topology(target: &Target, deadline: Deadline) -> Result<Topology> {
                 (Some(members), None)
             }
             // Community has no cluster to tell of, and a user may lack the right to see it.
-            Err(error) => (None, Some(error.one_line())),
+            Err(error) if error.reason() == &FORBIDDEN || error.reason() == &QUERY_FAILED => {
+                (None, Some(error.one_line()))
+            }
+            Err(error) => return Err(error),
         };
         connection.close().await;
         Ok(Topology {
@@ -107,6 +114,7 @@ pub async fn topology(target: &Target, deadline: Deadline) -> Result<Topology> {
 fn hosted(row: &[Value]) -> Result<Hosted> {
     let [
         name,
+        kind,
         address,
         role,
         writer,
@@ -120,6 +128,7 @@ fn hosted(row: &[Value]) -> Result<Hosted> {
     };
     Ok(Hosted {
         database: text(name),
+        kind: text(kind),
         address: text(address),
         role: text(role),
         writer: *writer == Value::Bool(true),
