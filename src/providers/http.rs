@@ -31,7 +31,7 @@ reasons! {
 }
 
 /// How much of a body is read: health documents are small, and a probe must not be flooded.
-const MAX_BODY: usize = 1 << 20;
+pub const MAX_BODY: usize = 1 << 20;
 
 /// A client for probes; cheap to clone.
 #[derive(Clone)]
@@ -49,6 +49,8 @@ pub struct Answer {
     pub content_type: String,
     /// The body, at most 1 MiB of it.
     pub body: Vec<u8>,
+    /// Whether there is more of it than was read.
+    pub truncated: bool,
     /// From the request's first byte to the body's last.
     pub latency: Duration,
 }
@@ -152,11 +154,12 @@ impl Client {
             .and_then(|v| v.to_str().ok())
             .unwrap_or_default()
             .to_owned();
-        let mut bytes = Vec::new();
+        let (mut bytes, mut truncated) = (Vec::new(), false);
         while let Some(chunk) = response.chunk().await.map_err(|e| explain(url, e))? {
             let room = MAX_BODY - bytes.len();
             bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if bytes.len() == MAX_BODY {
+            if chunk.len() > room {
+                truncated = true;
                 break;
             }
         }
@@ -164,6 +167,7 @@ impl Client {
             status,
             content_type,
             body: bytes,
+            truncated,
             latency: began.elapsed(),
         })
     }

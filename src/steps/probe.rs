@@ -83,8 +83,9 @@ pub struct HttpArgs {
     /// A text the document must hold.
     #[serde(default)]
     pub contains: Option<String>,
-    /// The longest document, in bytes; at most 1 MiB is read.
+    /// The longest document, in bytes; at most 1 MiB, more is not read.
     #[serde(default = "megabyte")]
+    #[schemars(range(max = 1048576))]
     pub max_bytes: usize,
     /// The longest time the answer may take.
     #[serde(default)]
@@ -115,7 +116,7 @@ fn ok() -> u16 {
 }
 
 fn megabyte() -> usize {
-    1 << 20
+    http::MAX_BODY
 }
 
 /// The step kind `http.probe`.
@@ -132,6 +133,13 @@ impl Look<World> for HttpProbe {
     }
 
     async fn look(&self, cx: &ReadCx<'_, World>, args: &HttpArgs) -> Result<Observed> {
+        if args.max_bytes > http::MAX_BODY {
+            return Err(Error::input(format!(
+                "`max-bytes` is {}, and no more than {} are read",
+                args.max_bytes,
+                http::MAX_BODY
+            )));
+        }
         let ca = args.ca.as_deref().map(read).transpose()?;
         let seen = patiently(cx, args.wait, async |deadline| {
             let client = client(args, ca.as_deref(), deadline).await?;
@@ -182,6 +190,12 @@ fn judge(args: &HttpArgs, answer: &Answer) -> Result<()> {
             answer.status,
             args.status,
             answer.excerpt()
+        ));
+    }
+    if answer.truncated {
+        return wrong(format!(
+            "answers with more than {} bytes, and no more are read",
+            http::MAX_BODY
         ));
     }
     if answer.body.len() > args.max_bytes {
