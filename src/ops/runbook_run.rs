@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use crate::engine::plan::{Document, OnFailure, Spec, StepSpec};
 use crate::engine::registry::{ErasedStep, Registry};
 use crate::error::{Error, Result};
+use crate::exit::Exit;
 use crate::expr::{Expr, Scope};
-use crate::identity::Store;
+use crate::identity::{Identity, Store};
 use crate::runbook::{self, Library, ParamType, PlannedStep, Runbook};
 use crate::steps::choose::{self, Choice};
 use crate::steps::world::World;
@@ -21,7 +22,7 @@ pub async fn spec(
     runbook: &Runbook,
     params: &BTreeMap<String, String>,
 ) -> Result<Spec> {
-    let bound = runbook.bind(params)?;
+    let mut bound = runbook.bind(params)?;
     if runbook
         .params
         .iter()
@@ -32,8 +33,12 @@ pub async fn spec(
             runbook.id
         )));
     }
+    with_backups(world, runbook, "", bound.public_mut()).await?;
     let mut expanded = runbook::expand(runbook, library, registry, &bound)?;
-    with_backups(world, runbook, &mut expanded.params).await?;
+    for (step, used) in expanded.texts.iter().filter(|(step, _)| !step.is_empty()) {
+        let prefix = format!("{step}{}", runbook::expand::JOINT);
+        with_backups(world, used, &prefix, &mut expanded.params).await?;
+    }
     let steps = expanded.steps;
     let stores: Vec<Store> = world.stores(&[])?;
     // What only looks must also work, and just then, while a target is down.
@@ -44,6 +49,11 @@ pub async fn spec(
         .any(|s| s.kind != runbook::EXEC && changes(&s.kind) && !skipped(s, &scope))
     {
         world.identities(&stores).await?
+    } else if steps
+        .iter()
+        .any(|s| runs_a_change(s) && !skipped(s, &scope))
+    {
+        reachable(world, &stores).await?
     } else {
         Vec::new()
     };
@@ -85,10 +95,30 @@ pub async fn spec(
     })
 }
 
+/// Whether a step runs a program that may change something.
+fn runs_a_change(step: &PlannedStep) -> bool {
+    step.kind == runbook::EXEC && step.args["effect"] != "read"
+}
+
+/// What the stores are that can be reached: a program may be there to start the one that cannot.
+async fn reachable(world: &World, stores: &[Store]) -> Result<Vec<Identity>> {
+    let mut seen = Vec::new();
+    for store in stores {
+        match world.identify(*store).await {
+            Ok(identity) => seen.push(identity),
+            Err(error) if error.exit() == Exit::Unreachable => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(seen)
+}
+
 /// The parameters, with the id of each backup that one names by its label or otherwise: what is planned is what is done.
+/// They stand in `params` with `prefix` before their names.
 async fn with_backups(
     world: &World,
     runbook: &Runbook,
+    prefix: &str,
     params: &mut Map<String, Value>,
 ) -> Result<()> {
     for param in runbook
@@ -96,8 +126,19 @@ async fn with_backups(
         .iter()
         .filter(|p| p.kind == ParamType::Backup)
     {
-        let Some(value) = params.get_mut(&param.name) else {
-            continue;
+        let name = format!("{prefix}{}", param.name);
+        let Some(value) = params.get_mut(&name) else {
+            if prefix.is_empty() {
+                continue;
+            }
+            return Err(Error::new(
+                &runbook::PARAMETER,
+                format!(
+                    "which backup `{}` of runbook `{}` is would be known only during the run",
+                    param.name, runbook.id
+                ),
+            )
+            .hint("Give it a parameter of type `backup`, as in `${ params.backup }`: what is planned is what is done."));
         };
         // An optional one that nobody gave.
         let Some(named) = value.as_str().filter(|named| !named.is_empty()) else {

@@ -23,6 +23,11 @@ impl Bound {
         Value::Object(self.public.clone())
     }
 
+    /// The same, to put in what a name stands for.
+    pub fn public_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.public
+    }
+
     /// All values, the secret ones in clear: what `params` is in the moment a step is applied. Never keep or show it.
     pub fn exposed(&self) -> Value {
         let mut all = self.public.clone();

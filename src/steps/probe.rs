@@ -85,7 +85,7 @@ pub struct HttpArgs {
     pub contains: Option<String>,
     /// The longest document, in bytes; at most 1 MiB, more is not read.
     #[serde(default = "megabyte")]
-    #[schemars(range(max = 1048576))]
+    #[schemars(range(max = 1_048_576))]
     pub max_bytes: usize,
     /// The longest time the answer may take.
     #[serde(default)]
