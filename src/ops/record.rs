@@ -12,7 +12,7 @@ use crate::check::Report as Checks;
 use crate::engine::executor::{StepReport, report_step};
 use crate::engine::journal::{History, Record};
 use crate::engine::plan::{Document, PlannedStep};
-use crate::engine::replay::RunState;
+use crate::engine::replay::{RunState, StepState};
 use crate::error::Report;
 use crate::event::StepEnd;
 use crate::runbook::{self, Block, RUNBOOK, Runbook, Source};
@@ -27,6 +27,7 @@ pub fn markdown(state: &RunState, history: &History, standing: &str) -> String {
     let mut page = Page {
         state,
         ended: when_ended(history),
+        failed: failures(history),
         books: state.plan.documents.iter().map(read).collect(),
         out: String::new(),
     };
@@ -59,9 +60,28 @@ fn when_ended(history: &History) -> BTreeMap<String, Instant> {
     ended
 }
 
+/// How each step failed last.
+fn failures(history: &History) -> BTreeMap<String, Report> {
+    let mut failed = BTreeMap::new();
+    for line in &history.lines {
+        match &line.record {
+            Record::Failed { step, error, .. } => {
+                failed.insert(step.clone(), error.clone());
+            }
+            // It went well after all.
+            Record::Done { step, .. } => {
+                failed.remove(step);
+            }
+            _ => {}
+        }
+    }
+    failed
+}
+
 struct Page<'s> {
     state: &'s RunState,
     ended: BTreeMap<String, Instant>,
+    failed: BTreeMap<String, Report>,
     books: Vec<(String, Runbook)>,
     out: String,
 }
@@ -234,10 +254,15 @@ impl Page<'_> {
             && let Some(when) = &planned.spec.when
         {
             let _ = writeln!(self.out, ">\n> Its condition was false: {}.", code(when));
-        } else if report.end.is_some() {
+        } else if let Some(StepEnd::Changed | StepEnd::AlreadySo | StepEnd::Observed) = report.end {
             for expectation in &planned.spec.expect {
                 let _ = writeln!(self.out, ">\n> As expected: {}.", code(expectation));
             }
+        }
+        let undone = matches!(self.state.steps.get(id), Some(StepState::Undone { .. }));
+        if let Some(error) = self.failed.get(id).filter(|_| undone).cloned() {
+            self.line(">\n> Before that it had failed:\n>");
+            self.error(&error, "> ");
         }
         // What a runbook's steps saw stands under them.
         if planned.spec.kind != RUNBOOK {
@@ -263,7 +288,7 @@ impl Page<'_> {
             let _ = writeln!(self.out, "{indent}- because {}", words(cause));
         }
         for hint in &error.hints {
-            let _ = writeln!(self.out, "{indent}- to do: {hint}");
+            let _ = writeln!(self.out, "{indent}- to do: {}", words(hint));
         }
     }
 
@@ -375,7 +400,7 @@ fn checks(report: &Checks) -> String {
             words(&check.detail)
         );
         if let Some(impact) = &check.impact {
-            let _ = writeln!(out, "    - {impact}");
+            let _ = writeln!(out, "    - {}", words(impact));
         }
     }
     out
@@ -383,11 +408,12 @@ fn checks(report: &Checks) -> String {
 
 /// A block that its text cannot end, below a list's entry.
 fn fenced(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut cut = text.len().min(SHOWN);
     while !text.is_char_boundary(cut) {
         cut -= 1;
     }
-    let fence = "`".repeat(longest_run(text).max(2) + 1);
+    let fence = "`".repeat(longest_run(&text).max(2) + 1);
     let mut out = format!("  {fence}\n");
     for line in text[..cut].lines() {
         let _ = writeln!(out, "  {line}");
@@ -468,6 +494,11 @@ mod tests {
         assert_eq!(
             shown,
             "- stdout:\n  ````\n  one\n  ```\n  # two\n  ````\n- n: 3\n"
+        );
+        let returned = observed(&json!({"stdout": "one\r# two\r\nthree\n"}));
+        assert_eq!(
+            returned,
+            "- stdout:\n  ```\n  one\n  # two\n  three\n  ```\n"
         );
         let long = observed(&json!({"stdout": "ä\n".repeat(SHOWN)}));
         assert!(long.contains("more bytes stand in the journal"));
