@@ -249,6 +249,13 @@ fn what_cannot_be_followed_into_another_runbook_is_refused() {
     assert!(error.hints()[0].contains("one expression"), "{error}");
 }
 
+#[test]
+fn a_step_that_no_expression_can_name_is_pointed_out() {
+    let library = Library::new([book("outer", "", &["id: in\nuses: gate.run"])]);
+    let shown = findings(&library, "outer");
+    assert!(shown.contains("warning[word-as-id]"), "{shown}");
+}
+
 fn local(text: &str) -> Library {
     Library::new([("runbooks/smoke.md".to_owned(), text.to_owned())])
 }

@@ -56,6 +56,17 @@ impl Lint<'_> {
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         let runbook = self.runbook;
         for step in runbook.steps() {
+            if matches!(step.id.as_str(), "in" | "true" | "false" | "null") {
+                self.findings.warn(
+                    "word-as-id",
+                    step.marks.id.span,
+                    format!(
+                        "`{}` is a word of the expression language: no expression can name this step",
+                        step.id
+                    ),
+                    Some("Give it another id.".to_owned()),
+                );
+            }
             if let Some(first) = seen.get(step.id.as_str()) {
                 let line = runbook.source.position(first.start).0;
                 self.findings.error(
