@@ -36,10 +36,10 @@ test: setup lint check-tests ## Every test of the core
 check-tests:
 	cargo test --locked
 
-test-all: test ## The tests, MinIO as a second object store, more migration tools, the documentation and the dependency policy
-	SUMMITCTL_TEST_MINIO=1 SUMMITCTL_TEST_TOOLS=1 .ci/setup
-	SUMMITCTL_TEST_TOOLS=1 cargo test --locked --test live migrations::tools
-	SUMMITCTL_TEST_MINIO=1 cargo test --locked --test live s3::
+test-all: test ## The tests, MinIO and Garage as object stores, more migration tools, the documentation and the dependency policy
+	SUMMITCTL_TEST_MINIO=1 SUMMITCTL_TEST_GARAGE=1 SUMMITCTL_TEST_TOOLS=1 .ci/setup
+	SUMMITCTL_TEST_TOOLS=1 cargo test --locked --test live -- migrations::tools neo4j::migrations
+	SUMMITCTL_TEST_MINIO=1 SUMMITCTL_TEST_GARAGE=1 cargo test --locked --test live s3::
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	cargo deny --locked check
 

@@ -493,6 +493,12 @@ _summitctl() {
             summitctl__subcmd__help__subcmd__run,show)
                 cmd="summitctl__subcmd__help__subcmd__run__subcmd__show"
                 ;;
+            summitctl__subcmd__help__subcmd__runbook,complete)
+                cmd="summitctl__subcmd__help__subcmd__runbook__subcmd__complete"
+                ;;
+            summitctl__subcmd__help__subcmd__runbook,diff)
+                cmd="summitctl__subcmd__help__subcmd__runbook__subcmd__diff"
+                ;;
             summitctl__subcmd__help__subcmd__runbook,lint)
                 cmd="summitctl__subcmd__help__subcmd__runbook__subcmd__lint"
                 ;;
@@ -679,6 +685,12 @@ _summitctl() {
             summitctl__subcmd__run__subcmd__help,show)
                 cmd="summitctl__subcmd__run__subcmd__help__subcmd__show"
                 ;;
+            summitctl__subcmd__runbook,complete)
+                cmd="summitctl__subcmd__runbook__subcmd__complete"
+                ;;
+            summitctl__subcmd__runbook,diff)
+                cmd="summitctl__subcmd__runbook__subcmd__diff"
+                ;;
             summitctl__subcmd__runbook,help)
                 cmd="summitctl__subcmd__runbook__subcmd__help"
                 ;;
@@ -699,6 +711,12 @@ _summitctl() {
                 ;;
             summitctl__subcmd__runbook,show)
                 cmd="summitctl__subcmd__runbook__subcmd__show"
+                ;;
+            summitctl__subcmd__runbook__subcmd__help,complete)
+                cmd="summitctl__subcmd__runbook__subcmd__help__subcmd__complete"
+                ;;
+            summitctl__subcmd__runbook__subcmd__help,diff)
+                cmd="summitctl__subcmd__runbook__subcmd__help__subcmd__diff"
                 ;;
             summitctl__subcmd__runbook__subcmd__help,help)
                 cmd="summitctl__subcmd__runbook__subcmd__help__subcmd__help"
@@ -5146,8 +5164,36 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__help__subcmd__runbook)
-            opts="list show lint plan run new"
+            opts="list show lint plan run diff complete new"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__help__subcmd__runbook__subcmd__complete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__help__subcmd__runbook__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -7742,6 +7788,162 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__run__subcmd__show)
+            opts="-c -o -y -j -v -h -V --format --file --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "text markdown" -- "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --evidence-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__runbook)
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show lint plan run diff complete new help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --evidence-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__runbook__subcmd__complete)
             opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -7815,9 +8017,9 @@ _summitctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        summitctl__subcmd__runbook)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version list show lint plan run new help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+        summitctl__subcmd__runbook__subcmd__diff)
+            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -7890,8 +8092,36 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__help)
-            opts="list show lint plan run new help"
+            opts="list show lint plan run diff complete new help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__runbook__subcmd__help__subcmd__complete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        summitctl__subcmd__runbook__subcmd__help__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -8150,12 +8380,16 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__runbook__subcmd__new)
-            opts="-c -o -y -j -v -h -V --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --from --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --context)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -9329,3 +9563,52 @@ if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERS
 else
     complete -F _summitctl -o bashdefault -o default summitctl
 fi
+
+# What only the program knows: the runbooks there are, their parameters, and the choices of each.
+_summitctl_runbook() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i verb="" id="" name=""
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        [[ ${COMP_WORDS[i]} == runbook ]] || continue
+        verb=${COMP_WORDS[i+1]}
+        id=${COMP_WORDS[i+2]:-}
+        break
+    done
+    ((i + 2 <= COMP_CWORD)) || return 1
+    case $verb in
+        show | lint | plan | run | diff) ;;
+        *) return 1 ;;
+    esac
+    if ((i + 2 == COMP_CWORD)); then
+        [[ $cur != -* ]] || return 1
+        COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" runbook complete 2>/dev/null)" -- "$cur"))
+        ((${#COMPREPLY[@]}))
+        return
+    fi
+    [[ $verb == plan || $verb == run ]] || return 1
+    # Bash breaks words at `=`.
+    if [[ $cur == = ]]; then
+        name=$prev cur=""
+    elif [[ $prev == = ]]; then
+        name=${COMP_WORDS[COMP_CWORD-2]}
+    elif [[ $prev != --param && $prev != -p ]]; then
+        return 1
+    fi
+    local line found=()
+    while IFS= read -r line; do
+        if [[ -z $name ]]; then
+            found+=("${line%%=*}=")
+        elif [[ $line == "$name="?* ]]; then
+            found+=("${line#*=}")
+        fi
+    done < <("${COMP_WORDS[0]}" runbook complete "$id" 2>/dev/null)
+    ((${#found[@]})) || return 1
+    COMPREPLY=($(compgen -W "${found[*]}" -- "$cur" | sort -u))
+    [[ -n $name ]] || compopt -o nospace 2>/dev/null
+    return 0
+}
+
+_summitctl_whole() {
+    _summitctl_runbook "$@" || _summitctl "$@"
+}
+
+complete -F _summitctl_whole -o bashdefault -o default summitctl

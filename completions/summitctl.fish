@@ -1188,32 +1188,34 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from help" -f -a "export" -d 'Copy one run\'s records to a folder that verifies on its own'
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from help" -f -a "keygen" -d 'Make a signing key'
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
 json\t'One JSON document'"
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l confirm -d 'Consent to a destructive act by naming the context' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l no-input -d 'Never ask; refuse what would need an answer'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -s y -l yes -d 'Consent to a change without being asked'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -l plan-only -d 'Show the plan and its digest, and do nothing'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -s v -l verbose -d 'Say more; twice for every event'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -s V -l version -d 'Print version'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -f -a "list" -d 'Built-in and local runbooks'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -f -a "show" -d 'The runbook\'s text'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -f -a "lint" -d 'Problems with their place in the file'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -f -a "plan" -d 'What it would do'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -f -a "run" -d 'Do it'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -f -a "new" -d 'A new runbook to start from, on stdout'
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run new help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l confirm -d 'Consent to a destructive act by naming the context' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l no-input -d 'Never ask; refuse what would need an answer'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -s y -l yes -d 'Consent to a change without being asked'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l plan-only -d 'Show the plan and its digest, and do nothing'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -s v -l verbose -d 'Say more; twice for every event'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -f -a "list" -d 'Built-in and local runbooks'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -f -a "show" -d 'The runbook\'s text'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -f -a "lint" -d 'Problems with their place in the file'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -f -a "plan" -d 'What it would do'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -f -a "run" -d 'Do it'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -f -a "diff" -d 'How a local copy differs from the built-in runbook'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -f -a "complete" -d 'What can be completed: runbooks, or the parameters of one'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -f -a "new" -d 'A new runbook to start from, on stdout'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
@@ -1311,6 +1313,45 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Say more; twice for every event'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
+json\t'One JSON document'"
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l confirm -d 'Consent to a destructive act by naming the context' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -s j -l jobs -d 'How many steps and streams may run side by side' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l no-input -d 'Never ask; refuse what would need an answer'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -s y -l yes -d 'Consent to a change without being asked'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l plan-only -d 'Show the plan and its digest, and do nothing'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -s v -l verbose -d 'Say more; twice for every event'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -s o -l output -d 'How results are written to stdout' -r -f -a "human\t'Tables and sentences'
+json\t'One JSON document'"
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l events -d 'Write every event as a JSON line to a file, or to stderr with `-`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l confirm -d 'Consent to a destructive act by naming the context' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -s j -l jobs -d 'How many steps and streams may run side by side' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l no-input -d 'Never ask; refuse what would need an answer'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -s y -l yes -d 'Consent to a change without being asked'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l plan-only -d 'Show the plan and its digest, and do nothing'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -s v -l verbose -d 'Say more; twice for every event'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -l from -d 'Copy this built-in runbook; with the same name, the copy in the folder `runbooks` stands in for it' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
@@ -1335,6 +1376,8 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from help" -f -a "lint" -d 'Problems with their place in the file'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from help" -f -a "plan" -d 'What it would do'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from help" -f -a "run" -d 'Do it'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from help" -f -a "diff" -d 'How a local copy differs from the built-in runbook'
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from help" -f -a "complete" -d 'What can be completed: runbooks, or the parameters of one'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from help" -f -a "new" -d 'A new runbook to start from, on stdout'
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
@@ -1380,6 +1423,9 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more; twice for every event'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l format -d 'How to show it' -r -f -a "text\t'A table for the terminal'
+markdown\t'The record: the runbook\'s prose, filled in with what happened'"
+complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l file -d 'Write it to this file instead of stdout' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
@@ -1816,6 +1862,8 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from runbook" -f -a "lint" -d 'Problems with their place in the file'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from runbook" -f -a "plan" -d 'What it would do'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from runbook" -f -a "run" -d 'Do it'
+complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from runbook" -f -a "diff" -d 'How a local copy differs from the built-in runbook'
+complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from runbook" -f -a "complete" -d 'What can be completed: runbooks, or the parameters of one'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from runbook" -f -a "new" -d 'A new runbook to start from, on stdout'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "list" -d 'Runs, newest first'
 complete -c summitctl -n "__fish_summitctl_using_subcommand help; and __fish_seen_subcommand_from run" -f -a "show" -d 'One run: its steps and what they saw'

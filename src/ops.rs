@@ -11,6 +11,7 @@ pub mod findings;
 pub mod keep;
 pub mod keys;
 pub mod migrate;
+pub mod record;
 pub mod restore;
 pub mod runbook_run;
 pub mod sandbox;

@@ -18,6 +18,20 @@ pub fn host_name() -> String {
         .into_owned()
 }
 
+/// The name of the user whose rights this process has, as passwd(5) gives it; `uid N` if it is not there.
+pub fn user_name() -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    users
+        .lines()
+        .find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+        })
+        .unwrap_or_else(|| format!("uid {uid}"))
+}
+
 /// `/proc/sys/kernel/random/boot_id` (random(4)): differs after each boot; empty where there is none.
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")

@@ -16,7 +16,10 @@ use crate::time;
 
 mod bind;
 pub mod builtin;
+mod calls;
 mod decode;
+pub mod drift;
+pub mod expand;
 mod kinds;
 mod lint;
 mod parse;
@@ -26,7 +29,9 @@ mod yaml;
 
 pub use bind::{Bound, PlannedStep};
 pub use builtin::{Library, Listed};
-pub use kinds::{Ask, AskType, EXEC, ExecArgs, ExecEffect, MANUAL, ManualArgs};
+pub use drift::{Base, Drift};
+pub use expand::{Expanded, expand};
+pub use kinds::{Ask, AskType, CallArgs, EXEC, ExecArgs, ExecEffect, MANUAL, ManualArgs, RUNBOOK};
 pub use lint::lint;
 pub use parse::parse;
 pub use source::{Diagnostic, Severity, Source, Span};
@@ -58,6 +63,8 @@ pub struct Runbook {
     pub when: String,
     /// Why it consists of manual and `exec` steps only, if it does.
     pub why_manual: Option<String>,
+    /// The built-in text it is a copy of.
+    pub based_on: Option<Base>,
     /// Its parameters, in the order of the text.
     pub params: Vec<Param>,
     /// Prose and steps by heading, in the order of the text.
@@ -177,6 +184,8 @@ pub enum ParamType {
     Duration,
     /// One of the choices.
     Choice,
+    /// A backup, as `restore` takes it: an id, `newest`, `label:NAME` …; what the plan holds is the id.
+    Backup,
 }
 
 impl ParamType {
@@ -187,6 +196,7 @@ impl ParamType {
         ("boolean", ParamType::Boolean),
         ("duration", ParamType::Duration),
         ("choice", ParamType::Choice),
+        ("backup", ParamType::Backup),
     ];
 
     /// The word a runbook uses for it.
@@ -322,5 +332,7 @@ with:
     )
 }
 
+#[cfg(test)]
+mod call_tests;
 #[cfg(test)]
 mod tests;

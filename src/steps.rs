@@ -4,9 +4,11 @@ use crate::engine::registry::Registry;
 
 pub mod capture;
 pub mod choose;
+pub mod config_check;
 pub mod copies;
 pub mod cross;
 pub mod databases;
+pub mod dns;
 pub mod drill;
 pub mod evidence;
 pub mod exec;
@@ -14,6 +16,7 @@ pub mod export;
 pub mod forget;
 pub mod found;
 pub mod gate;
+pub mod health;
 pub mod import;
 pub mod keep;
 pub mod keys;
@@ -26,10 +29,12 @@ pub mod pin;
 pub mod place;
 pub mod posture;
 pub mod preview;
+pub mod probe;
 pub mod restore;
 pub mod roles;
 pub mod smoke;
 pub mod stores;
+pub mod sub_runbook;
 pub mod swap_back;
 pub mod table;
 pub mod unblock;
@@ -68,9 +73,17 @@ pub fn registry() -> Registry<World> {
         .with(unblock::Unblock)
         .with(drill::Drill)
         .with_look(migrate::ShowLock)
+        .with_look(migrate::status::ShowStatus)
         .with_look(migrate_job::ShowJob)
         .with_look(gate::Gate)
         .with_look(evidence::VerifyEvidence)
         .with_look(manual::Manual)
+        .with_look(sub_runbook::SubRunbook)
+        .with_look(probe::HttpProbe)
+        .with_look(probe::PortProbe)
+        .with_look(dns::LookUp)
+        .with_look(health::StoreHealth)
+        .with_look(health::Neo4jTopology)
+        .with_look(config_check::ConfigCheck)
         .with(exec::Exec)
 }

@@ -465,10 +465,21 @@ pub enum RunbookCommand {
     Plan(RunbookRunArgs),
     /// Do it
     Run(RunbookRunArgs),
+    /// How a local copy differs from the built-in runbook
+    Diff(RunbookName),
+    /// What can be completed: runbooks, or the parameters of one
+    #[command(hide = true)]
+    Complete {
+        /// The runbook
+        runbook: Option<String>,
+    },
     /// A new runbook to start from, on stdout
     New {
         /// Its name
         name: String,
+        /// Copy this built-in runbook; with the same name, the copy in the folder `runbooks` stands in for it
+        #[arg(long, value_name = "RUNBOOK")]
+        from: Option<String>,
     },
 }
 
@@ -496,7 +507,7 @@ pub enum RunCommand {
     /// Runs, newest first
     List,
     /// One run: its steps and what they saw
-    Show(RunName),
+    Show(RunShowArgs),
     /// Go on where it stopped
     Resume(RunName),
     /// Take back what it did, and end it
@@ -508,6 +519,28 @@ pub enum RunCommand {
 pub struct RunName {
     /// The run's id [default: the newest that can be resumed]
     pub run: Option<String>,
+}
+
+/// How a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RunRendering {
+    /// A table for the terminal.
+    Text,
+    /// The record: the runbook's prose, filled in with what happened.
+    Markdown,
+}
+
+/// Arguments of `run show`.
+#[derive(Debug, Args)]
+pub struct RunShowArgs {
+    /// The run's id [default: the newest]
+    pub run: Option<String>,
+    /// How to show it
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: RunRendering,
+    /// Write it to this file instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// `lease …`
@@ -624,6 +657,8 @@ impl Command {
             Command::Runbook(RunbookCommand::Lint { .. }) => "runbook lint",
             Command::Runbook(RunbookCommand::Plan(_)) => "runbook plan",
             Command::Runbook(RunbookCommand::Run(_)) => "runbook run",
+            Command::Runbook(RunbookCommand::Complete { .. }) => "runbook complete",
+            Command::Runbook(RunbookCommand::Diff(_)) => "runbook diff",
             Command::Runbook(RunbookCommand::New { .. }) => "runbook new",
             Command::Run(RunCommand::List) => "run list",
             Command::Run(RunCommand::Show(_)) => "run show",

@@ -133,22 +133,21 @@ impl Scope<'_, '_> {
     pub(super) fn repository(&mut self, at: &At<written::Repository>) -> Result<Repository> {
         let r = &at.value;
         for recipient in &r.recipients {
-            if recipient
-                .value
-                .to_ascii_uppercase()
-                .starts_with("AGE-SECRET-KEY-")
+            let text = recipient.value.trim();
+            if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-")
+                || text.starts_with("-----BEGIN")
             {
                 crate::secret::Secret::new(&recipient.value);
                 return Err(self
                     .file
-                    .bad(recipient, "this is a private age key, not a recipient")
-                    .hint("Treat it as disclosed. Recipients begin with `age1`; `age-keygen -y` prints them."));
+                    .bad(recipient, "this is a private key, not a recipient")
+                    .hint("Treat it as disclosed. `age-keygen -y FILE` or `ssh-keygen -y -f FILE` prints the recipient of a key."));
             }
-            if !recipient.value.starts_with("age1") {
+            if !text.starts_with("age1") && text.parse::<age::ssh::Recipient>().is_err() {
                 return Err(self
                     .file
                     .bad(recipient, "this is not an age recipient")
-                    .hint("Recipients begin with `age1`; `age-keygen -y` prints them."));
+                    .hint("It is the line `age1…` that `age-keygen -y FILE` prints, or the whole line of an SSH key's `.pub` file, of the kinds `ssh-ed25519` and `ssh-rsa`."));
             }
         }
         Ok(Repository {

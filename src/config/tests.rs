@@ -292,7 +292,7 @@ fn wrong_values_say_what_is_expected_and_where() {
         ),
         (
             "repository = { path = \"p\", recipients = [\"AGE-SECRET-KEY-1CANARY\"] }",
-            "private age key",
+            "private key",
         ),
         (
             "cross-checks.x = { every = { neo4j = \"q\" }, is-in = { postgres = \"q\" } }",

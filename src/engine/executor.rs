@@ -54,8 +54,9 @@ reasons! {
 pub trait Witness: Send + Sync {
     /// The run has begun, or goes on; nothing was done yet by this process.
     fn begun(&self) -> Result<()>;
-    /// The run is over, or has stopped and can be resumed. Not called for an interruption.
-    fn over(&self, report: &RunReport) -> Result<()>;
+    /// The run is over, or has stopped and can be resumed. Not called for an interruption. Gives the name of the record that
+    /// it kept, which the journal's last record holds.
+    fn over(&self, report: &RunReport) -> Result<Option<String>>;
 }
 
 /// Executes plans over a world.
@@ -190,9 +191,10 @@ impl<W: Send + Sync + 'static> Executor<'_, W> {
         let report = run.report(&states, exit, true, false, error, began.elapsed());
         run.close(
             &report,
-            &Record::Ended {
+            Record::Ended {
                 exit_code: exit.code(),
                 aborted: true,
+                evidence: None,
             },
         )
         .await?;
@@ -234,13 +236,14 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
                 let last = Record::Ended {
                     exit_code: exit.code(),
                     aborted: false,
+                    evidence: None,
                 };
                 (exit, None, last)
             }
         };
         let resumable = matches!(last, Record::Paused { .. });
         let report = self.report(&states, exit, resumed, resumable, error, began.elapsed());
-        self.close(&report, &last).await?;
+        self.close(&report, last).await?;
         self.executor.events.emit(Event::RunFinished {
             run: self.run.to_owned(),
             exit_code: exit.code(),
@@ -249,15 +252,18 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
     }
 
     /// The witness first, the journal's last record after it.
-    async fn close(&self, report: &RunReport, last: &Record) -> Result<()> {
+    async fn close(&self, report: &RunReport, mut last: Record) -> Result<()> {
         if let Some(witness) = self
             .executor
             .witness
             .filter(|_| report.exit() != Exit::Interrupted)
         {
-            witness.over(report)?;
+            let kept = witness.over(report)?;
+            if let Record::Ended { evidence, .. } | Record::Paused { evidence, .. } = &mut last {
+                *evidence = kept;
+            }
         }
-        self.append(last).await
+        self.append(&last).await
     }
 
     /// Runs every step whose needs have ended until all have, one failed for good, or somebody wants to stop.
@@ -443,6 +449,7 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
             return Ok(Record::Ended {
                 exit_code: exit.code(),
                 aborted: true,
+                evidence: None,
             });
         }
         let waits = matches!(exit, Exit::Interrupted | Exit::Refused);
@@ -452,10 +459,12 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
             return Ok(Record::Ended {
                 exit_code: exit.code(),
                 aborted: false,
+                evidence: None,
             });
         }
         Ok(Record::Paused {
             error: Report::from(error),
+            evidence: None,
         })
     }
 

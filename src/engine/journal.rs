@@ -119,6 +119,9 @@ pub enum Record {
     Paused {
         /// Why.
         error: Report,
+        /// The signed record of what was done so far, as its keeper names it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<String>,
     },
     /// The run ended for good.
     Ended {
@@ -126,6 +129,9 @@ pub enum Record {
         exit_code: u8,
         /// Whether it was aborted rather than finished.
         aborted: bool,
+        /// The signed record of the run, as its keeper names it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<String>,
     },
 }
 

@@ -77,6 +77,20 @@ impl StepSpec {
     }
 }
 
+/// A text that a plan carries out: kept with it, so that the record of the run can show it whatever becomes of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Document {
+    /// The step that it stands for, as the plan names it; empty for the plan's own text.
+    pub step: String,
+    /// The runbook's id.
+    pub id: String,
+    /// `sha256:` and the digest of the text.
+    pub digest: String,
+    /// The text.
+    pub text: String,
+}
+
 /// What a command or a runbook asks the engine to do.
 #[derive(Debug, Clone)]
 pub struct Spec {
@@ -94,6 +108,8 @@ pub struct Spec {
     pub params: Value,
     /// The steps.
     pub steps: Vec<StepSpec>,
+    /// The runbooks they come from, the one that was asked for first.
+    pub documents: Vec<Document>,
 }
 
 /// What is known of a step before anything is done.
@@ -171,6 +187,9 @@ pub struct Plan {
     pub params: Value,
     /// The steps, each after those it needs.
     pub steps: Vec<PlannedStep>,
+    /// The runbooks they come from, the one that was asked for first. Prose decides nothing: it is not in the digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<Document>,
 }
 
 impl Plan {

@@ -85,6 +85,7 @@ impl<W: Send + Sync + 'static> Planner<'_, W> {
             identities: spec.identities,
             params: spec.params,
             steps,
+            documents: spec.documents,
         })
     }
 

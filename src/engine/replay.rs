@@ -84,6 +84,8 @@ pub struct RunState {
     pub aborted: bool,
     /// How many times it was resumed.
     pub resumed: u32,
+    /// The signed record that was made when it stopped last, as its keeper names it.
+    pub evidence: Option<String>,
 }
 
 impl RunState {
@@ -139,6 +141,7 @@ impl RunState {
             ended: None,
             aborted: false,
             resumed: 0,
+            evidence: None,
         };
         for line in &history.lines[1..] {
             state.last = line.at;
@@ -223,8 +226,16 @@ impl RunState {
                     },
                 );
             }
-            Record::Paused { error } => self.paused = Some(error.clone()),
-            Record::Ended { exit_code, aborted } => {
+            Record::Paused { error, evidence } => {
+                self.paused = Some(error.clone());
+                self.evidence.clone_from(evidence);
+            }
+            Record::Ended {
+                exit_code,
+                aborted,
+                evidence,
+            } => {
+                self.evidence.clone_from(evidence);
                 self.ended = Some(*exit_code);
                 self.aborted = *aborted;
             }

@@ -193,6 +193,7 @@ mod tests {
             identities: vec![seen("5432"), seen("5433")],
             params: json!({"jobs": 2}),
             steps: Vec::new(),
+            documents: Vec::new(),
         }
     }
 

@@ -34,6 +34,7 @@ pub(super) async fn spec(
             .copy_worked_on()
             .map_or(json!({}), |copy| json!({COPY: copy})),
         steps,
+        documents: Vec::new(),
     })
 }
 

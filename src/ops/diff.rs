@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::capture::{PartInfo, PartSource as _};
 use crate::error::Result;
 use crate::identity::Store;
-use crate::providers::postgres;
+use crate::providers::{neo4j, postgres};
 use crate::repository::{Backup, BackupId, BackupParts, Contents, StoreContents};
 use crate::time::Instant;
 
@@ -91,6 +91,20 @@ pub struct PartComparison {
     pub from_bytes: Option<u64>,
     /// Plain bytes in the second.
     pub to_bytes: Option<u64>,
+    /// Of nodes by label and relationships by type, those whose number differs; empty where a backup does not say them.
+    pub counts: Vec<CountComparison>,
+}
+
+/// How many there are of something in each of the two.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct CountComparison {
+    /// The label or the type.
+    pub name: String,
+    /// How many in the first.
+    pub from: u64,
+    /// How many in the second.
+    pub to: u64,
 }
 
 impl Comparison {
@@ -155,6 +169,15 @@ impl Comparison {
                 let lines = differences.iter().map(|line| word(line));
                 store.schema.extend(outermost(lines));
             }
+            let graphs = store.parts.iter().filter(|part| is_graph_schema(part));
+            for name in graphs.map(|part| &part.name) {
+                let (old, new) = (whole(from, name).await?, whole(to, name).await?);
+                if let (Some((a, old)), Some((b, new))) = (old, new) {
+                    store
+                        .schema
+                        .extend(neo4j::schema_differences((&a, &old), (&b, &new))?);
+                }
+            }
             // Roles have no fingerprint: what they are is not a database's own.
             for name in role_parts(from).intersection(&role_parts(to)) {
                 if name.starts_with(&format!("{}/", store.store)) {
@@ -174,7 +197,9 @@ impl Comparison {
     pub fn schema_may_differ(&self) -> bool {
         let mut parts = self.stores.iter().flat_map(|s| &s.parts);
         self.not_compared.iter().any(|line| line == ROLES)
-            || parts.any(|p| p.change == Change::Changed && p.name.ends_with("/catalogue"))
+            || parts.any(|p| {
+                p.change == Change::Changed && p.name.ends_with("/catalogue") || is_graph_schema(p)
+            })
     }
 }
 
@@ -201,6 +226,22 @@ fn outermost(lines: impl Iterator<Item = String>) -> Vec<String> {
         .collect();
     let hangs = |line: &String| whole.iter().any(|table| line.contains(table.as_str()));
     lines.iter().filter(|line| !hangs(line)).cloned().collect()
+}
+
+/// Whether it is the schema of a graph that both have.
+fn is_graph_schema(part: &PartComparison) -> bool {
+    part.change == Change::Changed
+        && part.name.starts_with("neo4j/")
+        && part.name.ends_with("/schema")
+}
+
+/// A part with its description, if the backup has it.
+async fn whole(source: &BackupParts, name: &str) -> Result<Option<(PartInfo, Vec<u8>)>> {
+    let Some(info) = source.parts(name).into_iter().find(|p| p.name == name) else {
+        return Ok(None);
+    };
+    let bytes = source.open(name).await?.read_all().await?;
+    Ok(Some((info, bytes.to_vec())))
 }
 
 async fn lines(source: &BackupParts, name: &str) -> Result<Vec<String>> {
@@ -265,6 +306,7 @@ fn compare(
             to_rows: rows(b),
             from_bytes: a.map(|p| p.bytes),
             to_bytes: b.map(|p| p.bytes),
+            counts: counts(a, b),
         });
     }
     let version = |side: Option<&StoreContents>| side.map(|s| s.captured.server_version.clone());
@@ -291,6 +333,25 @@ fn is_same(a: &PartInfo, b: &PartInfo, by_fingerprint: bool) -> Option<bool> {
     }
     // Without fingerprints only a difference can be told.
     (one.rows != other.rows || a.format == b.format && a.bytes != b.bytes).then_some(false)
+}
+
+/// Labels or types of which there are more or fewer, where both parts say how many there are.
+fn counts(a: Option<&PartInfo>, b: Option<&PartInfo>) -> Vec<CountComparison> {
+    let of = |part: Option<&PartInfo>, key: &str| -> Option<BTreeMap<String, u64>> {
+        serde_json::from_value(part?.meta.get(key)?.clone()).ok()
+    };
+    let both = |key: &&str| Some((of(a, key)?, of(b, key)?));
+    let mut differing = Vec::new();
+    for (old, new) in neo4j::COUNTED.iter().filter_map(both) {
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        differing.extend(names.into_iter().filter_map(|name| {
+            let count = |of: &BTreeMap<String, u64>| of.get(name).copied().unwrap_or(0);
+            let (from, to) = (count(&old), count(&new));
+            let name = name.clone();
+            (from != to).then_some(CountComparison { name, from, to })
+        }));
+    }
+    differing
 }
 
 /// Plain bytes of segments that only the second has. A segment is counted once.

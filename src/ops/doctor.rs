@@ -14,6 +14,7 @@ use crate::providers::postgres;
 use crate::sandbox::servers::program;
 use crate::steps::evidence::trusted_keys;
 use crate::steps::gate::{NONE_MISSING, none_missing};
+use crate::steps::keys;
 use crate::steps::place::RepositoryPlace;
 use crate::steps::posture::{self, Asked};
 use crate::steps::smoke::kubernetes::access;
@@ -364,32 +365,13 @@ fn keys<'a>(world: &'a World, checks: &mut Vec<Check<'a>>) {
     ));
 }
 
-/// Keys that nobody tried may be lost: the proof must not be older than a drill may be.
 fn key_proven(world: &World) -> Check<'_> {
+    let judge = move |_| keys::key_proven(world);
     Check::new(
         "repository.key-proven",
         Category::Secrets,
-        "An identity was seen to open a backup lately",
-        move |_| async move {
-            let proof = async { super::keys::last_proof(&world.repository().await?).await };
-            let most = world.policy.drill_interval.value;
-            let finding = match proof.await {
-                Err(error) => return Finding::from_error(&error),
-                Ok(Some(at)) => {
-                    let age = Instant::now().since(at);
-                    let shown = format!("{} ago, by a proof or a verification", Span(age));
-                    if age <= most.0 {
-                        return Finding::passed(shown);
-                    }
-                    Finding::degraded(shown)
-                }
-                Ok(None) => Finding::degraded("never, in this epoch of keys"),
-            };
-            finding.hint(format!(
-            "Where an operator's identity is: `summitctl backup verify --key-check --context {}`.",
-            world.context
-        ))
-        },
+        keys::KEY_PROVEN,
+        judge,
     )
     .advisory()
     .impact("The backups may be unreadable, and nobody would know.")

@@ -280,13 +280,14 @@ impl Witness for Evidence<'_> {
         Ok(())
     }
 
-    fn over(&self, report: &RunReport) -> Result<()> {
+    fn over(&self, report: &RunReport) -> Result<Option<String>> {
         let Some(recorder) = held(&self.recorder).take() else {
-            return Ok(());
+            return Ok(None);
         };
         let record = recorder.finish(ClosingFacts::of_run(report, self.timeline), Vec::new())?;
+        let anchor = record.anchor.clone();
         *held(&self.closed) = Some(record);
-        Ok(())
+        Ok(Some(anchor))
     }
 }
 

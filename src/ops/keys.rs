@@ -1,4 +1,4 @@
-//! Who can read backups, as plans; and how long ago somebody proved that they can.
+//! Who can read backups, as plans.
 
 use std::path::Path;
 
@@ -7,10 +7,9 @@ use serde_json::json;
 use super::backup::spec;
 use crate::engine::plan::{Spec, StepSpec};
 use crate::error::Result;
-use crate::repository::{BackupId, Repository};
+use crate::repository::BackupId;
 use crate::steps::keys::Named;
 use crate::steps::world::World;
-use crate::time::Instant;
 
 /// `keys add`, `keys remove` and `keys rotate`: the operators as they will be.
 pub async fn operators(world: &World, words: &str, operators: &[Named]) -> Result<Spec> {
@@ -34,14 +33,4 @@ pub async fn check(world: &World, backup: &BackupId) -> Result<Spec> {
     let steps = vec![StepSpec::new("key-check", "keys.check", args, &[])];
     let title = format!("prove that the identity at hand opens backup {backup}");
     spec(world, "backup verify", title, &[], steps).await
-}
-
-/// When an identity was last seen to open a backup of the epoch that is written to; its key file opens the newest backup.
-pub async fn last_proof(repository: &Repository) -> Result<Option<Instant>> {
-    let backups = repository.list().await?;
-    let epoch = repository.epoch();
-    let ours = backups
-        .iter()
-        .filter(|b| b.is_usable() && b.signed.as_ref().is_some_and(|s| s.epoch == epoch));
-    Ok(ours.filter_map(|b| b.opened_at()).max())
 }

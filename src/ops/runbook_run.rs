@@ -2,15 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::plan::{OnFailure, Spec, StepSpec};
+use serde_json::{Map, Value};
+
+use crate::engine::plan::{Document, OnFailure, Spec, StepSpec};
+use crate::engine::registry::{ErasedStep, Registry};
 use crate::error::{Error, Result};
+use crate::expr::{Expr, Scope};
 use crate::identity::Store;
-use crate::runbook::{self, Runbook};
+use crate::runbook::{self, Library, ParamType, PlannedStep, Runbook};
+use crate::steps::choose::{self, Choice};
 use crate::steps::world::World;
 
 /// The request that a runbook makes with these parameters.
 pub async fn spec(
     world: &World,
+    registry: &Registry<World>,
+    library: &Library,
     runbook: &Runbook,
     params: &BTreeMap<String, String>,
 ) -> Result<Spec> {
@@ -25,11 +32,16 @@ pub async fn spec(
             runbook.id
         )));
     }
-    let steps = runbook.plan()?;
+    let mut expanded = runbook::expand(runbook, library, registry, &bound)?;
+    with_backups(world, runbook, &mut expanded.params).await?;
+    let steps = expanded.steps;
     let stores: Vec<Store> = world.stores(&[])?;
+    // What only looks must also work, and just then, while a target is down.
+    let changes = |kind: &str| registry.get(kind).is_ok_and(ErasedStep::may_change);
+    let scope = Scope::new().with("params", Value::Object(expanded.params.clone()));
     let identities = if steps
         .iter()
-        .any(|s| s.kind != runbook::MANUAL && s.kind != runbook::EXEC)
+        .any(|s| s.kind != runbook::EXEC && changes(&s.kind) && !skipped(s, &scope))
     {
         world.identities(&stores).await?
     } else {
@@ -41,7 +53,17 @@ pub async fn spec(
         context: world.context.clone(),
         tier: world.tier,
         identities,
-        params: bound.public(),
+        params: Value::Object(expanded.params),
+        documents: expanded
+            .texts
+            .into_iter()
+            .map(|(step, book)| Document {
+                step,
+                id: book.id.clone(),
+                digest: book.digest(),
+                text: book.source().text().to_owned(),
+            })
+            .collect(),
         steps: steps
             .into_iter()
             .map(|step| StepSpec {
@@ -61,4 +83,39 @@ pub async fn spec(
             })
             .collect(),
     })
+}
+
+/// The parameters, with the id of each backup that one names by its label or otherwise: what is planned is what is done.
+async fn with_backups(
+    world: &World,
+    runbook: &Runbook,
+    params: &mut Map<String, Value>,
+) -> Result<()> {
+    for param in runbook
+        .params
+        .iter()
+        .filter(|p| p.kind == ParamType::Backup)
+    {
+        let Some(value) = params.get_mut(&param.name) else {
+            continue;
+        };
+        // An optional one that nobody gave.
+        let Some(named) = value.as_str().filter(|named| !named.is_empty()) else {
+            continue;
+        };
+        let choice: Choice = named.parse()?;
+        let repository = world.repository().await?;
+        let found = choose::find(world, &repository, &choice, &[]).await?;
+        *value = Value::from(found.backup.id.to_string());
+    }
+    Ok(())
+}
+
+/// Whether the parameters alone say that a step is left out.
+fn skipped(step: &PlannedStep, scope: &Scope) -> bool {
+    let Some(Ok(when)) = step.when.as_deref().map(Expr::parse) else {
+        return false;
+    };
+    when.references().iter().all(|r| r.root() == "params")
+        && when.eval_bool(scope).is_ok_and(|is| !is)
 }

@@ -16,6 +16,7 @@ use crate::steps::copies;
 use crate::steps::cross;
 use crate::steps::drill::OPERATION;
 use crate::steps::evidence::trusted_keys;
+use crate::steps::keys::key_proven;
 use crate::steps::smoke::smoke;
 use crate::steps::world::World;
 use crate::time::{Instant, Span};
@@ -90,6 +91,7 @@ pub async fn status(cx: &ReadCx<'_, World>) -> Result<Overview> {
     for copy in world.repository.iter().flat_map(|r| &r.copies) {
         rows.push(copied(world, &copy.name).await);
     }
+    rows.extend(keys(world).await);
     rows.push(drill(world));
     rows.push(match FileLeases::at(world.state.leases()).list() {
         Ok(held) if held.is_empty() => {
@@ -131,6 +133,21 @@ pub async fn status(cx: &ReadCx<'_, World>) -> Result<Overview> {
         context: world.context.clone(),
         at: Instant::now(),
         rows,
+    })
+}
+
+/// That nobody can open the backups must be seen long before one is needed.
+async fn keys(world: &World) -> Option<Row> {
+    world.repository.as_ref()?;
+    let found = key_proven(world).await;
+    let said = format!("proved to open a backup: {}", found.detail);
+    let row = row("keys", found.outcome, said);
+    Some(match found.outcome {
+        Outcome::Passed => row,
+        _ => row.next(format!(
+            "summitctl backup verify --key-check --context {}",
+            world.context
+        )),
     })
 }
 

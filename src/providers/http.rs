@@ -70,10 +70,27 @@ impl Answer {
 impl Client {
     /// A client that trusts the system's roots, and `ca` (PEM) as well if given; `token` is sent as a bearer.
     pub fn new(ca: Option<&[u8]>, token: Option<Secret>) -> Result<Client> {
+        Self::build(ca, token, None)
+    }
+
+    /// The same, but connections to `host` go to these addresses instead of those that its name leads to: a load balancer is
+    /// tried under the name that will lead to it, certificate included.
+    pub fn by_way_of(ca: Option<&[u8]>, host: &str, addresses: &[SocketAddr]) -> Result<Client> {
+        Self::build(ca, None, Some((host, addresses)))
+    }
+
+    fn build(
+        ca: Option<&[u8]>,
+        token: Option<Secret>,
+        way: Option<(&str, &[SocketAddr])>,
+    ) -> Result<Client> {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("summitctl/", env!("CARGO_PKG_VERSION")))
             .no_proxy();
+        if let Some((host, addresses)) = way {
+            builder = builder.resolve_to_addrs(host, addresses);
+        }
         if let Some(ca) = ca {
             let roots = reqwest::Certificate::from_pem_bundle(ca).map_err(|e| {
                 Error::input("the CA file holds no certificate in PEM form").caused_by(e)

@@ -179,7 +179,9 @@ fn from_text(kind: ParamType, text: &str) -> Value {
             "false" | "no" => Value::Bool(false),
             _ => Value::String(text.to_owned()),
         },
-        ParamType::Duration | ParamType::Choice => Value::String(trimmed.to_owned()),
+        ParamType::Duration | ParamType::Choice | ParamType::Backup => {
+            Value::String(trimmed.to_owned())
+        }
         ParamType::String => Value::String(text.to_owned()),
     }
 }
@@ -188,7 +190,8 @@ fn from_text(kind: ParamType, text: &str) -> Value {
 pub(super) fn typed(param: &Param, value: &Value) -> std::result::Result<Value, String> {
     let name = &param.name;
     let fits = match (param.kind, value) {
-        (ParamType::String, Value::String(_)) | (ParamType::Boolean, Value::Bool(_)) => true,
+        (ParamType::String | ParamType::Backup, Value::String(_))
+        | (ParamType::Boolean, Value::Bool(_)) => true,
         (ParamType::Integer, Value::Number(number)) => number.is_i64(),
         (ParamType::Duration, Value::String(text)) => text.parse::<Duration>().is_ok(),
         (ParamType::Choice, Value::String(text)) => {
@@ -211,6 +214,7 @@ pub(super) fn typed(param: &Param, value: &Value) -> std::result::Result<Value, 
         ParamType::Boolean => "`true` or `false`",
         ParamType::Duration => "a duration such as `15m`",
         ParamType::Choice => "one of its choices",
+        ParamType::Backup => "a backup: an id, `newest` or `label:NAME`",
     };
     if param.secret {
         return Err(format!("parameter `{name}` is {wanted}"));

@@ -1,7 +1,8 @@
-//! The two step kinds that belong to the language of runbooks itself: a person's observation, and a program.
+//! The step kinds that belong to the language of runbooks itself: a person's observation, a program, and another runbook.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::consent::Effect;
 
@@ -84,4 +85,24 @@ impl From<ExecEffect> for Effect {
             ExecEffect::Change => Effect::Change,
         }
     }
+}
+
+/// The kind that stands for all steps of another runbook.
+pub const RUNBOOK: &str = "runbook";
+
+/// The arguments of a `runbook` step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CallArgs {
+    /// The runbook's id.
+    pub runbook: String,
+    /// `sha256:` and the digest of its text, as `summitctl runbook show` prints it: any other text is refused.
+    pub digest: String,
+    /// Its parameters; a value may be one expression `${ … }`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub params: Map<String, Value>,
+    /// What its steps saw, by their ids; the plan fills it in.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(skip)]
+    pub results: Map<String, Value>,
 }

@@ -21,6 +21,7 @@ const FRONT_KEYS: &[&str] = &[
     "when",
     "params",
     "why-manual",
+    "based-on",
 ];
 const PARAM_KEYS: &[&str] = &["type", "prompt", "default", "choices", "secret"];
 const STEP_KEYS: &[&str] = &[
@@ -65,6 +66,7 @@ pub fn parse(source: Source) -> (Runbook, Vec<Diagnostic>) {
         platform: String::new(),
         when: String::new(),
         why_manual: None,
+        based_on: None,
         params: Vec::new(),
         sections: Vec::new(),
         source,
@@ -143,6 +145,14 @@ fn front_fields(node: &Node, runbook: &mut Runbook, findings: &mut Findings<'_>)
     runbook.why_manual = fields
         .text("why-manual", findings)
         .map(|t| t.value.trim().to_owned());
+    if let Some(text) = fields.text("based-on", findings) {
+        runbook.based_on = text
+            .value
+            .trim()
+            .parse()
+            .map_err(|message: String| findings.error("wrong-value", text.span, message))
+            .ok();
+    }
     let Some(params) = fields.node("params") else {
         return;
     };

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::*;
 use crate::time;
@@ -115,6 +115,7 @@ impl StepCatalog for Kinds {
             kind("backup.capture", Change, schema_for!(CaptureArgs)),
             kind("backup.commit", Change, schema_for!(CommitArgs)),
             kind("backup.verify", Read, schema_for!(VerifyArgs)),
+            kind("migrate.status", Read, schema_for!(NoArgs)),
             kind("migrate.lock.show", Read, schema_for!(NoArgs)),
             kind("migrate.lock.clear", Destroy, schema_for!(NoArgs)),
             kind("drill.run", Change, schema_for!(NoArgs)),
@@ -122,6 +123,38 @@ impl StepCatalog for Kinds {
             kind("evidence.verify", Read, schema_for!(NoArgs)),
             kind(MANUAL, Read, schema_for!(ManualArgs)),
             kind(EXEC, Change, schema_for!(ExecArgs)),
+            kind(RUNBOOK, Read, schema_for!(CallArgs)),
+            // Their arguments are held against the real kinds in the tests of the command line.
+            kind(
+                "http.probe",
+                Read,
+                schema_for!(Map<String, serde_json::Value>),
+            ),
+            kind(
+                "port.probe",
+                Read,
+                schema_for!(Map<String, serde_json::Value>),
+            ),
+            kind(
+                "dns.look-up",
+                Read,
+                schema_for!(Map<String, serde_json::Value>),
+            ),
+            kind(
+                "store.health",
+                Read,
+                schema_for!(Map<String, serde_json::Value>),
+            ),
+            kind(
+                "neo4j.topology",
+                Read,
+                schema_for!(Map<String, serde_json::Value>),
+            ),
+            kind(
+                "config.check",
+                Read,
+                schema_for!(Map<String, serde_json::Value>),
+            ),
         ]
     }
 }
@@ -166,9 +199,14 @@ fn every_built_in_runbook_lints_clean_and_plans() {
         let given = runbook
             .missing(&BTreeMap::new())
             .iter()
-            .map(|p| (p.name.clone(), "x".to_owned()))
+            .map(|p| {
+                let value = p.choices.first().map_or("x", String::as_str);
+                (p.name.clone(), value.to_owned())
+            })
             .collect();
-        runbook.bind(&given).expect("binds");
+        let bound = runbook.bind(&given).expect("binds");
+        let expanded = expand(runbook, &library, &Kinds, &bound).expect("expands");
+        assert!(expanded.steps.len() >= runbook.steps().count(), "{id}");
         let full = format!("{}/{id}", runbook.platform);
         assert_eq!(&library.find(&full).expect("by its full name").id, id);
         assert!(runbook.digest().starts_with("sha256:"));

@@ -10,6 +10,7 @@ use super::choose::{self, Found};
 use super::cross;
 use super::drill;
 use super::evidence::trusted_keys;
+use super::keys::{KEY_PROVEN, key_proven};
 use super::posture::{self, Asked};
 use super::smoke::smoke;
 use super::world::World;
@@ -158,6 +159,16 @@ async fn backups(world: &World, checks: &mut Vec<Check<'_>>) {
         NONE_MISSING,
         missing,
     ));
+    let proven = key_proven(world).await;
+    checks.push(
+        Check::known(
+            "repository.key-proven",
+            Category::Secrets,
+            KEY_PROVEN,
+            proven,
+        )
+        .advisory(),
+    );
     let found = newest(world).await;
     let backup = found
         .as_ref()

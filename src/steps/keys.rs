@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::choose::{Choice, find};
 use super::world::World;
+use crate::check::Finding;
 use crate::consent::Effect;
 use crate::durable::write_private;
 use crate::engine::step::{ApplyCx, Blocked, Decision, Facts, Grant, Observed, ReadCx, Step, Undo};
@@ -18,7 +19,7 @@ use crate::repository::{
     BackupId, Digest, INCOMPLETE, Operator, Repository, WRONG_IDENTITY, recipients_of,
 };
 use crate::secret::Secret;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// An operator, as arguments name one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -422,4 +423,38 @@ impl Step<World> for CheckKey {
     async fn undo(&self, _: &ApplyCx<'_, World>, _: &CheckChange, _: Grant<'_>) -> Result<Undo> {
         Ok(Undo::Kept("a proof stays".to_owned()))
     }
+}
+
+/// When an identity was last seen to open a backup of the epoch that is written to; its key file opens the newest backup.
+pub async fn last_proof(repository: &Repository) -> Result<Option<Instant>> {
+    let backups = repository.list().await?;
+    let epoch = repository.epoch();
+    let ours = backups
+        .iter()
+        .filter(|b| b.is_usable() && b.signed.as_ref().is_some_and(|s| s.epoch == epoch));
+    Ok(ours.filter_map(|b| b.opened_at()).max())
+}
+
+/// What an old proof, or none, is called.
+pub const KEY_PROVEN: &str = "An identity was seen to open a backup lately";
+
+/// Keys that nobody tried may be lost: the proof must not be older than a drill may be.
+pub async fn key_proven(world: &World) -> Finding {
+    let proof = async { last_proof(&world.repository().await?).await };
+    let finding = match proof.await {
+        Err(error) => return Finding::from_error(&error),
+        Ok(Some(at)) => {
+            let age = Instant::now().since(at);
+            let shown = format!("{} ago, by a proof or a verification", Span(age));
+            if age <= world.policy.drill_interval.value.0 {
+                return Finding::passed(shown);
+            }
+            Finding::degraded(shown)
+        }
+        Ok(None) => Finding::degraded("never, in this epoch of keys"),
+    };
+    finding.hint(format!(
+        "Where an operator's identity is: `summitctl backup verify --key-check --context {}`.",
+        world.context
+    ))
 }

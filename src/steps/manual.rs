@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use super::world::World;
 use crate::engine::step::{Look, Observed, ReadCx};
 use crate::error::{Error, Result};
+use crate::pid::{host_name, user_name};
 use crate::reasons;
 use crate::runbook::{Ask, AskType, MANUAL, ManualArgs};
+use crate::time::Instant;
 
 reasons! {
     /// A question and nobody to answer it.
@@ -28,8 +30,7 @@ pub struct Manual;
 #[async_trait]
 impl Look<World> for Manual {
     const KIND: &'static str = MANUAL;
-    const SUMMARY: &'static str =
-        "Asks a person for a typed observation and records the answer as `result.answer`";
+    const SUMMARY: &'static str = "Asks a person for a typed observation and records it as `result.answer`, with whose process asked and when";
     type Args = ManualArgs;
 
     fn title(&self, args: &ManualArgs) -> String {
@@ -62,7 +63,13 @@ impl Look<World> for Manual {
                 }
             };
             match read(ask, answer.trim()) {
-                Ok(value) => return Ok(Observed::of(json!({"answer": value}))),
+                Ok(value) => {
+                    return Ok(Observed::of(json!({
+                        "answer": value,
+                        "answered-by": format!("{}@{}", user_name(), host_name()),
+                        "answered-at": Instant::now(),
+                    })));
+                }
                 Err(wrong) => {
                     cx.events.note(wrong.clone());
                     last = wrong;

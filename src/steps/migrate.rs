@@ -1,5 +1,9 @@
 //! `migrate.lock.clear`: the lock of a migration that does not live any more is cleared, exactly as it was shown.
 
+pub mod asking;
+pub mod graph;
+pub mod status;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::asking::{Asking, Unasked, of_postgres};
 use super::world::World;
 use crate::config;
 use crate::consent::Effect;
@@ -16,9 +21,12 @@ use crate::engine::step::{
 };
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::expr::nearest;
+use crate::identity::Store;
 use crate::providers::kubernetes::{self, Fate};
+use crate::providers::neo4j::migrations::{self as neo4j, GraphLock};
+use crate::providers::postgres::Target;
 use crate::providers::postgres::migrations::{
-    self, LOCK_MOVED, Lock, LockRow, Locks, Seen, State, UNREADABLE, Verdict,
+    self, LOCK_MOVED, Lock, LockRow, Locks, Seen, State, UNASKED, UNREADABLE, Verdict,
 };
 use crate::wait::Deadline;
 
@@ -41,9 +49,19 @@ fn dead() -> Verdict {
     Verdict::Dead
 }
 
+/// What is cleared.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClearLockChange {
+    /// A lock in Postgres.
+    Row(RowChange),
+    /// The lock of neo4j-migrations.
+    Graph(graph::GraphChange),
+}
+
 /// The row that is cleared, and the sessions that are ended.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct ClearLockChange {
+pub struct RowChange {
     row: LockRow,
     ends: Vec<Seen>,
     /// Whether the row itself says that the lock is held.
@@ -53,23 +71,117 @@ pub struct ClearLockChange {
 /// The step kind `migrate.lock.clear`.
 pub struct ClearLock;
 
-/// Every migration lock of the context's databases.
-pub async fn locks(world: &World) -> Result<Locks> {
-    let mut all = Locks::default();
-    for database in world.postgres_databases()? {
-        let found = migrations::locks(&database).await?;
-        all.locks.extend(found.locks);
-        all.unreadable.extend(found.unreadable);
-        all.lockless.extend(found.lockless);
-    }
-    for lock in &mut all.locks {
-        weigh_pod(world, lock).await;
-    }
-    Ok(all)
+/// The migration locks of a context.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Those of Postgres.
+    pub postgres: Locks,
+    /// That of neo4j-migrations.
+    pub graph: Option<GraphLock>,
+    /// What could not be asked.
+    pub unasked: Vec<Unasked>,
 }
 
-/// Refuses to say that nobody holds a lock while a lock table could not be read.
-pub fn all_read(found: &Locks) -> Result<()> {
+/// A migration lock.
+#[derive(Debug)]
+pub enum AnyLock {
+    /// In Postgres.
+    Row(Box<Lock>),
+    /// In Neo4j.
+    Graph(GraphLock),
+}
+
+impl AnyLock {
+    /// Names it on the command line.
+    pub fn id(&self) -> &str {
+        match self {
+            AnyLock::Row(lock) => &lock.id,
+            AnyLock::Graph(lock) => &lock.id,
+        }
+    }
+
+    /// Where it is.
+    pub fn store(&self) -> Store {
+        match self {
+            AnyLock::Row(_) => Store::Postgres,
+            AnyLock::Graph(_) => Store::Neo4j,
+        }
+    }
+
+    /// What is known of the holder; `None` if nobody holds it.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self {
+            AnyLock::Row(lock) => lock.verdict,
+            AnyLock::Graph(lock) => graph::verdict(lock),
+        }
+    }
+}
+
+impl Found {
+    /// All of them, held or not.
+    pub fn all(self) -> Vec<AnyLock> {
+        let rows = self.postgres.locks.into_iter();
+        rows.map(|l| AnyLock::Row(Box::new(l)))
+            .chain(self.graph.map(AnyLock::Graph))
+            .collect()
+    }
+}
+
+/// Every migration lock of the context's databases. One that does not answer does not hide the others.
+pub async fn locks(world: &World) -> Result<Found> {
+    let mut found = Found::default();
+    let mut asking = Asking::default();
+    if world.has(Store::Postgres) || !world.has(Store::Neo4j) {
+        for database in world.postgres_databases()? {
+            let read = locks_of(world, &database).await;
+            if let Some(read) = asking.took(&of_postgres(&database.database), read) {
+                found.postgres.locks.extend(read.locks);
+                found.postgres.unreadable.extend(read.unreadable);
+                found.postgres.lockless.extend(read.lockless);
+            }
+        }
+    }
+    if world.has(Store::Neo4j) {
+        let read = neo4j::lock(world.neo4j()?).await;
+        found.graph = asking.took("Neo4j", read).flatten();
+    }
+    found.unasked = asking.done()?;
+    Ok(found)
+}
+
+/// The migration locks of a database of Postgres.
+async fn locks_of(world: &World, database: &Target) -> Result<Locks> {
+    let mut found = migrations::locks(database).await?;
+    for lock in &mut found.locks {
+        weigh_pod(world, lock).await;
+    }
+    Ok(found)
+}
+
+/// The locks of the store that an id names, or all of them.
+async fn locks_for(world: &World, id: Option<&str>) -> Result<Found> {
+    match id {
+        Some(id) if neo4j::is_graph_lock(id) => Ok(Found {
+            graph: neo4j::lock(world.neo4j()?).await?,
+            ..Found::default()
+        }),
+        _ => locks(world).await,
+    }
+}
+
+/// Refuses to say that nobody holds a lock while a database was not asked, or a lock table could not be read.
+pub fn all_read(found: &Found) -> Result<()> {
+    if let Some(first) = found.unasked.first() {
+        return Err(Error::new(
+            &UNASKED,
+            format!(
+                "no migration lock is seen to be held, but {}",
+                first.words()
+            ),
+        )
+        .hint("See what answers with `summitctl doctor`, or name another lock with `--lock ID`."));
+    }
+    let found = &found.postgres;
     let Some(first) = found.unreadable.first() else {
         return Ok(());
     };
@@ -125,10 +237,16 @@ async fn weigh_pod(world: &World, lock: &mut Lock) {
 }
 
 /// The lock of this id.
-pub fn find(locks: Vec<Lock>, id: &str) -> Result<Lock> {
-    let ids: Vec<String> = locks.iter().map(|l| l.id.clone()).collect();
-    locks.into_iter().find(|l| l.id == id).ok_or_else(|| {
-        let error = Error::new(&NOT_FOUND, format!("there is no migration lock `{id}`"));
+pub fn find(found: Found, id: &str) -> Result<AnyLock> {
+    let unasked: Vec<String> = found.unasked.iter().map(Unasked::words).collect();
+    let locks = found.all();
+    let ids: Vec<String> = locks.iter().map(|l| l.id().to_owned()).collect();
+    locks.into_iter().find(|l| l.id() == id).ok_or_else(|| {
+        let says = match unasked.is_empty() {
+            true => format!("there is no migration lock `{id}`"),
+            false => format!("no migration lock `{id}` is seen; {}", unasked.join("; ")),
+        };
+        let error = Error::new(&NOT_FOUND, says);
         match nearest(id, ids.iter().map(String::as_str)) {
             Some(near) => error.hint(format!("Did you mean `{near}`?")),
             None => error.hint("See the locks with `summitctl migrate lock show`."),
@@ -137,19 +255,20 @@ pub fn find(locks: Vec<Lock>, id: &str) -> Result<Lock> {
 }
 
 /// The lock of this id, or the only one that somebody holds; `None` if nobody holds any.
-fn one(mut found: Locks, id: Option<&str>) -> Result<Option<Lock>> {
+fn one(mut found: Found, id: Option<&str>) -> Result<Option<AnyLock>> {
     if let Some(id) = id {
-        return find(found.locks, id).map(Some);
+        return find(found, id).map(Some);
     }
-    found.locks.retain(|l| l.verdict.is_some());
-    if found.locks.is_empty() {
+    found.postgres.locks.retain(|l| l.verdict.is_some());
+    found.graph = found.graph.filter(|l| graph::verdict(l).is_some());
+    if found.postgres.locks.is_empty() && found.graph.is_none() {
         all_read(&found)?;
     }
-    let mut locks = found.locks;
+    let mut locks = found.all();
     match locks.len() {
         0 | 1 => Ok(locks.pop()),
         held => {
-            let ids: Vec<String> = locks.iter().map(|l| format!("`{}`", l.id)).collect();
+            let ids: Vec<String> = locks.iter().map(|l| format!("`{}`", l.id())).collect();
             Err(Error::input(format!(
                 "{held} migration locks are held, and none was named"
             ))
@@ -184,10 +303,22 @@ impl Look<World> for ShowLock {
     }
 
     async fn look(&self, cx: &ReadCx<'_, World>, args: &ShowLockArgs) -> Result<Observed> {
-        let all = locks(cx.world).await?;
-        let tables = all.locks.len();
+        let all = locks_for(cx.world, args.lock.as_deref()).await?;
+        let tables = all.postgres.locks.len() + usize::from(all.graph.is_some());
         Ok(match one(all, args.lock.as_deref())? {
-            Some(lock) => {
+            Some(AnyLock::Graph(lock)) => {
+                let mut observed = graph::seen(&lock);
+                let verdict = graph::verdict(&lock).map_or("free", Verdict::word);
+                for (name, fact) in [
+                    ("verdict", json!(verdict)),
+                    ("because", json!(lock.observations)),
+                    ("waiting", json!(0)),
+                ] {
+                    observed.0.insert(name.to_owned(), fact);
+                }
+                observed
+            }
+            Some(AnyLock::Row(lock)) => {
                 let mut observed = seen(&lock);
                 let verdict = lock.verdict.map_or("free", Verdict::word);
                 for (name, fact) in [
@@ -239,8 +370,11 @@ impl Step<World> for ClearLock {
         cx: &ReadCx<'_, World>,
         args: &ClearLockArgs,
     ) -> Result<Decision<ClearLockChange>> {
-        let Some(lock) = one(locks(cx.world).await?, args.lock.as_deref())? else {
-            return Ok(Decision::Done(Observed::of(json!({"held": 0}))));
+        let found = locks_for(cx.world, args.lock.as_deref()).await?;
+        let lock = match one(found, args.lock.as_deref())? {
+            None => return Ok(Decision::Done(Observed::of(json!({"held": 0})))),
+            Some(AnyLock::Graph(lock)) => return Ok(graph::plan(cx, lock, args)),
+            Some(AnyLock::Row(lock)) => *lock,
         };
         let Some(verdict) = lock.verdict else {
             return Ok(Decision::Done(seen(&lock)));
@@ -270,18 +404,21 @@ impl Step<World> for ClearLock {
         Ok(Decision::Change {
             decisive,
             shown: shown(&lock, &ends),
-            change: ClearLockChange {
+            change: ClearLockChange::Row(RowChange {
                 row: lock.row,
                 ends,
                 written: lock.state == State::Held,
-            },
+            }),
         })
     }
 
     async fn foresee(&self, cx: &ReadCx<'_, World>, args: &ClearLockArgs) -> Result<Foresight> {
-        let lock = one(locks(cx.world).await?, args.lock.as_deref())?;
-        let Some(lock) = lock.filter(|l| l.verdict.is_some()) else {
-            return Ok(Foresight::default());
+        let found = locks_for(cx.world, args.lock.as_deref()).await?;
+        let lock = one(found, args.lock.as_deref())?;
+        let lock = match lock.filter(|l| l.verdict().is_some()) {
+            None => return Ok(Foresight::default()),
+            Some(AnyLock::Graph(lock)) => return Ok(graph::foresight(&lock, args)),
+            Some(AnyLock::Row(lock)) => lock,
         };
         let ends = ended(&lock, args);
         Ok(Foresight {
@@ -296,6 +433,10 @@ impl Step<World> for ClearLock {
         change: &ClearLockChange,
         grant: Grant<'_>,
     ) -> Result<()> {
+        let change = match change {
+            ClearLockChange::Row(change) => change,
+            ClearLockChange::Graph(change) => return graph::apply(cx, change, grant).await,
+        };
         let database = &change.row.database;
         cx.world.require_pinned_database(database).await?;
         let target = cx.world.postgres()?.with_database(database);
@@ -325,13 +466,17 @@ impl Step<World> for ClearLock {
     }
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &ClearLockChange) -> Result<Observed> {
+        let change = match change {
+            ClearLockChange::Row(change) => change,
+            ClearLockChange::Graph(change) => return graph::verify(cx, change).await,
+        };
         let now = find_row(cx.world, &change.row).await?;
         let there = |s: &&Seen| {
             let same = |n: &Seen| (n.pid, &n.began) == (s.pid, &s.began) && n.holds_table;
             now.sessions.iter().any(same)
         };
         let as_it_was = if change.written {
-            now.row == change.row
+            now.state == State::Held && now.row == change.row
         } else {
             change.ends.iter().any(|s| there(&s))
         };
@@ -396,7 +541,7 @@ async fn find_row(world: &World, row: &LockRow) -> Result<Lock> {
     let all = migrations::locks(&target).await?.locks;
     let key = |r: &LockRow| r.values.first_key_value().map(|(_, v)| v.clone());
     let same = |l: &Lock| {
-        let place = |r: &LockRow| (r.tool, r.schema.clone(), r.table.clone(), key(r));
+        let place = |r: &LockRow| (r.tool, r.schema.clone(), r.table.clone(), key(r), r.key);
         place(&l.row) == place(row)
     };
     let now = all.into_iter().find(same);
@@ -461,6 +606,22 @@ pub fn blocked(lock: &Lock, verdict: Verdict, args: &ClearLockArgs) -> Option<Bl
             ),
         });
     }
+    if let Some(blocked) = unproven(id, &why, verdict, args) {
+        return Some(blocked);
+    }
+    if lock.state == State::InTransaction && verdict != Verdict::Alive {
+        return Some(Blocked {
+            reason: format!(
+                "no row says that `{id}` is held, and who wrote to its table is hidden"
+            ),
+            hint: "See who it is with a role that is a member of `pg_read_all_stats`.".to_owned(),
+        });
+    }
+    None
+}
+
+/// A holder that is alive, or not proved dead where that is asked for.
+fn unproven(id: &str, why: &str, verdict: Verdict, args: &ClearLockArgs) -> Option<Blocked> {
     if verdict == Verdict::Alive && !args.terminate {
         return Some(Blocked {
             reason: format!("the holder of the migration lock `{id}` is alive: {why}"),
@@ -477,14 +638,6 @@ pub fn blocked(lock: &Lock, verdict: Verdict, args: &ClearLockArgs) -> Option<Bl
             hint: format!(
                 "Find out whether its job, pod or process still runs. If it does not: `summitctl migrate lock clear --lock '{id}'`, which asks for `--confirm`."
             ),
-        });
-    }
-    if lock.state == State::InTransaction && verdict != Verdict::Alive {
-        return Some(Blocked {
-            reason: format!(
-                "no row says that `{id}` is held, and who wrote to its table is hidden"
-            ),
-            hint: "See who it is with a role that is a member of `pg_read_all_stats`.".to_owned(),
         });
     }
     None

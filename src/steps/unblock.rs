@@ -204,7 +204,11 @@ pub async fn roots(world: &World, named: Option<&str>) -> Result<Vec<Root>> {
     let of_graph = named.is_some_and(|n| n.contains("-transaction-"));
     if world.has(Store::Postgres) && !of_graph {
         for database in world.postgres_databases()? {
-            all.extend(roots_of(&blockers(&database, LONG).await?));
+            let seen = blockers(&database, LONG).await;
+            all.extend(roots_of(&seen.map_err(|e| match world.has(Store::Neo4j) {
+                true => e.hint("To end a transaction of Neo4j while Postgres cannot be asked, name it: `summitctl migrate blockers --end-root neo4j-transaction-7`."),
+                false => e,
+            })?));
         }
     }
     if world.has(Store::Neo4j) && (named.is_none() || of_graph) {

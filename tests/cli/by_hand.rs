@@ -169,7 +169,7 @@ fn a_question_waits_for_somebody_and_goes_on_with_the_answer() {
 }
 
 /// Runs the program on a terminal of its own and types.
-fn at_a_terminal(bench: &Bench, words: &str, typed: &str) -> Gave {
+pub fn at_a_terminal(bench: &Bench, words: &str, typed: &str) -> Gave {
     let line = format!(
         "SUMMITCTL_STATE_DIR={} {} {words}",
         bench.dir.join("state").display(),

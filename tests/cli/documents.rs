@@ -14,7 +14,7 @@ fn needed(words: &str) -> &'static [&'static str] {
         "context use" => &["nowhere"],
         "evidence export" => &["20261121T030405Z-0000", "exported"],
         "evidence keygen" => &["no/such/folder/key.pem"],
-        "runbook show" | "runbook plan" | "runbook run" => &["no-such-runbook"],
+        "runbook show" | "runbook diff" | "runbook plan" | "runbook run" => &["no-such-runbook"],
         "runbook new" => &["mine"],
         "lease break" => &["nothing"],
         "sandbox break" => &["postgres"],
@@ -134,6 +134,7 @@ pub fn furnished() -> Bench {
         ),
     );
     bench.write("hand.md", BOOK);
+    bench.write("copy.md", &BOOK.replace("runbook: hand", "runbook: smoke"));
     bench.write(
         "platform.env",
         "DATABASE_URL=postgres://app:Pw-4711-pw@localhost/app\nJWT_SECRET=changeme\n",
@@ -183,11 +184,17 @@ const STORY: &[(&str, &[&str], i32)] = &[
     ("runbook list", &[], 0),
     ("runbook show", &["smoke"], 0),
     ("runbook lint", &[], 0),
-    ("runbook new", &["mine"], 0),
+    ("runbook diff", &["copy.md"], 0),
+    ("runbook new", &["mine", "--from", "smoke"], 0),
     ("runbook plan", &["hand.md"], 0),
     ("runbook run", &["hand.md", "--yes"], 0),
     ("run list", &[], 0),
     ("run show", &[RUN], 0),
+    (
+        "run show",
+        &[RUN, "--format", "markdown", "--file", "record.md"],
+        0,
+    ),
     ("evidence list", &[], 0),
     ("evidence export", &[RUN, "exported"], 0),
     ("backup hold", &[BACKUP, "--reason", "an audit", "--yes"], 0),
@@ -301,6 +308,7 @@ fn at_80_columns_no_line_is_too_long_and_nothing_that_is_copied_is_broken() {
         "completions",
         "evidence show",
         "runbook show",
+        "runbook diff",
         "runbook new",
         "runbook lint",
     ];
@@ -318,7 +326,7 @@ fn at_80_columns_no_line_is_too_long_and_nothing_that_is_copied_is_broken() {
         let whole: &[&str] = match *words {
             "backup list" | "backup show" => &[BACKUP],
             "run list" | "evidence list" => &[RUN],
-            "run show" => &[RUN, "/journal.ndjson", "sha256:"],
+            "run show" if more.len() == 1 => &[RUN, "/journal.ndjson", "sha256:"],
             _ => &[],
         };
         for copied in whole {

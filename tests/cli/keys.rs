@@ -158,3 +158,107 @@ fn backups_of_a_retired_epoch_are_judged_with_an_identity() {
         gave.all()
     );
 }
+
+/// What a doctor says of a check.
+fn outcome(bench: &Bench, id: &str) -> String {
+    let document = bench.run(&["doctor", "--output", "json"]).json();
+    let check = found(&document, id).unwrap_or_else(|| panic!("no {id}: {document:#}"));
+    check["outcome"].as_str().unwrap().to_owned()
+}
+
+/// The check of this id, wherever the document has it.
+fn found<'a>(document: &'a serde_json::Value, id: &str) -> Option<&'a serde_json::Value> {
+    match document {
+        serde_json::Value::Object(fields) if fields.get("id").is_some_and(|i| i == id) => {
+            Some(document)
+        }
+        serde_json::Value::Object(fields) => fields.values().find_map(|v| found(v, id)),
+        serde_json::Value::Array(all) => all.iter().find_map(|v| found(v, id)),
+        _ => None,
+    }
+}
+
+/// That nobody here can open the backups, or that nobody tried for long, is seen without a restore.
+#[test]
+fn keys_that_nobody_tried_are_a_finding_before_they_are_needed() {
+    let bench = keyed();
+    let (opens, proven) = ("repository.key", "repository.key-proven");
+    assert_eq!(outcome(&bench, opens), "passed");
+    // The sample was verified when it was made; years later that says little.
+    assert_eq!(outcome(&bench, proven), "passed");
+    let later = bench.env("SUMMITCTL_TEST_CLOCK", "2031-01-01T00:00:00Z");
+    assert_eq!(outcome(&later, proven), "degraded");
+    let status = later.run(&["status"]);
+    assert!(
+        flat(&status.out).contains("verify --key-check"),
+        "{}",
+        status.out
+    );
+    let gate = later.run(&["gate", "run", "--output", "json"]).json();
+    assert_eq!(found(&gate, proven).unwrap()["outcome"], "degraded");
+    let later = later.env("SUMMITCTL_TEST_ID", "0001");
+    let gave = later.run(&["backup", "verify", BACKUP, "--key-check", "--yes"]);
+    assert_eq!(gave.code, 0, "{}", gave.all());
+    assert_eq!(outcome(&later, proven), "passed");
+    let bench = later.without_env();
+    std::fs::write(bench.dir.join("stranger.txt"), stranger()).unwrap();
+    configure(&bench, |text| {
+        naming(text, "identity", "\"file:stranger.txt\"")
+    });
+    assert_eq!(outcome(&bench, opens), "failed");
+}
+
+/// A key pair of OpenSSH, and its public line.
+fn ssh_key(bench: &Bench) -> String {
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "somebody@here", "-f"])
+        .arg(bench.dir.join("id_ed25519"))
+        .status();
+    assert!(made.unwrap().success());
+    let line = std::fs::read_to_string(bench.dir.join("id_ed25519.pub")).unwrap();
+    line.trim().to_owned()
+}
+
+/// Whether stock age opens the keys of a repository's first epoch.
+fn age_opens(bench: &Bench, repository: &str) -> bool {
+    let opened = std::process::Command::new("age")
+        .args(["-d", "-i", "id_ed25519"])
+        .arg(format!("{repository}/keys/1.age"))
+        .current_dir(&bench.dir)
+        .output();
+    let opened = opened.unwrap();
+    opened.status.success() && String::from_utf8_lossy(&opened.stdout).contains("AGE-SECRET-KEY-1")
+}
+
+/// An operator may be a key of OpenSSH: from the configuration when a repository is made, and later.
+#[test]
+fn a_key_of_openssh_reads_as_any_other() {
+    let bench = keyed();
+    let line = ssh_key(&bench);
+    let gave = bench.run(&["keys", "add", "laptop", &line, "--yes"]);
+    assert_eq!(gave.code, 0, "{}", gave.all());
+    assert!(age_opens(&bench, "repository"));
+    configure(&bench, |text| {
+        naming(text, "identity", "\"file:id_ed25519\"")
+    });
+    let bench = bench.env("SUMMITCTL_TEST_ID", "0001");
+    let gave = bench.run(&["backup", "verify", BACKUP, "--key-check", "--yes"]);
+    assert_eq!(gave.code, 0, "{}", gave.all());
+
+    let bench = bench.env("SUMMITCTL_TEST_ID", "0002");
+    configure(&bench, |text| {
+        let another = format!("path = \"another\"\nrecipients = [{line:?}]");
+        text.replace("path = \"repository\"", &another)
+    });
+    let gave = bench.run(&["backup", "init", "--yes"]);
+    assert_eq!(gave.code, 0, "{}", gave.all());
+    assert!(age_opens(&bench, "another"));
+    // One that age does not know is told with its place.
+    configure(&bench, |text| {
+        naming(text, "recipients", "[\"ecdsa-sha2-nistp256 AAAA\"]")
+    });
+    let gave = bench.run(&["backup", "list"]);
+    assert_eq!(gave.code, 2, "{}", gave.all());
+    assert!(gave.err.contains("summitctl.toml:"), "{}", gave.err);
+    assert!(flat(&gave.err).contains("`ssh-ed25519`"), "{}", gave.err);
+}

@@ -181,6 +181,7 @@ pub fn spec(steps: Vec<StepSpec>) -> Spec {
         identities: Vec::new(),
         params: json!({"word": "hello"}),
         steps,
+        documents: Vec::new(),
     }
 }
 

@@ -118,6 +118,31 @@ async fn the_root_of_a_blocking_tree_is_ended_as_it_was_shown() {
         Some("1")
     );
 
+    // One that holds a lock of the same table, which nobody minds, is no root.
+    sql(
+        &app,
+        "BEGIN; LOCK TABLE t IN ROW SHARE MODE; PREPARE TRANSACTION 'bystander'",
+    )
+    .await;
+    sql(
+        &app,
+        "BEGIN; UPDATE t SET n = 3; PREPARE TRANSACTION 'order 6'",
+    )
+    .await;
+    let waiter = {
+        let app = app.clone();
+        tokio::spawn(async move { sql(&app, "CREATE INDEX by_n ON t (n)").await })
+    };
+    until(&app, "a session that waits", WAITS).await;
+    let (_, text) = call(&[]);
+    assert!(text.contains("`bystander`"), "{text}");
+    assert!(!text.contains("--end-root gid:bystander"), "{text}");
+    let (code, text) = call(&["--end-root", "--confirm", "b"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("`order 6`"), "{text}");
+    waiter.await.unwrap();
+    sql(&app, "ROLLBACK PREPARED 'bystander'").await;
+
     // A prepared transaction has no session; only its name ends it.
     sql(
         &app,
@@ -158,4 +183,43 @@ fn a_database_out_of_reach_names_the_next_command() {
             said(&output)
         );
     }
+}
+
+/// What answers is told, whatever does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_out_of_reach_hides_no_other() {
+    let (_folder, server) = scratch().await;
+    let program = Program::bare("half-reachable");
+    fs::write(program.dir.join("password"), server.password.expose()).unwrap();
+    let nobody = summitctl::sandbox::servers::free_port().unwrap();
+    let config = format!(
+        "version = 1\n[contexts.b]\ntier = \"staging\"\n[contexts.b.postgres]\n\
+         url = \"postgres://{}@127.0.0.1:{}/postgres?sslmode=disable\"\npassword = \"file:password\"\n\
+         [contexts.b.neo4j]\nurl = \"bolt://127.0.0.1:{nobody}\"\n",
+        server.user, server.port
+    );
+    fs::write(program.dir.join("summitctl.toml"), config).unwrap();
+    let mut root = open(&server.target(), Access::Write).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT 1")
+        .execute(&mut root)
+        .await
+        .unwrap();
+    for (words, seen) in [
+        (&["blockers"][..], "idle in transaction"),
+        (&["status"], "Neo4j was not looked at"),
+        (&["lock", "show"], "Neo4j was not looked at"),
+    ] {
+        let output = program.call(&[&["migrate"], words].concat(), None);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(7), "{text}");
+        assert!(text.contains("Neo4j was not looked at"), "{text}");
+        assert!(text.contains(seen), "{text}");
+    }
+    let output = program.call(&["migrate", "lock", "clear", "--yes"], None);
+    assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+    assert!(
+        said(&output).contains("no migration lock is seen"),
+        "{}",
+        said(&output)
+    );
 }

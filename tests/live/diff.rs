@@ -11,7 +11,7 @@ async fn from_one_backup_to_another() {
         "backup",
         "create",
         "--stores",
-        "postgres,redis",
+        "postgres,neo4j,redis",
         "--yes",
         "--context",
         "sandbox",
@@ -32,6 +32,11 @@ async fn from_one_backup_to_another() {
          DROP TABLE attachments";
     session.execute(changes).await.unwrap();
     let _: () = program.redis(&["SET", "fresh:key", "1"]).await;
+    let graph = "CREATE (a:Fresh), (a)-[:BESIDE]->(:Fresh:Other)";
+    program.neo4j(graph).await;
+    program
+        .neo4j("CREATE INDEX fresh_index FOR (n:Fresh) ON (n.name)")
+        .await;
     program.ok(&create);
     let words = [&["backup", "diff", &same][..], &here].concat();
     let text = said(&program.ok(&words));
@@ -44,6 +49,9 @@ async fn from_one_backup_to_another() {
         "removed table public.attachments",
         "added column public.accounts.nickname",
         "added membership of operator in pg_monitor",
+        ":Fresh",
+        ":BESIDE",
+        "added index fresh_index",
         "equal: ",
     ] {
         assert!(text.contains(part), "{part}: {text}");
@@ -55,6 +63,25 @@ async fn from_one_backup_to_another() {
         .iter()
         .find(|p| p["name"] == "postgres/app/table/public.fresh");
     assert_eq!(fresh.unwrap()["to-rows"], 2);
+    assert!(compared["stores"][0]["new-bytes"].as_u64().unwrap() > 0);
+    let part = |name: &str| {
+        let stores = compared["stores"].as_array().unwrap().iter();
+        let mut parts = stores.flat_map(|store| store["parts"].as_array().unwrap());
+        parts.find(|p| p["name"] == name).unwrap().clone()
+    };
+    let keys = part("redis/0");
+    let number = |key: &str| keys[key].as_u64().unwrap();
+    assert_eq!(number("to-rows"), number("from-rows") + 1);
+    let nodes = part("neo4j/neo4j/nodes");
+    assert_eq!(
+        nodes["counts"],
+        serde_json::json!([{"name": "Fresh", "from": 0, "to": 2}, {"name": "Other", "from": 0, "to": 1}])
+    );
+    let types = part("neo4j/neo4j/relationships")["counts"].clone();
+    assert_eq!(
+        types,
+        serde_json::json!([{"name": "BESIDE", "from": 0, "to": 1}])
+    );
     // The other way round everything is the other way round.
     let newest = program.backups().remove(0);
     let text = said(&program.ok(&[&["backup", "diff", &newest, &same][..], &here].concat()));

@@ -26,6 +26,7 @@ mod program;
 mod prune;
 mod redis;
 mod restore;
+mod runbooks;
 mod s3;
 mod sandbox;
 mod sets;

@@ -86,7 +86,7 @@ async fn what_came_with_a_backup_is_told_and_mended_in_the_restored_copy() {
     const BEHIND: &str =
         "the sequence `public.orders_id_seq` is behind `public.orders.id`, which reaches 4711";
     const INVALID: &str = "the index `public.orders_what` of `public.orders` is not valid";
-    let made = said(&program.ok(&["backup", "create", "--yes"]));
+    let made = said(&program.ok(&["backup", "create", "--label", "pre-deploy", "--yes"]));
     has(&made, &[LOCK, BEHIND, INVALID, "`--mend`"]);
     assert!(!made.contains("whole"), "{made}");
     let listed = said(&program.ok(&["backup", "list"]));
@@ -117,7 +117,36 @@ async fn what_came_with_a_backup_is_told_and_mended_in_the_restored_copy() {
             "CREATE ROLE \"leaver\"",
         ],
     );
+    mended_in_another_context(&program, &server).await;
     mended_in_place(&program, &server).await;
+}
+
+/// What `--into` loads and swaps in elsewhere is mended as well, and the place it comes from is left alone.
+async fn mended_in_another_context(program: &Program, server: &Running) {
+    sql(&server.target(), "CREATE DATABASE elsewhere").await;
+    let config = fs::read_to_string(program.dir.join("summitctl.toml")).unwrap();
+    let other = format!(
+        "[contexts.q]\ntier = \"staging\"\n[contexts.q.postgres]\n\
+         url = \"postgres://{}@127.0.0.1:{}/elsewhere?sslmode=disable\"\npassword = \"file:password\"\n",
+        server.user, server.port
+    );
+    fs::write(program.dir.join("both.toml"), config + &other).unwrap();
+    let into = "restore newest --config both.toml --context p --into q --map-role leaver=postgres --mend locks,sequences,indexes --confirm q";
+    let mut into: Vec<&str> = into.split(' ').collect();
+    let role = format!("leaver={}", server.user);
+    let at = into.iter().position(|w| w.starts_with("leaver=")).unwrap();
+    into[at] = &role;
+    into.extend(["--without-safety-backup", "nothing is there"]);
+    let done = said(&program.ok(&into));
+    has(&done, &["mended    clear the lock `1`", "orders_what"]);
+    for (database, held, next) in [("elsewhere", "false", "4712"), ("app", "true", "51")] {
+        let target = server.target().with_database(database);
+        let lock = value(&target, "SELECT locked::text FROM databasechangeloglock").await;
+        assert_eq!(lock.as_deref(), Some(held), "{database}");
+        let sequence = "SELECT (last_value + is_called::int)::text FROM orders_id_seq";
+        let sequence = value(&target, sequence).await;
+        assert_eq!(sequence.as_deref(), Some(next), "{database}");
+    }
 }
 
 async fn mended_in_place(program: &Program, server: &Running) {
@@ -256,8 +285,12 @@ async fn the_runbook_goes_back_to_the_backup(program: &Program, server: &Running
             "skip     load",
             "look     job",
             "look     lock",
+            "look     status",
         ],
     );
+    let labelled = ["-p", "restore=true", "-p", "backup=label:pre-deploy"];
+    let by_label = said(&program.ok(&[&plan[..], &labelled].concat()));
+    has(&by_label, &[&first]);
     let backup = format!("backup={first}");
     let back = ["-p", "restore=true", "-p", &backup];
     let with = said(&program.ok(&[&plan[..], &back].concat()));
@@ -269,7 +302,7 @@ async fn the_runbook_goes_back_to_the_backup(program: &Program, server: &Running
     let run = ["runbook", "run", "database-migration-failed"];
     // No gateway is configured, so the last step, smoke, says so; the rest is done.
     let done = program.call(
-        &[&run[..], &back, &["-p", "wait=0s", "--confirm", "p"]].concat(),
+        &[&run[..], &labelled, &["-p", "wait=0s", "--confirm", "p"]].concat(),
         None,
     );
     has(&said(&done), &["done swap", "done pin", "failed smoke"]);

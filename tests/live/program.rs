@@ -254,6 +254,14 @@ impl Program {
         command.query_async(&mut connection).await.unwrap()
     }
 
+    /// Changes the practice graph.
+    pub async fn neo4j(&self, statement: &str) {
+        let uri = format!("bolt://127.0.0.1:{}", self.server("neo4j").port);
+        let secret = self.secret("neo4j/password");
+        let graph = neo4rs::Graph::new(uri, "neo4j", secret).unwrap();
+        graph.run(neo4rs::query(statement)).await.unwrap();
+    }
+
     /// The whole lines of a run's journal, without those that only say that another process goes on.
     pub fn records(&self, run: &str) -> Vec<Value> {
         let path = self.dir.join("runs").join(run).join("journal.ndjson");

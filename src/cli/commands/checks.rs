@@ -91,6 +91,7 @@ pub async fn gate(session: &Session, command: GateCommand) -> Result<Answer> {
         identities: Vec::new(),
         params: json!({}),
         steps,
+        documents: Vec::new(),
     };
     let mut answer = carry_out(session, &world, spec, "gate run".to_owned(), |_| {
         String::new()

@@ -72,18 +72,23 @@ fn text(compared: &Comparison) -> String {
     }
     for store in &compared.stores {
         text.push_str(&format!("\n{}\n", heading(store)));
-        let rows = store.parts.iter().map(|part| {
+        let rows = store.parts.iter().flat_map(|part| {
             let sign = match part.change {
                 Change::Added => "+",
                 Change::Removed => "-",
                 Change::Changed => "~",
             };
             let bytes = |b: Option<u64>| b.map(human_bytes);
-            vec![
+            let whole = vec![
                 format!("  {sign} {}", part.name),
                 pair(part.from_rows, part.to_rows),
                 pair(bytes(part.from_bytes), bytes(part.to_bytes)),
-            ]
+            ];
+            let counts = part.counts.iter().map(|count| {
+                let pair = pair(Some(count.from), Some(count.to));
+                vec![format!("      :{}", count.name), pair, String::new()]
+            });
+            std::iter::once(whole).chain(counts)
         });
         if !store.parts.is_empty() {
             text.push_str(&table(&["    part", "rows", "bytes"], rows));

@@ -11,6 +11,9 @@ use crate::cli::output::Answer;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
+/// Runbooks and their parameters, which the generated script cannot know.
+const RUNBOOKS: &str = include_str!("runbooks.bash");
+
 /// What `completions` gives.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -33,8 +36,11 @@ pub struct Written {
 pub fn completions(args: &CompletionsArgs) -> Result<Answer> {
     let mut bytes = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "summitctl", &mut bytes);
-    let text = String::from_utf8(bytes)
+    let mut text = String::from_utf8(bytes)
         .map_err(|e| Error::bug("a completion script is not UTF-8").caused_by(e))?;
+    if args.shell == clap_complete::Shell::Bash {
+        text.push_str(RUNBOOKS);
+    }
     let made = Completions {
         shell: args.shell.to_string(),
         script: text.clone(),

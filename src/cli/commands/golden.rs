@@ -62,10 +62,10 @@ pub async fn golden_path(session: &Session, args: &GoldenPathArgs) -> Result<Ans
     let up = sandbox::up(session, &stack).await?;
     session.output.say(&sandbox::up_text(&up));
     let world = world::world_named(session, CONTEXT).await?;
-    let library = runbook::library(session)?;
+    let library = runbook::library()?;
     let registry = crate::steps::registry();
     let book = library.get(RUNBOOK, &registry)?;
-    let spec = runbook_run::spec(&world, book, &Default::default()).await?;
+    let spec = runbook_run::spec(&world, &registry, &library, book, &Default::default()).await?;
     let executed = run_spec(session, &world, spec, "golden-path".to_owned()).await?;
     let mut text = show::text_of(&executed, |report| summary(&world, report));
     let page = match &executed {

@@ -12,7 +12,7 @@ use crate::error::{Error, NOT_FOUND, Result};
 use crate::exit::Exit;
 use crate::ops::keys as plans;
 use crate::repository::{Operator, SignerDoc, WRONG_IDENTITY};
-use crate::steps::keys::Named;
+use crate::steps::keys::{Named, last_proof};
 use crate::steps::world::{NOT_CONFIGURED, World};
 use crate::time::{Instant, Span};
 
@@ -155,7 +155,7 @@ async fn list(world: &World) -> Result<Answer> {
         epochs: repository.epochs().into_iter().map(|(_, at)| at).collect(),
         operators,
         signers: repository.signers().to_vec(),
-        last_proof: plans::last_proof(&repository).await?,
+        last_proof: last_proof(&repository).await?,
     };
     let began = keys.epochs.last().map_or(String::new(), |at| at.human());
     let mut text = format!("epoch     {}, since {began}\n", keys.epoch);

@@ -15,14 +15,17 @@ use crate::cli::output::{Answer, table};
 use crate::engine::executor::RunReport;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::identity::Store;
 use crate::ops::execute::Executed;
 use crate::ops::migrate as plans;
+use crate::providers::neo4j::migrations::{GraphLock, GraphMigrations, TOOL};
 use crate::providers::neo4j::transactions::{self, Transaction};
 use crate::providers::postgres::blockers::{Blockers, Involved};
 use crate::providers::postgres::migrations::{
     Lock, Lockless, State, Tool, Unreadable, Verdict, all_names,
 };
 use crate::steps::migrate;
+use crate::steps::migrate::asking::{self, Unasked};
 use crate::steps::world::World;
 use crate::time::Span;
 
@@ -36,6 +39,21 @@ pub struct Locks {
     pub unreadable: Vec<Unreadable>,
     /// Histories of tools that take no lock.
     pub lockless: Vec<Lockless>,
+    /// The lock of neo4j-migrations; null if the tool left no trace, or Neo4j could not be asked.
+    pub neo4j: Option<GraphLocked>,
+    /// What could not be asked, so that nothing is known of it.
+    pub unasked: Vec<Unasked>,
+}
+
+/// The lock of neo4j-migrations, and what is known of its holder.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct GraphLocked {
+    /// The lock.
+    #[serde(flatten)]
+    pub lock: GraphLock,
+    /// `alive` or `unknown`, because Neo4j alone never proves a holder dead; null if nobody holds it.
+    pub verdict: Option<Verdict>,
 }
 
 /// What `migrate blockers` gives.
@@ -78,8 +96,11 @@ async fn asked(session: &Session, world: &World, command: MigrateCommand) -> Res
 
 async fn show(world: &World) -> Result<Answer> {
     let found = migrate::locks(world).await?;
-    let mut text = String::new();
-    if found.locks.is_empty() && found.unreadable.is_empty() && found.lockless.is_empty() {
+    let (graph, unasked) = (found.graph, found.unasked);
+    let mut text = not_asked(&unasked);
+    let asked = world.has(Store::Postgres) && unasked.is_empty();
+    let found = found.postgres;
+    if asked && found.locks.is_empty() && found.unreadable.is_empty() && found.lockless.is_empty() {
         text.push_str(&format!("Postgres shows no lock of {} in the context's databases; other tools' locks are not looked for.\n", all_names()));
     }
     for lock in &found.locks {
@@ -95,12 +116,60 @@ async fn show(world: &World) -> Result<Answer> {
         ));
     }
     text.push_str(&unreadable(&found.unreadable));
+    let graph = graph.map(|lock| GraphLocked {
+        verdict: migrate::graph::verdict(&lock),
+        lock,
+    });
+    if let Some(lock) = &graph {
+        text.push_str(&in_graph(lock, &world.context));
+    }
+    let exit = asking::exit(&unasked);
     let locks = Locks {
         locks: found.locks,
         unreadable: found.unreadable,
         lockless: found.lockless,
+        neo4j: graph,
+        unasked,
     };
-    Ok(Answer::new(Exit::Ok, text, locks))
+    Ok(Answer::new(exit, text, locks))
+}
+
+fn not_asked(unasked: &[Unasked]) -> String {
+    unasked.iter().map(|u| format!("{}\n", u.words())).collect()
+}
+
+fn in_graph(found: &GraphLocked, context: &str) -> String {
+    let lock = &found.lock;
+    let Some(verdict) = found.verdict else {
+        return format!("{}  {TOOL}: free\n", lock.id);
+    };
+    let mut text = format!("{}  {TOOL}: held\n", lock.id);
+    let mut line = |word: &str, said: &str| text.push_str(&format!("  {word:<9} {said}\n"));
+    for node in &lock.nodes {
+        let said = node.properties.iter().map(|(k, v)| format!("{k} `{v}`"));
+        let said: Vec<String> = said.collect();
+        line("node", &format!("{}: {}", node.node, said.join(", ")));
+    }
+    line("verdict", verdict.word());
+    for observation in &lock.observations {
+        line("", &format!("- {observation}"));
+    }
+    let clear = format!(
+        "summitctl migrate lock clear --lock {} --context {context}",
+        world::quoted(&lock.id)
+    );
+    if verdict == Verdict::Alive {
+        line(
+            "next",
+            &format!("wait for it; or, if it is not to go on, end it: `{clear} --terminate`"),
+        );
+    } else {
+        line(
+            "next",
+            &format!("find out whether the holder lives; only then `{clear} --confirm {context}`"),
+        );
+    }
+    text
 }
 
 fn unreadable(tables: &[Unreadable]) -> String {
@@ -181,10 +250,12 @@ fn described(lock: &Lock, context: &str) -> String {
 async fn status(world: &World, sources: &[(Tool, PathBuf)]) -> Result<Answer> {
     let status = plans::status(world, sources).await?;
     let tools = &status.tools;
-    let mut text = String::new();
-    if tools.is_empty() {
+    let mut text = not_asked(&status.unasked);
+    let asked = world.has(Store::Postgres) && status.unasked.is_empty();
+    if tools.is_empty() && asked {
         text.push_str(&format!("Postgres shows no history of {} that can be read in the context's databases; other tools are not looked for.\n", all_names()));
-    } else {
+    }
+    if !tools.is_empty() {
         let rows: Vec<Vec<String>> = tools.iter().map(line).collect();
         let head = [
             "database",
@@ -213,13 +284,15 @@ async fn status(world: &World, sources: &[(Tool, PathBuf)]) -> Result<Answer> {
             text.push_str(&format!("failed    {} at {at}\n", failed.name));
         }
         text.push_str(&files(tool));
-        let lock = tool.lock.as_ref().filter(|l| l.verdict.is_some());
-        if let Some(lock) = lock {
-            text.push_str(&format!(
-                "next      summitctl migrate lock show --context {}: `{}` is held\n",
-                world.context, lock.id
-            ));
-        }
+    }
+    for id in &status.held {
+        text.push_str(&format!(
+            "next      summitctl migrate lock show --context {}: `{id}` is held\n",
+            world.context
+        ));
+    }
+    if let Some(graph) = &status.neo4j {
+        text.push_str(&of_graph(graph));
     }
     for index in &status.invalid_indexes {
         let why = if index.building {
@@ -252,7 +325,47 @@ async fn status(world: &World, sources: &[(Tool, PathBuf)]) -> Result<Answer> {
             other.columns.join(", ")
         ));
     }
-    Ok(Answer::new(Exit::Ok, text, status))
+    Ok(Answer::new(asking::exit(&status.unasked), text, status))
+}
+
+/// What Neo4j holds of migrations.
+fn of_graph(graph: &GraphMigrations) -> String {
+    let mut text = String::new();
+    if let Some(history) = &graph.history {
+        let last = history.applied.last().map_or("nothing".to_owned(), |last| {
+            let at = last.at.as_deref().unwrap_or("at an unknown time");
+            format!("{} {at}", last.name)
+        });
+        let lock = graph.lock.as_ref().and_then(migrate::graph::verdict);
+        let lock = lock.map_or("free".to_owned(), |v| format!("held, {}", v.word()));
+        text.push_str(&format!(
+            "neo4j:{}  {TOOL}: {} applied, last {last}; lock {lock}; failures and what is half applied are not told\n",
+            history.database,
+            history.applied.len(),
+        ));
+        for broken in &history.broken {
+            text.push_str(&format!("  broken  the chain: {broken}\n"));
+        }
+    }
+    if let Some(own) = &graph.own {
+        text.push_str(&format!(
+            "neo4j:{}  {} nodes (:Migration), of no tool that is known; what they mean is not known\n",
+            own.database, own.nodes
+        ));
+        for node in &own.shown {
+            let properties: Vec<String> = node
+                .iter()
+                .map(|(k, v)| format!("{k} {}", v.as_deref().unwrap_or("(no single value)")))
+                .collect();
+            text.push_str(&format!("  {}\n", properties.join(", ")));
+        }
+    }
+    if text.is_empty() {
+        text.push_str(&format!(
+            "Neo4j shows no trace of {TOOL} and no node (:Migration); other tools are not looked for.\n"
+        ));
+    }
+    text
 }
 
 /// What the source files say, what of a migration is half applied, and what can be done.
@@ -341,12 +454,9 @@ fn line(tool: &plans::Managed) -> Vec<String> {
 async fn blockers(world: &World) -> Result<Answer> {
     let seen = plans::who_blocks(world).await?;
     let context = &world.context;
-    let mut text = String::new();
+    let mut text = not_asked(&seen.unasked);
     for database in &seen.databases {
         text.push_str(&tree(database));
-    }
-    if let Some(why) = &seen.neo4j_unmeasured {
-        text.push_str(&format!("Neo4j was not looked at: {why}\n"));
     }
     if let Some(all) = &seen.neo4j {
         text.push_str(&graph(all));
@@ -364,7 +474,8 @@ async fn blockers(world: &World) -> Result<Answer> {
             "next      wait for it, or end it: summitctl migrate blockers --end-root {root} --context {context}\n"
         ));
     }
-    Ok(Answer::new(Exit::Ok, text, Blocked::Seen(seen)))
+    let exit = asking::exit(&seen.unasked);
+    Ok(Answer::new(exit, text, Blocked::Seen(seen)))
 }
 
 /// Neo4j's transactions: who waits for whom.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{show, world};
 use crate::cli::Session;
-use crate::cli::args::{LeaseCommand, RunCommand};
+use crate::cli::args::{LeaseCommand, RunCommand, RunRendering, RunShowArgs};
 use crate::cli::layout::Table;
 use crate::cli::output::{Answer, Stream, width};
 use crate::engine::executor::{StepReport, report_step};
@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::ops::abandon;
 use crate::ops::backup::COPY;
 use crate::ops::execute::{GoOn, go_on};
+use crate::ops::record;
 use crate::steps::world::StateDir;
 use crate::time::Instant;
 
@@ -118,6 +119,8 @@ pub struct Shown {
     pub steps: Vec<StepReport>,
     /// Why it stopped, if it did.
     pub paused: Option<Report>,
+    /// With `--format markdown`, the record: the runbook's prose, filled in with what happened.
+    pub markdown: Option<String>,
 }
 
 /// What `lease show` gives.
@@ -151,8 +154,8 @@ pub async fn run(session: &Session, command: RunCommand) -> Result<Answer> {
     let runs = StateDir(session.state_dir()).runs();
     match command {
         RunCommand::List => list(&runs),
-        RunCommand::Show(name) => {
-            let id = match name.run {
+        RunCommand::Show(args) => {
+            let id = match args.run.clone() {
                 Some(id) => id,
                 None => runs
                     .ids()?
@@ -160,7 +163,7 @@ pub async fn run(session: &Session, command: RunCommand) -> Result<Answer> {
                     .next()
                     .ok_or_else(|| Error::new(&NOT_FOUND, "there are no runs yet"))?,
             };
-            show_run(&runs, &id)
+            show_run(&runs, &id, &args)
         }
         RunCommand::Resume(name) => act(session, &runs, name.run.as_deref(), GoOn::Resume).await,
         RunCommand::Abort(name) => act(session, &runs, name.run.as_deref(), GoOn::Abort).await,
@@ -220,7 +223,7 @@ fn list(runs: &Runs) -> Result<Answer> {
     Ok(Answer::new(Exit::Ok, text, Listed { runs: found }))
 }
 
-fn show_run(runs: &Runs, id: &str) -> Result<Answer> {
+fn show_run(runs: &Runs, id: &str, args: &RunShowArgs) -> Result<Answer> {
     let (state, history) = runs.show(id)?;
     let steps: Vec<_> = state
         .plan
@@ -249,9 +252,14 @@ fn show_run(runs: &Runs, id: &str) -> Result<Answer> {
             state.plan.context
         ));
     }
+    let markdown = (args.format == RunRendering::Markdown)
+        .then(|| record::markdown(&state, &history, standing.word()));
+    let whole = markdown.is_some();
+    let text = markdown.clone().unwrap_or(text);
     let shown = Shown {
         run: id.to_owned(),
         state: standing,
+        markdown,
         operation: state.plan.operation,
         context: state.plan.context,
         started: state.started,
@@ -262,7 +270,13 @@ fn show_run(runs: &Runs, id: &str) -> Result<Answer> {
         steps,
         paused: state.paused,
     };
-    Ok(Answer::new(Exit::Ok, text, shown))
+    if let Some(path) = &args.file {
+        std::fs::write(path, &text).map_err(|e| Error::io("write", path, e))?;
+        let wrote = format!("Wrote {}.", path.display());
+        return Ok(Answer::new(Exit::Ok, wrote, shown));
+    }
+    let answer = Answer::new(Exit::Ok, text, shown);
+    Ok(if whole { answer.verbatim() } else { answer })
 }
 
 async fn act(session: &Session, runs: &Runs, wanted: Option<&str>, what: GoOn) -> Result<Answer> {

@@ -67,6 +67,7 @@ const COMMANDS: &[Published] = &[
     ("runbook lint", of::<runbook::Linted>),
     ("runbook plan", of::<Executed>),
     ("runbook run", of::<Executed>),
+    ("runbook diff", of::<runbook::Differs>),
     ("runbook new", of::<runbook::Started>),
     ("run list", of::<runs::Listed>),
     ("run show", of::<runs::Shown>),

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::bolt::packstream::Value;
 use super::bolt::raw::Raw;
 use super::bolt::{Begin, Connection};
+use super::counts::{Counts, KEYS};
 use super::part::Part;
 use super::rows::{self, NodeRecord, RelationshipRecord};
 use super::scan::{self, What, Worker};
@@ -197,15 +198,18 @@ async fn read(
     let make = || NodeWorker {
         sum: options.key.start(),
         seen: IdSet::default(),
+        labels: Counts::default(),
     };
     let (what, jobs) = (What::Nodes, options.jobs);
     let done = scan::read(target, &begin, what, jobs, make, Some(&mut nodes)).await?;
     let mut sum = options.key.start();
-    let mut seen = IdSet::default();
+    let (mut seen, mut labels) = (IdSet::default(), Counts::default());
     for worker in done.workers {
         sum.merge(&worker.sum.finish());
         seen.merge(worker.seen);
+        labels.merge(worker.labels);
     }
+    nodes.note(KEYS[0], labels.meta());
     let mut bookmarks = done.bookmarks;
     nodes.sum = sum.finish();
 
@@ -215,6 +219,7 @@ async fn read(
         sum: options.key.start(),
         seen: Arc::clone(&seen),
         markers: Arc::clone(&markers),
+        types: Counts::default(),
         at_marker: 0,
         dangling: 0,
     };
@@ -222,13 +227,16 @@ async fn read(
     let done = scan::read(target, &begin, what, jobs, make, Some(&mut relationships)).await?;
     let mut sum = options.key.start();
     let (mut at_marker, mut dangling) = (0, 0);
+    let mut types = Counts::default();
     bookmarks.extend(done.bookmarks);
     for worker in done.workers {
         sum.merge(&worker.sum.finish());
+        types.merge(worker.types);
         at_marker += worker.at_marker;
         dangling += worker.dangling;
     }
     relationships.sum = sum.finish();
+    relationships.note(KEYS[1], types.meta());
     Ok(Pass {
         schema,
         nodes,
@@ -244,6 +252,7 @@ async fn read(
 struct NodeWorker {
     sum: Fingerprinter,
     seen: IdSet,
+    labels: Counts,
 }
 
 impl Worker for NodeWorker {
@@ -251,7 +260,9 @@ impl Worker for NodeWorker {
         let node = NodeRecord::of(record)?;
         let id = node.id;
         self.seen.insert(id);
-        let at = rows::frame(out, |out| node.encode(id, out))?;
+        let at = rows::frame(out, |out| {
+            node.encode(id, out, |label| self.labels.add(label))
+        })?;
         self.sum.add(&out[at..]);
         Ok(id)
     }
@@ -262,6 +273,7 @@ struct RelationshipWorker {
     sum: Fingerprinter,
     seen: Arc<IdSet>,
     markers: Arc<Vec<i64>>,
+    types: Counts,
     at_marker: u64,
     dangling: u64,
 }
@@ -279,6 +291,7 @@ impl Worker for RelationshipWorker {
             self.dangling += 1;
             return Ok(id);
         }
+        self.types.add(relationship.kind);
         relationship.frame(out, |row| self.sum.add(row))?;
         Ok(id)
     }

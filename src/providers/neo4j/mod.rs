@@ -10,6 +10,9 @@
 //! * a node: `[id, [label, …], {property: value, …}]`
 //! * a relationship: `[id, type, start id, end id, {property: value, …}]`
 //!
+//! The meta of the nodes holds `labels`, how many nodes carry each, and that of the relationships `types`; neither where there are more
+//! than a thousand names.
+//!
 //! Points, dates, times and durations are the structures of Bolt 5 (with times in UTC), so a moment in a clock change
 //! keeps its side. Ids are the source's internal ones; they tie relationships to nodes and mean nothing elsewhere.
 //!
@@ -27,8 +30,10 @@
 pub mod bolt;
 mod capture;
 mod column;
+mod counts;
 mod idmap;
 pub mod import;
+pub mod migrations;
 mod part;
 mod restore;
 mod rows;
@@ -36,14 +41,17 @@ pub mod scan;
 mod schema;
 mod server;
 mod target;
+pub mod topology;
 pub mod transactions;
 mod verify;
 mod wipe;
 
 pub use capture::{CaptureOptions, capture};
 pub use column::{column, column_planned};
+pub use counts::KEYS as COUNTED;
 pub use idmap::IdMap;
 pub use restore::{RestoreOptions, Restored, restore};
+pub use schema::differences as schema_differences;
 pub use server::{Health, Preview, identify, ping, plant_marker, preview, read_marker};
 pub use target::{DEFAULT_PORT, Target, Tls};
 pub use verify::{decode, fingerprints};
@@ -52,6 +60,12 @@ pub use wipe::{Wiped, wipe};
 use crate::reasons;
 
 reasons! {
+    /// The lock's nodes are not those that were shown.
+    LOCK_MOVED = "neo4j.migration-lock-moved", Refused,
+        "The node of neo4j-migrations' lock is no longer the one that was shown: somebody released it, or took it again meanwhile. Nothing was changed. Look again with `summitctl migrate lock show`.";
+    /// The lock cannot be taken.
+    LOCK_NOT_TAKEABLE = "neo4j.migration-lock-not-takeable", Failed,
+        "The node of neo4j-migrations' lock was deleted, but making it in a transaction that is rolled back did not work. The message says why.";
     /// A transaction does not end.
     TRANSACTION_STAYS = "neo4j.transaction-stays", Failed,
         "A transaction was terminated, and its connection with it, and is still there. `SHOW TRANSACTIONS` says in what state; the server may be rolling back much.";

@@ -43,6 +43,11 @@ impl Part {
         })
     }
 
+    /// Says something of it beside its rows.
+    pub(super) fn note(&mut self, key: &str, value: Option<serde_json::Value>) {
+        self.meta.extend(value.map(|value| (key.to_owned(), value)));
+    }
+
     /// Says that a segment may end here.
     pub(super) fn cut(&mut self) {
         self.writer.cut();

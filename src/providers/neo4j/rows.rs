@@ -131,8 +131,13 @@ impl<'a> NodeRecord<'a> {
         Ok(NodeRecord { id, rest: record })
     }
 
-    /// Appends the row, with this id.
-    pub(super) fn encode(mut self, id: i64, out: &mut Vec<u8>) -> Result<()> {
+    /// Appends the row, with this id, and shows its labels.
+    pub(super) fn encode(
+        mut self,
+        id: i64,
+        out: &mut Vec<u8>,
+        mut show: impl FnMut(&str),
+    ) -> Result<()> {
         let mut copy = || -> std::result::Result<bool, Malformed> {
             out.push(0x93);
             encode_int(id, out);
@@ -143,7 +148,10 @@ impl<'a> NodeRecord<'a> {
             }
             labels.sort_unstable();
             encode_size(Some(0x90), [0xD4, 0xD5, 0xD6], labels.len(), out);
-            labels.into_iter().for_each(|label| encode_str(label, out));
+            for label in labels {
+                encode_str(label, out);
+                show(label);
+            }
             let is_map = self.rest.at_map();
             self.rest.copy_canonical(out)?;
             self.rest.end()?;
@@ -156,7 +164,7 @@ impl<'a> NodeRecord<'a> {
 /// A relationship as a record or a frame holds it, its values still bytes.
 pub(super) struct RelationshipRecord<'a> {
     pub(super) id: i64,
-    kind: &'a str,
+    pub(super) kind: &'a str,
     pub(super) start: i64,
     pub(super) end: i64,
     rest: Raw<'a>,

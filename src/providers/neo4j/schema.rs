@@ -1,5 +1,7 @@
 //! Constraints and indexes, as the server's own statements that create them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::BAD_PART;
@@ -34,6 +36,15 @@ pub(super) struct Item {
 pub(super) enum Kind {
     Constraint,
     Index,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Constraint => "constraint",
+            Kind::Index => "index",
+        }
+    }
 }
 
 impl Item {
@@ -115,6 +126,28 @@ pub(super) fn parse(info: &PartInfo, bytes: &[u8]) -> Result<Vec<Item>> {
     serde_json::from_slice(bytes).map_err(|e| bad("is not a schema").caused_by(e))
 }
 
+/// What changed between two schema parts: `added index n`, `removed constraint n`, `changed index n`.
+pub fn differences(old: (&PartInfo, &[u8]), new: (&PartInfo, &[u8])) -> Result<Vec<String>> {
+    let items = |(info, bytes): (&PartInfo, &[u8])| {
+        let items = parse(info, bytes)?.into_iter();
+        Ok(items
+            .map(|item| ((item.kind.word(), item.name), item.create))
+            .collect::<BTreeMap<_, _>>())
+    };
+    let (old, new): (_, BTreeMap<_, _>) = (items(old)?, items(new)?);
+    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let lines = names.into_iter().filter_map(|key| {
+        let change = match (old.get(key), new.get(key)) {
+            (None, _) => "added",
+            (_, None) => "removed",
+            (Some(old), Some(new)) if old != new => "changed",
+            _ => return None,
+        };
+        Some(format!("{change} {} {}", key.0, key.1))
+    });
+    Ok(lines.collect())
+}
+
 /// The indexes that were broken at the source already.
 pub(super) fn failed_at_source(info: &PartInfo) -> Vec<String> {
     let names = info.meta.get("failed-indexes");
@@ -126,10 +159,7 @@ pub(super) fn failed_at_source(info: &PartInfo) -> Vec<String> {
 pub(super) fn fingerprint(items: &[Item], key: &FingerprintKey) -> Fingerprint {
     let mut sum = key.start();
     for item in items {
-        let kind = match item.kind {
-            Kind::Constraint => "constraint",
-            Kind::Index => "index",
-        };
+        let kind = item.kind.word();
         sum.add(format!("{kind}\0{}\0{}", item.name, item.create).as_bytes());
     }
     sum.finish()

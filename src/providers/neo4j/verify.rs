@@ -140,7 +140,7 @@ impl Worker for Measure {
             What::Nodes => {
                 let node = NodeRecord::of(record)?;
                 let (id, old) = (node.id, self.old(node.id));
-                node.encode(old, &mut self.row)?;
+                node.encode(old, &mut self.row, |_| ())?;
                 id
             }
             What::Relationships => {

@@ -179,13 +179,21 @@ pub async fn blockers(target: &Target, idle: Duration) -> Result<Blockers> {
                             WHERE l.pid = a.pid AND NOT l.granted LIMIT 1) w ON true
          WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() ORDER BY a.xact_start NULLS LAST, a.pid";
     let found = rows(target, &mut session, "look at the sessions", sql).await?;
-    // A prepared transaction has no process. Its locks are those of whoever holds the lock on its number.
+    // A prepared transaction has no process. Its locks are those of whoever holds the lock on its number; only those that conflict
+    // with what is waited for are in the way (PostgreSQL documentation, table 13.2).
     let prepared = "SELECT gid, owner::text AS owner, prepared::text AS at, extract(epoch FROM clock_timestamp() - prepared)::float8 AS seconds,
             ARRAY(SELECT DISTINCT w.pid FROM pg_locks w JOIN pg_locks h
                   ON (h.locktype, h.database, h.relation, h.page, h.tuple, h.virtualxid, h.transactionid, h.classid, h.objid, h.objsubid)
                      IS NOT DISTINCT FROM (w.locktype, w.database, w.relation, w.page, w.tuple, w.virtualxid, w.transactionid, w.classid, w.objid, w.objsubid)
                   JOIN pg_locks x ON x.virtualtransaction = h.virtualtransaction
-                  WHERE NOT w.granted AND w.pid IS NOT NULL AND h.granted AND h.pid IS NULL AND x.pid IS NULL
+                  WHERE NOT w.granted AND w.pid IS NOT NULL AND h.granted AND h.pid IS NULL AND x.pid IS NULL AND h.mode <> 'SIReadLock'
+                    AND CASE w.mode WHEN 'AccessShareLock' THEN h.mode = 'AccessExclusiveLock'
+                        WHEN 'RowShareLock' THEN h.mode IN ('ExclusiveLock', 'AccessExclusiveLock')
+                        WHEN 'RowExclusiveLock' THEN h.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+                        WHEN 'ShareUpdateExclusiveLock' THEN h.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')
+                        WHEN 'ShareLock' THEN h.mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock')
+                        WHEN 'ShareRowExclusiveLock' THEN h.mode NOT IN ('AccessShareLock', 'RowShareLock')
+                        WHEN 'ExclusiveLock' THEN h.mode <> 'AccessShareLock' ELSE true END
                     AND 0 = ANY (pg_blocking_pids(w.pid))
                     AND x.locktype = 'transactionid' AND x.granted AND x.transactionid = p.transaction ORDER BY 1) AS blocks
          FROM pg_prepared_xacts p WHERE database = current_database() ORDER BY prepared";

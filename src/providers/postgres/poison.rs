@@ -15,7 +15,7 @@ use super::migrations::{self, LockRow};
 use super::session::{
     Access, close, close_unlimited, failed, open, open_unlimited, query, rows, run, scalar, texts,
 };
-use super::sql::{ident, literal, qualified};
+use super::sql::{ident, literal, qualified, shown_qualified};
 use crate::capture::Trouble;
 use crate::consent::Consent;
 use crate::error::{Error, Result};
@@ -237,7 +237,7 @@ pub async fn look(
                 trouble: Trouble::Lock {
                     database: called.to_owned(),
                     tool: row.tool.name().to_owned(),
-                    table: shown(&row.schema, &row.table),
+                    table: shown_qualified(&row.schema, &row.table),
                     key: lock.id.strip_prefix(&prefix).unwrap_or(&lock.id).to_owned(),
                     holder: lock.holder.as_ref().map(|h| h.said.clone()),
                     since: lock.since.clone(),
@@ -429,20 +429,6 @@ async fn make_index(
     Ok(Some(refused))
 }
 
-/// A qualified name, quoted only where SQL needs it.
-fn shown(schema: &str, name: &str) -> String {
-    let quoted = |name: &str| {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && name.chars().all(plain)
-        {
-            name.to_owned()
-        } else {
-            ident(name)
-        }
-    };
-    format!("{}.{}", quoted(schema), quoted(name))
-}
-
 async fn invalid_indexes(
     target: &Target,
     session: &mut PgConnection,
@@ -526,7 +512,10 @@ async fn sequences(
         let state = match state {
             Ok(state) => state,
             Err(e) => {
-                let (sequence, what) = (shown(&schema, &name), "read a sequence and its column");
+                let (sequence, what) = (
+                    shown_qualified(&schema, &name),
+                    "read a sequence and its column",
+                );
                 let (what, e) = (
                     format!("the sequence `{sequence}`"),
                     failed(target, what, e),
@@ -549,7 +538,7 @@ async fn sequences(
         if !is_behind(up, last, called_once, reached) {
             continue;
         }
-        let column = format!("{}.{}", shown(&table.0, &table.1), column);
+        let column = format!("{}.{}", shown_qualified(&table.0, &table.1), column);
         add_sequence(
             looked,
             up,
@@ -628,8 +617,11 @@ mod tests {
 
     #[test]
     fn names_are_quoted_where_sql_needs_it() {
-        assert_eq!(shown("public", "users_id_seq"), "public.users_id_seq");
-        assert_eq!(shown("Ours", "a b"), "\"Ours\".\"a b\"");
-        assert_eq!(shown("s", "1st"), "s.\"1st\"");
+        assert_eq!(
+            shown_qualified("public", "users_id_seq"),
+            "public.users_id_seq"
+        );
+        assert_eq!(shown_qualified("Ours", "a b"), "\"Ours\".\"a b\"");
+        assert_eq!(shown_qualified("s", "1st"), "s.\"1st\"");
     }
 }

@@ -369,6 +369,11 @@ impl Drop for Unfinished {
     }
 }
 
+/// How large the part of this index is.
+fn part_size(index: usize) -> usize {
+    PART << (index / SAME_SIZE).min(16)
+}
+
 /// The numbered parts of some bytes; nothing is copied.
 fn parts(bytes: &Bytes) -> impl Iterator<Item = (i32, Bytes)> {
     let mut left = bytes.clone();
@@ -376,8 +381,7 @@ fn parts(bytes: &Bytes) -> impl Iterator<Item = (i32, Bytes)> {
         if left.is_empty() {
             return None;
         }
-        let size = PART << (index / SAME_SIZE).min(16);
-        let part = left.split_to(size.min(left.len()));
+        let part = left.split_to(part_size(index).min(left.len()));
         Some((i32::try_from(index + 1).unwrap_or(i32::MAX), part))
     })
 }
@@ -391,5 +395,13 @@ mod tests {
         let bytes = Bytes::from(vec![7; 2 * PART + 1]);
         let sizes: Vec<_> = parts(&bytes).map(|(n, b)| (n, b.len())).collect();
         assert_eq!(sizes, [(1, PART), (2, PART), (3, 1)]);
+    }
+
+    #[test]
+    fn parts_grow_so_that_the_largest_object_needs_no_more_than_may_be() {
+        let sizes: Vec<usize> = (0..10_000).map(part_size).collect();
+        assert!(sizes.is_sorted());
+        assert!(sizes.iter().all(|size| *size <= 5 << 30));
+        assert!(sizes.iter().sum::<usize>() >= 5 << 40);
     }
 }

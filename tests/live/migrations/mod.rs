@@ -19,8 +19,10 @@ use crate::program::{Program, said};
 mod sources;
 mod tools;
 
+pub use tools::wanted;
+
 /// A folder of what `.ci/setup` fetched.
-fn fetched(tool: &str, text: &str, before: &str, after: &str) -> PathBuf {
+pub fn fetched(tool: &str, text: &str, before: &str, after: &str) -> PathBuf {
     let version = text.split_once(before).unwrap().1;
     let version = version.split_once(after).unwrap().0;
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
@@ -466,15 +468,32 @@ async fn a_lock_that_is_taken_again_meanwhile_is_never_cleared() {
     let target = server.target();
     sql(&target, "CREATE SCHEMA \"Ours\";
         CREATE TABLE \"Ours\".\"DATABASECHANGELOGLOCK\" (\"ID\" int PRIMARY KEY, \"LOCKED\" boolean NOT NULL, \"LOCKGRANTED\" timestamp, \"LOCKEDBY\" varchar(255));
-        INSERT INTO \"Ours\".\"DATABASECHANGELOGLOCK\" VALUES (1, true, '2026-01-02 03:04:05', 'ci-7 (203.0.113.7)')").await;
+        INSERT INTO \"Ours\".\"DATABASECHANGELOGLOCK\" VALUES (1, true, '2026-01-02 03:04:05', 'ci-7 (203.0.113.7)');
+        CREATE TABLE knex_lock (index serial PRIMARY KEY, is_locked int); INSERT INTO knex_lock (is_locked) VALUES (1)").await;
     let found = locks(&target).await.unwrap().locks;
-    assert_eq!(found.len(), 1);
+    assert_eq!(found.len(), 2);
     assert_eq!(
         (found[0].state, found[0].verdict),
         (State::Held, Some(Verdict::Unknown))
     );
     assert_eq!(found[0].since.as_deref(), Some("2026-01-02 03:04:05"));
+    let table = "\"Ours\".\"DATABASECHANGELOGLOCK\"";
+    // The next holder writes the same values: only the row's version tells them apart.
+    let again = format!(
+        "BEGIN; UPDATE {table} SET \"LOCKED\" = false WHERE \"ID\" = 1; COMMIT;
+         BEGIN; UPDATE {table} SET \"LOCKED\" = true, \"LOCKGRANTED\" = '2026-01-02 03:04:05', \"LOCKEDBY\" = 'ci-7 (203.0.113.7)'
+         WHERE \"ID\" = 1 AND NOT \"LOCKED\"; COMMIT"
+    );
+    let held = format!("SELECT \"LOCKED\", xmin::text, ctid::text FROM {table}");
+    raced(&target, found[0].row.clone(), &again, &held).await;
+    let again = "BEGIN; UPDATE knex_lock SET is_locked = 0; COMMIT;
+         BEGIN; UPDATE knex_lock SET is_locked = 1 WHERE index = 1 AND is_locked = 0; COMMIT";
+    let held = "SELECT is_locked = 1, xmin::text, ctid::text FROM knex_lock";
+    raced(&target, found[1].row.clone(), again, held).await;
+}
 
+/// Clears a row while others let go of it and take it again, a thousand times.
+async fn raced(target: &Target, mut row: LockRow, again: &str, held: &str) {
     let request = Request {
         effect: Effect::Destroy,
         context: "m",
@@ -487,21 +506,13 @@ async fn a_lock_that_is_taken_again_meanwhile_is_never_cleared() {
         ..Flags::default()
     };
     let consent = obtain(&request, &flags, &mut Nobody).unwrap();
-    let mut clearer = open(&target, Access::Write).await.unwrap();
-    let mut holder = open(&target, Access::Write).await.unwrap();
-    let table = "\"Ours\".\"DATABASECHANGELOGLOCK\"";
-    // The next holder writes the same values: only the row's version tells them apart.
-    let again = format!(
-        "BEGIN; UPDATE {table} SET \"LOCKED\" = false WHERE \"ID\" = 1; COMMIT;
-         BEGIN; UPDATE {table} SET \"LOCKED\" = true, \"LOCKGRANTED\" = '2026-01-02 03:04:05', \"LOCKEDBY\" = 'ci-7 (203.0.113.7)'
-         WHERE \"ID\" = 1 AND NOT \"LOCKED\"; COMMIT"
-    );
-    let mut row: LockRow = found[0].row.clone();
+    let mut clearer = open(target, Access::Write).await.unwrap();
+    let mut holder = open(target, Access::Write).await.unwrap();
     let (mut first, mut refused) = (0, 0);
     for _ in 0..1000 {
         let (cleared, taken) = tokio::join!(
-            free_by(&target, &mut clearer, &row, &consent),
-            sqlx::raw_sql(sqlx::AssertSqlSafe(again.as_str())).execute(&mut holder)
+            free_by(target, &mut clearer, &row, &consent),
+            sqlx::raw_sql(sqlx::AssertSqlSafe(again)).execute(&mut holder)
         );
         taken.unwrap();
         match cleared {
@@ -511,24 +522,20 @@ async fn a_lock_that_is_taken_again_meanwhile_is_never_cleared() {
                 refused += 1;
             }
         }
-        let (held, by, at): (bool, String, String) = sqlx::query_as(
-            "SELECT \"LOCKED\", xmin::text, ctid::text FROM \"Ours\".\"DATABASECHANGELOGLOCK\"",
-        )
-        .fetch_one(&mut holder)
-        .await
-        .unwrap();
+        let (held, by, at): (bool, String, String) = sqlx::query_as(sqlx::AssertSqlSafe(held))
+            .fetch_one(&mut holder)
+            .await
+            .unwrap();
         assert!(held, "somebody's lock was lost after {first} and {refused}");
         (row.written_by, row.lies_at) = (by, at);
     }
     assert_eq!(first + refused, 1000);
     let mut stale = row.clone();
     stale.written_by = "1".to_owned();
-    let error = free_by(&target, &mut clearer, &stale, &consent)
+    let error = free_by(target, &mut clearer, &stale, &consent)
         .await
         .unwrap_err();
     assert_eq!(error.reason(), &migrations::LOCK_MOVED);
-    free_by(&target, &mut clearer, &row, &consent)
-        .await
-        .unwrap();
-    migrations::prove_takeable(&target, &row).await.unwrap();
+    free_by(target, &mut clearer, &row, &consent).await.unwrap();
+    migrations::prove_takeable(target, &row).await.unwrap();
 }

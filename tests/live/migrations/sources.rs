@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn given(bench: &Bench, tool: &str, folder: &Path, at: usize) -> Value {
+pub fn given(bench: &Bench, tool: &str, folder: &Path, at: usize) -> Value {
     let sources = format!("{tool}={}", folder.display());
     let status = bench.status(&["--sources", &sources]);
     status["tools"][at].clone()
@@ -103,6 +103,34 @@ pub fn flyway_files_are_compared(bench: &Bench, folder: &Path) {
     // The same lines with other ends have the same sum.
     let back = given(bench, "flyway", folder, 0);
     assert_eq!(back["sources"]["changed"], json!([]));
+}
+
+pub fn prisma_files_are_compared(bench: &Bench, folder: &Path) {
+    let tool = given(bench, "prisma", folder, 0);
+    assert_eq!(tool["sources"]["files"], 2, "{tool:#}");
+    assert_eq!(tool["sources"]["pending"], json!([]), "{tool:#}");
+    assert_eq!(tool["sources"]["changed"], json!([]), "{tool:#}");
+    let half = &tool["half-applied"][0];
+    assert_eq!(half["file"], "2_second/migration.sql", "{tool:#}");
+    let seen: Vec<&str> = half["statements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["seen"].as_str().unwrap())
+        .collect();
+    assert_eq!(seen, ["seen", "not-recognised", "not-seen"], "{half:#}");
+    let ways = tool["ways"].to_string();
+    assert!(ways.contains("resolve --rolled-back 2_second &&"), "{ways}");
+    let first = |text: &str| bench.files("prisma/migrations/1_first", &[("migration.sql", text)]);
+    let changed = |expected: Value| {
+        let tool = given(bench, "prisma", folder, 0);
+        assert_eq!(tool["sources"]["changed"], expected, "{tool:#}");
+    };
+    first("CREATE TABLE first (n int);\r\n");
+    changed(json!([]));
+    first("CREATE TABLE first (n bigint);\n");
+    changed(json!(["1_first/migration.sql"]));
+    first("CREATE TABLE first (n int);\n");
 }
 
 pub fn alembic_files_are_compared(bench: &Bench, folder: &Path) {

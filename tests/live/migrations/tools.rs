@@ -8,6 +8,8 @@ use sqlx_core::migrate::Migrator;
 use super::sources::*;
 use super::*;
 
+mod prisma;
+
 const SQLX_AT: &str = "SUMMITCTL_TEST_SQLX_AT";
 
 /// sqlx's migrator in a process of its own, which can be killed.
@@ -222,7 +224,7 @@ async fn what_cannot_be_read_is_told(bench: &Bench, target: &Target) {
 }
 
 /// Whether the tools that are fetched for it are wanted.
-fn wanted() -> bool {
+pub fn wanted() -> bool {
     std::env::var_os("SUMMITCTL_TEST_TOOLS").is_some()
 }
 
@@ -234,12 +236,7 @@ async fn golang_migrate_is_told_and_its_lock_cleared() {
         return;
     }
     let (_folder, bench) = bench("golang-migrate", &["gm"]).await;
-    let home = fetched(
-        "golang-migrate",
-        include_str!("golang-migrate/version"),
-        "",
-        "\n",
-    );
+    let home = golang_migrate();
     let folder = bench.files(
         "golang-migrate",
         &[
@@ -295,6 +292,102 @@ async fn golang_migrate_is_told_and_its_lock_cleared() {
     let status = bench.status(&[]);
     assert_eq!(status["tools"][0]["history"]["last"]["name"], "3");
     assert_eq!(status["tools"][0]["history"]["half"], serde_json::json!([]));
+}
+
+fn golang_migrate() -> PathBuf {
+    let version = include_str!("golang-migrate/version");
+    fetched("golang-migrate-pgx", version, "", "\n")
+}
+
+/// Its driver pgx may take its lock in a table; opened by a URL and with a connection it takes two advisory ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn golang_migrate_s_other_locks_are_told_and_cleared() {
+    if !wanted() {
+        return;
+    }
+    let (_folder, bench) = bench("golang-migrate-table", &["gt"]).await;
+    let second = "CREATE TABLE second (n int); SELECT pg_sleep(3000);";
+    let files = [
+        ("1_first.up.sql", "CREATE TABLE first (n int);"),
+        ("2_second.up.sql", second),
+    ];
+    let folder = bench.files("golang-migrate", &files);
+    let url = bench.url("gt").replace("postgres://", "pgx://") + "&x-lock-strategy=table";
+    let migrate = |words: &[&str]| {
+        let mut command = Command::new(golang_migrate().join("migrate"));
+        command
+            .args(["-lock-timeout", "1", "-path", folder.to_str().unwrap()])
+            .args(["-database", &url])
+            .args(words)
+            .stderr(Stdio::null());
+        quiet(command)
+    };
+    let holder = migrate(&["up"]).spawn().unwrap();
+    at_work(&bench, "gt", "%pg_sleep(3000)%").await;
+    let held = |status: Value| status["held"][0].as_str().map(str::to_owned);
+    let id = held(bench.status(&[])).unwrap();
+    assert!(id.starts_with("gt:public.schema_lock:"), "{id}");
+    let lock = bench.lock(&id);
+    assert_eq!(
+        (&lock["state"], &lock["verdict"]),
+        (&"held".into(), &"unknown".into()),
+        "{lock:#}"
+    );
+    killed(holder);
+    ended(&bench, "gt", "%pg_sleep(3000)%").await;
+    let again = migrate(&["up"]).status().unwrap();
+    assert!(
+        !again.success(),
+        "golang-migrate itself finds the lock held"
+    );
+    let (code, text) = bench.call("migrate lock clear --yes");
+    assert_eq!(code, 3, "{text}");
+    let (code, text) = bench.call("migrate lock clear --confirm m");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("rolled back"), "{text}");
+    assert_eq!(held(bench.status(&[])), None);
+    bench.files("golang-migrate", &[("2_second.up.sql", "SELECT 1")]);
+    assert!(migrate(&["force", "1"]).status().unwrap().success());
+    assert!(migrate(&["up"]).status().unwrap().success());
+    both_keys_are_told(&bench).await;
+}
+
+async fn both_keys_are_told(bench: &Bench) {
+    let target = bench.target("gt");
+    let crc = |name: &str| {
+        let mut crc = flate2::Crc::new();
+        crc.update(format!("public\0schema_migrations\0{name}").as_bytes());
+        i64::from(crc.sum().wrapping_mul(1_486_364_155))
+    };
+    let keys = [crc("/gt"), crc("gt")];
+    let mut holders = Vec::new();
+    for key in keys {
+        let mut holder = open(&target, Access::Write).await.unwrap();
+        let take = format!("SELECT pg_advisory_lock({key})");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(take))
+            .execute(&mut holder)
+            .await
+            .unwrap();
+        holders.push(holder);
+    }
+    let id = |key: i64| format!("gt:public.schema_migrations:advisory:{key}");
+    for key in keys {
+        let lock = bench.lock(&id(key));
+        assert_eq!(lock["row"]["key"], key, "{lock:#}");
+        let why = lock["observations"].to_string();
+        assert!(why.contains("do not keep each other out"), "{lock:#}");
+    }
+    let (code, text) = bench.call("migrate lock clear --terminate --confirm m");
+    assert_eq!(code, 2, "two are held: {text}");
+    let clear = format!(
+        "migrate lock clear --lock {} --terminate --confirm m",
+        id(keys[1])
+    );
+    let (code, text) = bench.call(&clear);
+    assert_eq!(code, 0, "{text}");
+    let left = bench.lock("gt:public.schema_migrations:advisory");
+    assert_eq!(left["row"]["key"], keys[0], "{left:#}");
+    assert_eq!(left["state"], "in-session", "{left:#}");
 }
 
 const FW: &str = "fw:public.flyway_schema_history:advisory";

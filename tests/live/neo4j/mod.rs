@@ -4,6 +4,7 @@ mod export;
 mod faults;
 mod graph;
 mod import;
+mod migrations;
 mod round_trip;
 mod server;
 mod transactions;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use summitctl::repository::{Created, Object, S3Place, S3Store, Store};
 
 use super::proxy::{Fault, Proxy};
-use super::server::{KEY, Kind, SECRET, Server, keys, kinds, place};
+use super::server::{KEY, Kind, SECRET, Server, garage_wanted, keys, kinds, place};
 
 async fn through(proxy: &Proxy, prefix: &str) -> S3Store {
     S3Store::open(place(&proxy.endpoint(), "faulty", prefix))
@@ -96,6 +96,42 @@ async fn a_store_that_ignores_conditions_is_refused() {
         store.list("").await.unwrap().is_empty(),
         "nothing stays there"
     );
+}
+
+/// Garage takes a write with a condition for a write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garage_is_refused_before_anything_is_kept_there() {
+    if !garage_wanted() {
+        return;
+    }
+    let server = Server::start(Kind::Garage).await;
+    server.bucket("here").await;
+    let store = S3Store::open(server.place("here", "r")).await.unwrap();
+    // It is a good store otherwise.
+    let (one, two) = (noise(9), noise(9));
+    store.create("once", &one).await.unwrap();
+    let read = store.get("once", 9).await.unwrap().unwrap();
+    assert!(read == one.bytes());
+    let written = store.create("once", &two).await;
+    let now = store.get("once", 9).await.unwrap().unwrap();
+    assert!(
+        now == two.bytes(),
+        "it does not overwrite any more: {written:?}"
+    );
+    let admin = server.admin();
+    let delete = admin.delete_object().bucket("here").key("r/once");
+    delete.send().await.unwrap();
+
+    let error = store.prove().await.unwrap_err();
+    assert_eq!(
+        error.reason().code,
+        "repository.s3-unsafe-store",
+        "{error:?}"
+    );
+    assert_eq!(error.exit().code(), 3);
+    assert!(error.to_string().contains("`If-None-Match`"), "{error:?}");
+    let left = admin.list_objects_v2().bucket("here").send().await.unwrap();
+    assert!(left.contents().is_empty(), "{left:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

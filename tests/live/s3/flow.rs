@@ -3,12 +3,13 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use summitctl::sandbox::servers::redis::Options;
 
 use super::proxy::{Fault, Proxy};
-use super::server::{KEY, SECRET, Server, folder, kinds};
+use super::server::{KEY, Kind, SECRET, Server, folder, kinds};
 use crate::redis::Server as Redis;
 
 struct Host {
@@ -190,7 +191,7 @@ async fn from_its_making_to_a_restore(server: &Server) {
 
     // Killed in the middle of the upload, on a link that makes it last; then resumed.
     let create = ["backup", "create", "--stores", "redis"];
-    let before = proxy.bytes_up.load(std::sync::atomic::Ordering::SeqCst);
+    let before = proxy.bytes_up.load(Ordering::SeqCst);
     let mut child = host
         .command(&[&create[..], &yes].concat())
         .env("SUMMITCTL_CONFIG", host.dir.join("slow.toml"))
@@ -199,7 +200,7 @@ async fn from_its_making_to_a_restore(server: &Server) {
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(300);
-    while proxy.bytes_up.load(std::sync::atomic::Ordering::SeqCst) < before + (4 << 20) {
+    while proxy.bytes_up.load(Ordering::SeqCst) < before + (4 << 20) {
         assert!(child.try_wait().unwrap().is_none(), "it ended too soon");
         assert!(Instant::now() < deadline, "nothing is uploaded");
         std::thread::park_timeout(Duration::from_millis(2));
@@ -210,9 +211,30 @@ async fn from_its_making_to_a_restore(server: &Server) {
         host.ok(&["backup", "list"]).contains("No backups"),
         "half a backup is none"
     );
-    host.ok(&["run", "resume"]);
+    // What lies there already is not sent again.
+    let before = proxy.bytes_up.load(Ordering::SeqCst);
+    let mut resume = host.command(&["run", "resume"]);
+    let output = resume
+        .env("SUMMITCTL_CONFIG", host.dir.join("slow.toml"))
+        .output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let sent = proxy.bytes_up.load(Ordering::SeqCst) - before;
+    assert!(sent < 11 << 20, "{sent} bytes of 12 MiB were sent again");
     let listed = host.ok(&["backup", "list"]);
     assert!(listed.contains("redis"), "{listed}");
+    // The endpoint may come from where AWS's own tools take it.
+    let config = std::fs::read_to_string(host.dir.join("direct.toml")).unwrap();
+    let lines = config.lines().filter(|line| !line.starts_with("endpoint"));
+    let without = lines.collect::<Vec<_>>().join("\n");
+    std::fs::write(host.dir.join("plain.toml"), without).unwrap();
+    let mut list = host.command(&["backup", "list"]);
+    list.env("SUMMITCTL_CONFIG", host.dir.join("plain.toml"));
+    let output = list
+        .env("AWS_ENDPOINT_URL", server.endpoint())
+        .output()
+        .unwrap();
+    assert!(said(&output).contains("redis"), "{}", said(&output));
     let pending = server
         .admin()
         .list_multipart_uploads()
@@ -260,10 +282,18 @@ async fn from_its_making_to_a_restore(server: &Server) {
         assert!(output.status.success(), "{words:?}: {}", said(&output));
     }
     // The second backup stores nothing that is there.
-    let text = host.ok(&[&create[..], &yes].concat());
+    let before = proxy.bytes_up.load(Ordering::SeqCst);
+    let mut second = host.command(&[&create[..], &yes].concat());
+    let output = second
+        .env("SUMMITCTL_CONFIG", host.dir.join("slow.toml"))
+        .output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let sent = proxy.bytes_up.load(Ordering::SeqCst) - before;
     assert!(
-        text.contains("0 B stored") || text.contains("stored in"),
-        "{text}"
+        sent < 1 << 20,
+        "{sent} bytes for what is there: {}",
+        said(&output)
     );
     redis::cmd("FLUSHALL")
         .query_async::<()>(&mut session)
@@ -278,6 +308,23 @@ async fn from_its_making_to_a_restore(server: &Server) {
     assert!(keys >= 12, "{keys}");
     host.ok(&["backup", "diff", "newest"]);
 
+    // A copy that cannot be reached keeps no backup from counting, and is behind afterwards.
+    let lame = std::fs::read_to_string(host.dir.join("copied-direct.toml")).unwrap();
+    let (first, copy) = lame.split_once("[[").unwrap();
+    let closed = copy.replace(&server.endpoint(), "http://127.0.0.1:1");
+    std::fs::write(host.dir.join("lame.toml"), format!("{first}[[{closed}")).unwrap();
+    let backups = || host.ok(&["backup", "list"]).matches("redis").count();
+    let there = backups();
+    let mut lame = host.command(&[&create[..], &yes].concat());
+    let output = lame
+        .env("SUMMITCTL_CONFIG", host.dir.join("lame.toml"))
+        .output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("second"), "{}", said(&output));
+    assert_eq!(backups(), there + 1);
+    host.ok(&["backup", "verify", "newest", "--level", "1", "--yes"]);
+
     // A copy in another bucket, killed in the middle and gone on with; then it is all that there is.
     server.bucket("copies").await;
     let with = |file: &str, args: &[&str]| {
@@ -290,7 +337,7 @@ async fn from_its_making_to_a_restore(server: &Server) {
         assert!(!text.contains(SECRET), "{args:?} shows the secret key");
         (output.status.code(), text)
     };
-    let before = proxy.bytes_up.load(std::sync::atomic::Ordering::SeqCst);
+    let before = proxy.bytes_up.load(Ordering::SeqCst);
     let mut child = host
         .command(&["backup", "copy", "--yes"])
         .env("SUMMITCTL_CONFIG", host.dir.join("copied-slow.toml"))
@@ -299,7 +346,7 @@ async fn from_its_making_to_a_restore(server: &Server) {
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(300);
-    while proxy.bytes_up.load(std::sync::atomic::Ordering::SeqCst) < before + (4 << 20) {
+    while proxy.bytes_up.load(Ordering::SeqCst) < before + (4 << 20) {
         assert!(child.try_wait().unwrap().is_none(), "it ended too soon");
         assert!(Instant::now() < deadline, "nothing is copied");
         std::thread::park_timeout(Duration::from_millis(2));
@@ -347,4 +394,54 @@ async fn from_its_making_to_a_restore(server: &Server) {
         .collect();
     assert!(outcomes.iter().any(|code| *code != Some(0)), "{outcomes:?}");
     holds_no_secret(&host.dir);
+}
+
+/// A segment that a new backup finds again is kept for as long as the new one, and so is all that opens it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_used_again_is_locked_for_longer() {
+    let server = Server::start(Kind::Versity).await;
+    let made = server.admin().create_bucket().bucket("backups");
+    made.object_lock_enabled_for_bucket(true)
+        .send()
+        .await
+        .unwrap();
+    let redis = Redis::start(&Options::scratch()).await;
+    let host = Host::new(&redis, &server.endpoint(), &server.endpoint());
+    let plain = std::fs::read_to_string(host.dir.join("direct.toml")).unwrap();
+    let locked_for = |days: u32| {
+        let lock = format!("{plain}object-lock = \"governance\"\nretain-for = \"{days}d\"\n");
+        std::fs::write(host.dir.join("direct.toml"), lock).unwrap();
+    };
+    locked_for(2);
+    host.ok(&["evidence", "keygen", "key.pem"]);
+    host.ok(&["backup", "init", "--new-secret", "--yes"]);
+    let create = ["backup", "create", "--stores", "redis", "--yes"];
+    host.ok(&create);
+    let until = async || {
+        let listed = server.admin().list_objects_v2().bucket("backups").send();
+        let mut found = std::collections::BTreeMap::new();
+        for object in listed.await.unwrap().contents() {
+            let key = object.key().unwrap();
+            let head = server.admin().head_object().bucket("backups").key(key);
+            let head = head.send().await.unwrap();
+            let until = head.object_lock_retain_until_date().map(|at| at.secs());
+            found.insert(key.to_owned(), until);
+        }
+        found
+    };
+    let first = until().await;
+    locked_for(9);
+    host.ok(&create);
+    let second = until().await;
+    let used = |key: &&String| {
+        ["/segments/", "/keys/", "/repository.json"]
+            .iter()
+            .any(|p| key.contains(p))
+    };
+    let used: Vec<_> = first.keys().filter(used).collect();
+    assert!(used.len() >= 3, "{first:#?}");
+    for key in used {
+        let (before, after) = (first[key].unwrap(), second[key].unwrap());
+        assert!(after >= before + 6 * 86_400, "{key}: {before} {after}");
+    }
 }

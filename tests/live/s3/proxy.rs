@@ -1,8 +1,8 @@
 //! A proxy between the program and a real server, which cuts, refuses, slows down, or undoes what a condition protects.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,6 +17,12 @@ pub enum Fault {
     CutDown(u64, i64),
     /// Answers so many requests that the server is too busy.
     Busy(i64),
+    /// Answers so many requests whose first line holds a word itself: with this head's end, and this body.
+    Says(&'static str, i64, String, String),
+    /// Changes a byte of so many bodies.
+    Garble(i64),
+    /// Only looks on.
+    None,
     /// Waits before every 64 KiB.
     Slow(Duration),
     /// Removes the object that a conditional request names, below this folder, before the server sees the request: to the
@@ -27,6 +33,10 @@ pub enum Fault {
 pub struct Proxy {
     pub port: u16,
     pub bytes_up: Arc<AtomicU64>,
+    /// The head of each request.
+    pub heads: Arc<Mutex<Vec<String>>>,
+    /// The most parts of an upload that were on their way at once.
+    pub most_parts: Arc<AtomicU64>,
     left: Arc<AtomicI64>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -36,25 +46,33 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let left = match fault {
-            Fault::CutUp(_, n) | Fault::CutDown(_, n) | Fault::Busy(n) => n,
-            Fault::Slow(_) | Fault::Forgetful(_) => i64::MAX,
+            Fault::CutUp(_, n) | Fault::CutDown(_, n) | Fault::Busy(n) | Fault::Garble(n) => n,
+            Fault::Says(_, n, ..) => n,
+            Fault::Slow(_) | Fault::Forgetful(_) | Fault::None => i64::MAX,
         };
         let left = Arc::new(AtomicI64::new(left));
         let bytes_up = Arc::new(AtomicU64::new(0));
-        let (shared, counted) = (Arc::clone(&left), Arc::clone(&bytes_up));
+        let watch = Watch {
+            bytes_up: Arc::clone(&bytes_up),
+            ..Watch::default()
+        };
+        let (heads, most_parts) = (Arc::clone(&watch.heads), Arc::clone(&watch.most_parts));
+        let shared = Arc::clone(&left);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (fault, left) = (fault.clone(), Arc::clone(&shared));
-                let counted = Arc::clone(&counted);
+                let watch = watch.clone();
                 tokio::spawn(async move {
                     // A connection that ends early is what this proxy is for.
-                    let _ = carry(client, to, fault, &left, &counted).await;
+                    let _ = carry(client, to, fault, &left, &watch).await;
                 });
             }
         });
         Proxy {
             port,
             bytes_up,
+            heads,
+            most_parts,
             left,
             task,
         }
@@ -70,6 +88,34 @@ impl Proxy {
     }
 }
 
+/// What the proxy sees, over all connections.
+#[derive(Clone, Default)]
+struct Watch {
+    bytes_up: Arc<AtomicU64>,
+    heads: Arc<Mutex<Vec<String>>>,
+    parts: Arc<AtomicU64>,
+    most_parts: Arc<AtomicU64>,
+}
+
+impl Watch {
+    /// Whether a part of an upload begins here.
+    fn request(&self, bytes: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(bytes);
+        let head = text.split("\r\n\r\n").next().unwrap_or_default();
+        self.heads.lock().unwrap().push(head.to_ascii_lowercase());
+        let is_part = first_line(head).contains("partNumber=");
+        if is_part {
+            let now = self.parts.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most_parts.fetch_max(now, Ordering::SeqCst);
+        }
+        is_part
+    }
+}
+
+fn first_line(head: &str) -> &str {
+    head.lines().next().unwrap_or_default()
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.task.abort();
@@ -81,11 +127,12 @@ async fn carry(
     to: u16,
     fault: Fault,
     left: &AtomicI64,
-    counted: &AtomicU64,
+    watch: &Watch,
 ) -> std::io::Result<()> {
     let mut server = TcpStream::connect(("127.0.0.1", to)).await?;
     let (mut up, mut down) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     let (mut sent, mut received) = (0, 0);
+    let mut part = false;
     loop {
         tokio::select! {
             read = client.read(&mut up) => {
@@ -93,12 +140,16 @@ async fn carry(
                 if count == 0 {
                     return Ok(());
                 }
-                let bytes = &up[..count];
+                let bytes = &mut up[..count];
                 sent += count as u64;
-                counted.fetch_add(count as u64, Ordering::SeqCst);
+                watch.bytes_up.fetch_add(count as u64, Ordering::SeqCst);
+                let begins = is_request(bytes);
+                if begins {
+                    part = watch.request(bytes);
+                }
                 match &fault {
                     Fault::CutUp(limit, _) if sent > *limit && spend(left) => return Ok(()),
-                    Fault::Busy(_) if is_request(bytes) && spend(left) => {
+                    Fault::Busy(_) if begins && spend(left) => {
                         let body = "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
                         let answer = format!(
                             "HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -107,6 +158,18 @@ async fn carry(
                         client.write_all(answer.as_bytes()).await?;
                         return client.shutdown().await;
                     }
+                    Fault::Says(word, _, head, body)
+                        if begins && first_line(&String::from_utf8_lossy(bytes)).contains(word) && spend(left) =>
+                    {
+                        let answer = format!(
+                            "HTTP/1.1 {head}\r\nContent-Type: application/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                            body.len()
+                        );
+                        client.write_all(answer.as_bytes()).await?;
+                        return client.shutdown().await;
+                    }
+                    // The end of a large piece of a body.
+                    Fault::Garble(_) if !begins && count > 1_000 && spend(left) => bytes[count - 1] ^= 1,
                     Fault::Slow(pause) => {
                         // Nothing else happens on this connection meanwhile.
                         let _ = tokio::time::timeout(*pause, std::future::pending::<()>()).await;
@@ -122,6 +185,9 @@ async fn carry(
                     return Ok(());
                 }
                 received += count as u64;
+                if std::mem::take(&mut part) {
+                    watch.parts.fetch_sub(1, Ordering::SeqCst);
+                }
                 if let Fault::CutDown(limit, _) = &fault
                     && received > *limit
                     && spend(left)

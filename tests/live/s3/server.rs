@@ -22,8 +22,15 @@ pub const SECRET: &str = "canary-bucket-secret-7f3a9c";
 pub const KMS_KEY: &str = "test-key";
 /// Asks for MinIO in the environment.
 const MINIO: &str = "SUMMITCTL_TEST_MINIO";
+/// Asks for Garage.
+const GARAGE: &str = "SUMMITCTL_TEST_GARAGE";
 
-/// The servers that this run tests.
+/// Whether this run tests Garage too.
+pub fn garage_wanted() -> bool {
+    std::env::var_os(GARAGE).is_some()
+}
+
+/// The servers that this run tests and that may hold a repository.
 pub fn kinds() -> Vec<Kind> {
     let mut kinds = vec![Kind::Versity];
     if std::env::var_os(MINIO).is_some() {
@@ -36,6 +43,8 @@ pub fn kinds() -> Vec<Kind> {
 pub enum Kind {
     Versity,
     Minio,
+    /// Which knows no condition on a write.
+    Garage,
 }
 
 pub struct Server {
@@ -57,7 +66,7 @@ fn program(name: &str) -> PathBuf {
         .map(|folder| folder.join(name))
         .find(|path| path.is_file());
     found.unwrap_or_else(|| {
-        panic!("`{name}` is missing: run `make setup`, for minio with {MINIO}=1")
+        panic!("`{name}` is missing: run `make setup`, for minio with {MINIO}=1, for garage with {GARAGE}=1")
     })
 }
 
@@ -108,6 +117,23 @@ impl Server {
                 // A key service of one key, for SSE-KMS.
                 let key = format!("{KMS_KEY}:{}", "A".repeat(43) + "=");
                 command.env("MINIO_KMS_SECRET_KEY", key);
+                command
+            }
+            Kind::Garage => {
+                let (config, rpc) = (dir.join("garage.toml"), free_port().unwrap());
+                let text = format!(
+                    "metadata_dir = {:?}\ndata_dir = {data:?}\ndb_engine = \"sqlite\"\nreplication_factor = 1\n\
+                     rpc_bind_addr = \"127.0.0.1:{rpc}\"\nrpc_public_addr = \"127.0.0.1:{rpc}\"\nrpc_secret = \"{}\"\n\
+                     [s3_api]\napi_bind_addr = \"{at}\"\ns3_region = \"us-east-1\"\n",
+                    dir.join("metadata"),
+                    "ab".repeat(32),
+                );
+                std::fs::write(&config, text).unwrap();
+                let mut command = Command::new(program("garage"));
+                command.arg("--config").arg(config);
+                command.args(["server", "--single-node", "--default-access-key"]);
+                command.env("GARAGE_DEFAULT_ACCESS_KEY", KEY);
+                command.env("GARAGE_DEFAULT_SECRET_KEY", SECRET);
                 command
             }
         };

@@ -11,7 +11,7 @@ use super::super::Target;
 use super::super::session::{failed, query, run};
 use super::super::sql::literal;
 use super::history::Place;
-use super::lock::{Lock, LockRow, Seen, State};
+use super::lock::{self, Lock, LockRow, Seen, State};
 use super::tool::{Locking, Tool};
 use super::verdict::Verdict;
 use super::{TOOLS, here};
@@ -27,6 +27,8 @@ pub(super) struct Shape {
     pub polls: Option<&'static str>,
     /// Names, in lower case, that the tool gives its sessions.
     pub applications: &'static [&'static str],
+    /// The table that it takes its lock in instead, where it is told to.
+    pub instead: Option<&'static lock::Shape>,
 }
 
 /// CRC-32 as of IEEE 802.3.
@@ -85,29 +87,39 @@ pub(super) async fn locks(
                 let by = |s: &Session| s.holds.contains(*key) || s.awaits.contains(*key);
                 sessions.iter().any(by) || prepared.contains(*key)
             };
-            let Some(key) = keys
-                .iter()
-                .find(held)
-                .or(keys.first().filter(|_| there > 0))
-            else {
-                continue;
+            let mut keys: Vec<i64> = match keys.iter().filter(held).copied().collect::<Vec<_>>() {
+                none if none.is_empty() => keys.into_iter().take(there.min(1)).collect(),
+                held => held,
             };
-            let mut lock = free(target, tool, schema, table, *key);
-            judge(&mut lock, *key, shape, &sessions, target.port, pooled);
-            if prepared.contains(key) {
-                lock.state = State::InSession;
-                lock.verdict = Some(Verdict::Unknown);
-                lock.observations.push("a prepared transaction holds it, which no client need be alive for: `summitctl migrate blockers` names it".to_owned());
+            keys.dedup();
+            let several = keys.len() > 1;
+            for key in keys {
+                let mut lock = free(target, tool, schema, table, key);
+                judge(&mut lock, key, shape, &sessions, target.port, pooled);
+                if prepared.contains(&key) {
+                    lock.state = State::InSession;
+                    lock.verdict = Some(Verdict::Unknown);
+                    lock.observations.push("a prepared transaction holds it, which no client need be alive for: `summitctl migrate blockers` names it".to_owned());
+                }
+                if several {
+                    lock.id.push_str(&format!(":{key}"));
+                    lock.observations.push(format!(
+                        "{} has more than one key for this table, and another is held, too: its holders do not keep each other out",
+                        tool.name()
+                    ));
+                }
+                found.push(lock);
             }
-            found.push(lock);
         }
     }
     Ok(found)
 }
 
-/// An advisory lock whose tool has no history table yet is seen only while it is held.
+/// A lock that is seen only while it is held: an advisory one whose tool has no history table yet, or has another key too, and one
+/// whose row is there only so long.
 pub fn released(row: &LockRow) -> Option<Lock> {
-    row.key.map(|_| freed(row.clone()))
+    let presence = row.tool.row_lock().is_some_and(lock::Shape::is_presence);
+    (row.key.is_some() || presence).then(|| freed(row.clone()))
 }
 
 fn free(target: &Target, tool: Tool, schema: &str, table: &str, key: i64) -> Lock {
@@ -124,8 +136,13 @@ fn free(target: &Target, tool: Tool, schema: &str, table: &str, key: i64) -> Loc
 }
 
 fn freed(row: LockRow) -> Lock {
+    let value = row.values.values().next().cloned().flatten();
+    let key = match row.key {
+        Some(_) => "advisory",
+        None => value.as_deref().unwrap_or_default(),
+    };
     Lock {
-        id: format!("{}:{}.{}:advisory", row.database, row.schema, row.table),
+        id: format!("{}:{}.{}:{key}", row.database, row.schema, row.table),
         state: State::Free,
         holder: None,
         since: None,

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 
 use super::super::Target;
 use super::super::session::{Access, close, failed, open, query, run, scalar};
-use super::super::sql::{ident, literal, qualified};
+use super::super::sql::{ident, literal, qualified, shown_qualified};
 use super::lock::{LockRow, Seen, Shape};
 use super::{LOCK_MOVED, LOCK_NOT_TAKEABLE, SESSION_STAYS};
 use crate::consent::Consent;
@@ -24,22 +24,12 @@ const STATE: &str = "SELECT coalesce(state, 'state hidden') FROM pg_stat_activit
 
 /// The statement that clears a lock in a copy that nobody works with; none if its row is no lock.
 pub fn by_hand(row: &LockRow) -> Option<String> {
-    let set: Vec<String> = shape(row)
-        .ok()?
-        .free
-        .iter()
-        .map(|(column, value)| format!("{} = {value}", written(row, column)))
-        .collect();
-    let shown = |name: &str| {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if name.chars().all(plain) {
-            name.to_owned()
-        } else {
-            ident(name)
-        }
-    };
-    let table = format!("{}.{}", shown(&row.schema), shown(&row.table));
-    Some(format!("UPDATE {table} SET {}", set.join(", ")))
+    let shape = shape(row).ok()?;
+    let table = shown_qualified(&row.schema, &row.table);
+    if shape.is_presence() {
+        return Some(format!("DELETE FROM {table} WHERE {}", of_key(row, shape)));
+    }
+    Some(format!("UPDATE {table} SET {}", freeing(row, shape)))
 }
 
 /// Clears a lock whose row is still the one shown, to the last column and version; otherwise nothing is done.
@@ -88,17 +78,28 @@ pub async fn free_within(
 
 /// The statement that clears this very row.
 fn exactly(row: &LockRow) -> Result<String> {
-    let set: Vec<String> = shape(row)?
-        .free
-        .iter()
+    let (shape, table, this) = (shape(row)?, table(row), is_row(row));
+    Ok(if shape.is_presence() {
+        format!("DELETE FROM {table} WHERE {this}")
+    } else {
+        format!("UPDATE {table} SET {} WHERE {this}", freeing(row, shape))
+    })
+}
+
+fn freeing(row: &LockRow, shape: &Shape) -> String {
+    let set = shape.free.iter();
+    let set: Vec<String> = set
         .map(|(column, value)| format!("{} = {value}", written(row, column)))
         .collect();
-    Ok(format!(
-        "UPDATE {} SET {} WHERE {}",
-        table(row),
-        set.join(", "),
-        is_row(row)
-    ))
+    set.join(", ")
+}
+
+/// True for the row of this key, whatever else it holds.
+fn of_key(row: &LockRow, shape: &Shape) -> String {
+    let key = shape.columns[0];
+    let value = row.values.get(&name_of(row, key)).cloned().flatten();
+    let value = literal(&value.unwrap_or_default());
+    format!("{}::text = {value}", written(row, key))
 }
 
 fn moved(row: &LockRow) -> Error {
@@ -129,23 +130,32 @@ pub async fn prove_takeable(target: &Target, row: &LockRow) -> Result<()> {
         return prove_key(target, row, key).await;
     }
     let shape = shape(row)?;
-    let free: Vec<String> = shape
-        .free
-        .iter()
-        .filter(|(column, _)| *column == shape.held)
-        .map(|(column, value)| format!("{} = {value}", written(row, column)))
-        .collect();
-    let key = shape.columns[0];
-    let key_value = row.values.get(&name_of(row, key)).cloned().flatten();
-    let sql = format!(
-        "UPDATE {} SET {} = {} WHERE {} AND {}::text = {}",
-        table(row),
-        written(row, shape.take.0),
-        shape.take.1,
-        free.join(" AND "),
-        written(row, key),
-        literal(&key_value.unwrap_or_default())
-    );
+    let (table, this) = (table(row), of_key(row, shape));
+    let sql = if shape.is_presence() {
+        let values = row.values.iter();
+        let (columns, values): (Vec<String>, Vec<String>) = values
+            .map(|(column, value)| {
+                let value = value.as_deref().map_or("NULL".to_owned(), literal);
+                (ident(column), value)
+            })
+            .unzip();
+        let (columns, values) = (columns.join(", "), values.join(", "));
+        format!("INSERT INTO {table} ({columns}) VALUES ({values})")
+    } else {
+        let free = shape
+            .free
+            .iter()
+            .filter(|(column, _)| *column == shape.held);
+        let free: Vec<String> = free
+            .map(|(column, value)| format!("{} = {value}", written(row, column)))
+            .collect();
+        format!(
+            "UPDATE {table} SET {} = {} WHERE {} AND {this}",
+            written(row, shape.take.0),
+            shape.take.1,
+            free.join(" AND "),
+        )
+    };
     let mut session = open(target, Access::Write).await?;
     let taken = update(target, &mut session, &format!("BEGIN; {LIMITS}"), &sql).await;
     // Closing rolls back too; this says so.

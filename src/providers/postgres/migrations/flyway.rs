@@ -54,6 +54,7 @@ pub(super) const KNOWN: Known = Known {
         polls: Some("%pg_try_advisory%"),
         // It means to name its sessions "Flyway by Redgate", under a name of the property that the driver does not read.
         applications: &["flyway", "postgresql jdbc driver"],
+        instead: None,
     }),
     sources: Some(sources::Shape {
         file,
@@ -97,7 +98,7 @@ fn file(path: &Path, text: &str) -> Option<Source> {
     let sum = advisory::crc32(text.replace(['\r', '\n'], "").as_bytes());
     Some(Source {
         order,
-        checksum: Some(sum.cast_signed().to_string()),
+        checksums: vec![sum.cast_signed().to_string()],
         ..Source::named(path, key)
     })
 }
@@ -114,7 +115,8 @@ fn pending(files: &[Source], written: &[Written]) -> Vec<Source> {
         let done = |w: &&Written| w.key == f.key && w.outcome == "executed";
         let newest = written.iter().rev().find(done);
         if f.key.starts_with("R ") {
-            return newest.is_none_or(|w| w.checksum != f.checksum);
+            return newest
+                .is_none_or(|w| !f.checksums.iter().any(|c| Some(c) == w.checksum.as_ref()));
         }
         newest.is_none() && baseline.as_ref().is_none_or(|b| f.order > *b)
     };

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::advisory;
 use super::history::{Shape, Written};
+use super::lock;
 use super::sources::{self, Source, number};
 use super::tool::{Known, Locking};
 
@@ -34,6 +35,7 @@ pub(super) const KNOWN: Known = Known {
         default_table: "schema_migrations",
         polls: None,
         applications: &[],
+        instead: Some(&TABLE),
     }),
     sources: Some(sources::Shape {
         file,
@@ -55,6 +57,19 @@ pub(super) const KNOWN: Known = Known {
             "migrate -path {folder} -database URL force {version} && migrate -path {folder} -database URL up",
         ),
     ],
+};
+
+/// Of its pgx driver with `x-lock-strategy=table`: a row while the lock is held, which outlives a holder that is killed and says
+/// nothing of it.
+const TABLE: lock::Shape = lock::Shape {
+    columns: &["lock_id"],
+    held: "lock_id",
+    free: &[],
+    take: ("lock_id", ""),
+    holder: None,
+    since: None,
+    polls: None,
+    applications: &[],
 };
 
 /// `VERSION_TITLE.up.EXTENSION` in the folder itself, as its source/parse.go has it.

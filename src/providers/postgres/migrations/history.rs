@@ -65,7 +65,7 @@ pub struct History {
     /// Name of the history table.
     pub table: String,
     /// How many migrations are written down by what became of them: `executed`, `failed`, `half` (begun, and not known to have
-    /// ended), of Liquibase also `reran`, `skipped`, `mark_ran`, of Flyway also `baseline`, `schema`, `delete`.
+    /// ended), of Liquibase also `reran`, `skipped`, `mark_ran`, of Flyway also `baseline`, `schema`, `delete`, of Prisma also `rolled-back`.
     pub outcomes: BTreeMap<String, i64>,
     /// The one that was written down last.
     pub last: Option<Applied>,
@@ -83,7 +83,7 @@ pub struct History {
 #[serde(rename_all = "kebab-case")]
 pub struct Applied {
     /// Its name: of Liquibase `FILE::ID::AUTHOR`, of Knex and Flyway the file, of sqlx version and description, of Django
-    /// `APP.NAME`, of golang-migrate the version, of Alembic the revision.
+    /// `APP.NAME`, of Prisma the folder, of golang-migrate the version, of Alembic the revision.
     pub name: String,
     /// When, as the table says: of Liquibase by the tool's clock and without a time zone; null where the tool does not say.
     pub at: Option<String>,
@@ -138,7 +138,7 @@ impl History {
         let not = |o: &str| {
             matches!(
                 o,
-                "failed" | "half" | "skipped" | "schema" | "baseline" | "delete"
+                "failed" | "half" | "skipped" | "schema" | "baseline" | "delete" | "rolled-back"
             )
         };
         let applied = self.outcomes.iter().filter(|(outcome, _)| !not(outcome));

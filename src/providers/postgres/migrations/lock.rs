@@ -25,7 +25,7 @@ pub(super) struct Shape {
     pub columns: &'static [&'static str],
     /// The column that says whether it is held.
     pub held: &'static str,
-    /// What the row is when nobody holds it.
+    /// What the row is when nobody holds it; nothing of a tool whose row is there only while the lock is held.
     pub free: &'static [(&'static str, &'static str)],
     /// What is set to take it.
     pub take: (&'static str, &'static str),
@@ -35,6 +35,13 @@ pub(super) struct Shape {
     pub polls: Option<&'static str>,
     /// Names, in lower case, that the tool's sessions have where nobody named them.
     pub applications: &'static [&'static str],
+}
+
+impl Shape {
+    /// Whether the row itself is the lock.
+    pub fn is_presence(&self) -> bool {
+        self.free.is_empty()
+    }
 }
 
 /// Who holds a lock, in the tool's words.
@@ -333,7 +340,8 @@ impl Table {
             self.columns.values().cloned().zip(values).collect();
         let value = |column: &str| self.columns.get(column).and_then(|c| values[c].clone());
         let held = value(self.shape.held);
-        let held = held.is_some_and(|v| !matches!(v.as_str(), "false" | "0"));
+        let held =
+            self.shape.is_presence() || held.is_some_and(|v| !matches!(v.as_str(), "false" | "0"));
         let said = self.shape.holder.and_then(value).filter(|_| held);
         let key = value(self.shape.columns[0]).unwrap_or_default();
         Lock {

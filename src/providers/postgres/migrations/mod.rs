@@ -15,6 +15,7 @@ mod history;
 mod knex;
 mod liquibase;
 mod lock;
+mod prisma;
 mod sources;
 mod sqlx;
 mod statements;
@@ -37,6 +38,7 @@ use tool::Known;
 const TOOLS: &[&Known] = &[
     &liquibase::KNOWN,
     &knex::KNOWN,
+    &prisma::KNOWN,
     &sqlx::KNOWN,
     &golang_migrate::KNOWN,
     &flyway::KNOWN,
@@ -57,6 +59,9 @@ reasons! {
     /// A lock table could not be read.
     UNREADABLE = "migrate.unreadable", Failed,
         "A migration tool's lock table is there and could not be read, so nobody can say that no lock is held. The message says why it could not be read.";
+    /// A database was not asked.
+    UNASKED = "migrate.unasked", Unreachable,
+        "No migration lock is seen to be held, but not every database of the context answered, so nobody can say that none is. The message says which.";
     /// A session does not end.
     SESSION_STAYS = "migrate.session-stays", Failed,
         "A session that holds a migration lock was told to end and is still there, or may not be ended by this role (`GRANT pg_signal_backend TO role`). The lock was not cleared.";

@@ -35,7 +35,8 @@ pub(super) struct Source {
     pub order: Vec<u64>,
     /// The keys of those that go before it, of tools that say so.
     pub after: Vec<String>,
-    pub checksum: Option<String>,
+    /// What it may have been written down with; none where the tool writes down none.
+    pub checksums: Vec<String>,
     /// Its path below the folder.
     pub name: String,
     pub path: PathBuf,
@@ -154,12 +155,12 @@ impl Sources {
                 .collect(),
         };
         let pending_keys: BTreeSet<&str> = pending.iter().map(|p| p.key.as_str()).collect();
-        let sums = self.files.iter().any(|f| f.checksum.is_some());
+        let sums = self.files.iter().any(|f| !f.checksums.is_empty());
         let changed = sums.then(|| {
             let differs = |f: &&Source| {
                 let row = by_key.get(f.key.as_str());
                 let was = row.and_then(|w| w.checksum.as_ref());
-                was.is_some() && f.checksum.is_some() && was != f.checksum.as_ref()
+                was.is_some_and(|was| !f.checksums.is_empty() && !f.checksums.contains(was))
             };
             let changed = self.files.iter().filter(differs);
             changed
@@ -239,7 +240,7 @@ impl Source {
             key,
             order: Vec::new(),
             after: Vec::new(),
-            checksum: None,
+            checksums: Vec::new(),
             name: path.display().to_string(),
             path: PathBuf::new(),
         }

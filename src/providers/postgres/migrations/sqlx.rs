@@ -43,6 +43,7 @@ pub(super) const KNOWN: Known = Known {
         default_table: "_sqlx_migrations",
         polls: None,
         applications: &[],
+        instead: None,
     }),
     sources: Some(sources::Shape {
         file,
@@ -73,7 +74,7 @@ fn file(path: &Path, text: &str) -> Option<Source> {
     let sum = Sha384::digest(text);
     Some(Source {
         order: vec![version],
-        checksum: Some(sum.iter().map(|b| format!("{b:02x}")).collect()),
+        checksums: vec![sum.iter().map(|b| format!("{b:02x}")).collect()],
         ..Source::named(path, version.to_string())
     })
 }

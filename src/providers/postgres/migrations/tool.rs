@@ -74,7 +74,8 @@ impl Tool {
     pub(super) fn row_lock(self) -> Option<&'static lock::Shape> {
         match &self.0.locking {
             Locking::Row(shape) => Some(shape),
-            Locking::Advisory(_) | Locking::None(_) => None,
+            Locking::Advisory(shape) => shape.instead,
+            Locking::None(_) => None,
         }
     }
 }
