@@ -7,6 +7,7 @@ mod flow;
 mod kill;
 mod open;
 mod remember;
+mod sampled;
 mod scale;
 mod steps;
 mod stock;
