@@ -6,6 +6,7 @@ mod damage;
 mod flow;
 mod kill;
 mod open;
+mod proved;
 mod remember;
 mod sampled;
 mod scale;
