@@ -15,6 +15,8 @@ mod forget;
 mod generated;
 mod interrupted;
 mod keys;
+mod prune;
 mod refusals;
 #[path = "../shared/documents.rs"]
 mod shared;
+mod stocked;
