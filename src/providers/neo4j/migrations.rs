@@ -15,16 +15,12 @@ use super::bolt::{Begin, Connection};
 use super::{LOCK_MOVED, LOCK_NOT_TAKEABLE, Target, server};
 use crate::consent::Consent;
 use crate::error::{Error, Result};
-use crate::wait::{Deadline, Look, poll};
+use crate::wait::Deadline;
 
 /// How people call the tool.
 pub const TOOL: &str = "neo4j-migrations";
 const LOCK_LABEL: &str = "__Neo4jMigrationsLock";
 const LOGIN: Duration = Duration::from_secs(15);
-/// How long a holder whose transaction was ended may take to let go of its lock.
-const GENTLE: Duration = Duration::from_secs(10);
-/// How long a connection may take to end after it was told to.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// So many of the platform's own nodes are shown.
 const MOST_OWN: i64 = 20;
 /// What our own look is called.
