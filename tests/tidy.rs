@@ -205,6 +205,17 @@ fn no_file_names_the_machine_it_was_written_on() {
 }
 
 #[test]
+fn the_format_page_stands_without_the_sources() {
+    let page = std::fs::read_to_string(root().join("docs/FORMAT.md")).expect("docs/FORMAT.md");
+    let lines = page.lines().enumerate();
+    let wrong: Vec<String> = lines
+        .filter(|(_, line)| line.contains("src/") || line.contains(".rs"))
+        .map(|(number, line)| format!("docs/FORMAT.md:{}: {}", number + 1, line.trim()))
+        .collect();
+    none(&wrong, "another reader is written after the page alone");
+}
+
+#[test]
 fn banned_crates_are_not_in_the_lock_file() {
     let deny = std::fs::read_to_string(root().join("deny.toml")).unwrap();
     let deny: toml::Table = deny.parse().expect("deny.toml is TOML");

@@ -11,7 +11,7 @@ set -eu
 jq -r '[.stores[].captured.parts[]] | to_entries[] | select(.value.name | startswith("redis/")) | "\(.key) \(.value.name)"' "$OUT/contents.json" |
 while read -r file name; do
   perl -e '
-    use strict; use warnings;
+    use strict; use warnings; no warnings "portable";
     binmode STDIN; binmode STDOUT;
     my ($name) = @ARGV;
     my (@crc, $parts);

@@ -5,7 +5,7 @@
 //! manifest, last, before it gives the lock back. It cannot give an object another name, as other writers do, because the
 //! manifest is signed; so a backup that needs an object which is about to be deleted there waits for the next copy.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,6 +42,8 @@ pub struct Lag {
     pub since: Option<Instant>,
     /// Whether the signers, the epochs or the key files there are not those of here.
     pub keys_differ: bool,
+    /// Backups that are whole there, and of which a record of a restore is not: a prune there would judge without it.
+    pub unproved: Vec<BackupId>,
 }
 
 /// No segment is nearly as large; what is, is not read into memory to be replaced.
@@ -66,6 +68,8 @@ pub struct Copied {
     pub bytes: u64,
     /// Objects there that were not what was written, and were put right.
     pub mended: u64,
+    /// Backups that were there already, and whose records of restores were brought.
+    pub proved: u64,
     /// Backups that could not be brought, and why.
     pub left: Vec<(BackupId, String)>,
 }
@@ -98,26 +102,28 @@ impl Repository {
     pub async fn lag(&self, store: &Arc<dyn Store>, context: &str) -> Result<Lag> {
         let there = self.in_place(store);
         let known = there.is_copy_of(self).await?;
-        let whole: BTreeSet<BackupId> = there
-            .list()
-            .await?
-            .into_iter()
-            // What a verification found there since is brought again.
-            .filter(|b| b.problem.is_none() && !b.failed_last())
-            .map(|b| b.id)
-            .collect();
+        let listed = there.list().await?;
         // After the list: a prune writes down what it removes before it removes it.
         let removed: HashSet<BackupId> = there.removed_ids().await?.into_iter().collect();
         let mut lag = Lag {
             keys_differ: !known || self.keys_differ(&there).await?,
             ..Lag::default()
         };
+        let found: BTreeMap<BackupId, super::Backup> =
+            listed.into_iter().map(|b| (b.id.clone(), b)).collect();
         for backup in self.list().await?.into_iter().rev() {
             let ours = backup
                 .contents
                 .as_ref()
                 .is_some_and(|c| c.context == context);
-            if whole.contains(&backup.id) {
+            // What a verification found there since is brought again.
+            let whole = found
+                .get(&backup.id)
+                .filter(|b| b.problem.is_none() && !b.failed_there(&backup));
+            if let Some(whole) = whole {
+                if backup.restores().any(|r| !whole.verified.contains(r)) {
+                    lag.unproved.push(backup.id.clone());
+                }
                 if ours && lag.newest.is_none() {
                     lag.newest = Some(backup.id);
                 }
@@ -162,9 +168,9 @@ impl Repository {
             mended: AtomicU64::new(0),
         };
         target.keys().await?;
-        let missing = self.lag(&there.store, "").await?.missing;
+        let lag = self.lag(&there.store, "").await?;
         let mut copied = Copied::default();
-        for id in missing {
+        for id in lag.missing {
             options.cancel.check()?;
             lock.still_held().await?;
             match target.backup(&id, lock).await? {
@@ -173,6 +179,11 @@ impl Repository {
                 Ok(false) => {}
                 Err(why) => copied.left.push((id, why)),
             }
+        }
+        for id in lag.unproved {
+            options.cancel.check()?;
+            lock.still_held().await?;
+            copied.proved += u64::from(target.proofs(&id).await?);
         }
         copied.segments = target.segments.into_inner();
         copied.bytes = target.bytes.into_inner();
@@ -211,10 +222,20 @@ impl Repository {
 }
 
 impl super::Backup {
-    /// Whether the newest verification, of whichever level, failed.
-    fn failed_last(&self) -> bool {
-        let newest = self.verified.iter().max_by_key(|r| r.to);
+    /// Whether the newest verification, of whichever level, failed; of those in this place, not of those that were brought from
+    /// where the other one lies.
+    fn failed_there(&self, other: &super::Backup) -> bool {
+        let here = self.verified.iter();
+        let newest = here
+            .filter(|r| !other.verified.contains(r))
+            .max_by_key(|r| r.to);
         newest.is_some_and(|r| r.outcome == Outcome::Failed)
+    }
+
+    /// The records of restores: what they say of the contents holds wherever the same bytes lie.
+    fn restores(&self) -> impl Iterator<Item = &super::Record> {
+        let all = self.verified.iter();
+        all.filter(|r| r.level >= super::Level::Restored)
     }
 }
 
@@ -319,10 +340,29 @@ impl Target<'_> {
                 self.document(&name, &Object::new(bytes)).await?;
             }
         }
+        for (name, record) in self.from.restores_of(id, read.sha256).await? {
+            self.document(&name, &Object::new(record)).await?;
+        }
         lock.still_held().await?;
         self.document(&id.manifest(), &manifest).await?;
         self.to.store.delete(&id.staged_manifest()).await?;
         Ok(Ok(true))
+    }
+
+    /// Brings the records of a backup's restores, so that a prune there keeps the newest that was; `false` if it is gone here or
+    /// there meanwhile.
+    async fn proofs(&self, id: &BackupId) -> Result<bool> {
+        let Some(manifest) = self.from.store.get(&id.manifest(), DOCUMENT_LIMIT).await? else {
+            return Ok(false);
+        };
+        let records = self.from.restores_of(id, sha256(&manifest)).await?;
+        if self.to.store.head(&id.manifest()).await?.is_none() {
+            return Ok(false);
+        }
+        for (name, record) in records {
+            self.document(&name, &Object::new(record)).await?;
+        }
+        Ok(true)
     }
 
     /// Brings a document, or finds it there; another one in its place is not what was written, and is put right.

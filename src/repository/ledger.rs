@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -181,6 +182,24 @@ impl Repository {
         let entries = self.store.list(&id.verified()).await?;
         let names: Vec<String> = entries.into_iter().map(|e| e.name).collect();
         self.records_of(id, manifest, &names).await
+    }
+
+    /// The records of restores of this manifest, as they are stored. What is not whole proves nothing, here or elsewhere.
+    pub(super) async fn restores_of(
+        &self,
+        id: &BackupId,
+        manifest: Digest,
+    ) -> Result<Vec<(String, Bytes)>> {
+        let mut found = Vec::new();
+        for entry in self.store.list(&id.verified()).await? {
+            if let Some(bytes) = self.store.get(&entry.name, DOCUMENT_LIMIT).await?
+                && let Ok(record) = self.read_record(id, manifest, &entry.name, &bytes)
+                && record.level >= Level::Restored
+            {
+                found.push((entry.name, bytes));
+            }
+        }
+        Ok(found)
     }
 
     async fn records_of(

@@ -63,10 +63,13 @@ impl Step<World> for CopyBackups {
             Some(backup) => vec![backup.clone()],
             None => {
                 let lag = lag(cx.world, &args.to).await?;
-                if lag.missing.is_empty() && !lag.keys_differ {
+                if lag.missing.is_empty() && lag.unproved.is_empty() && !lag.keys_differ {
                     return Ok(Decision::Done(seen(&args.to, &lag)));
                 }
                 shown.insert("brings".to_owned(), json!(lag.missing));
+                if !lag.unproved.is_empty() {
+                    shown.insert("records-of-restores".to_owned(), json!(lag.unproved));
+                }
                 if lag.keys_differ {
                     shown.insert(
                         "keys".to_owned(),
@@ -112,6 +115,12 @@ impl Step<World> for CopyBackups {
                 done.segments,
                 human_bytes(done.bytes)
             ));
+            if done.proved > 0 {
+                cx.events.note(format!(
+                    "records of restores brought for {} backups that were there",
+                    done.proved
+                ));
+            }
             if done.mended > 0 {
                 cx.events.note(format!(
                     "{} segments there were damaged and were put right: `summitctl backup verify BACKUP --repository {}` proves it",

@@ -33,7 +33,8 @@ const INDEX: &str = "index.json";
 
 const README: &str = "A backup in the clear, exported by summitctl. Whoever reads this folder reads the data: remove it when it is no longer needed.
 
-index.json names each file's store, part, format, rows and SHA-256. What the formats mean stands in docs/FORMAT.md, \"What a part holds\":
+index.json names each file's store, part, format, rows and SHA-256. What the formats mean stands in docs/FORMAT.md, \"What a part holds\",
+and how the scripts of docs/recover load them under \"Recover with stock tools\":
   .dump      pg_restore reads it (schema)
   .copy      COPY ... FROM STDIN WITH (FORMAT binary), or in text format, as index.json says (rows)
   .jsonl     one JSON object a line

@@ -417,7 +417,7 @@ impl Step<World> for ClearLock {
         let lock = one(found, args.lock.as_deref())?;
         let lock = match lock.filter(|l| l.verdict().is_some()) {
             None => return Ok(Foresight::default()),
-            Some(AnyLock::Graph(lock)) => return Ok(graph::foresight(&lock, args)),
+            Some(AnyLock::Graph(lock)) => return Ok(graph::foresight(&lock)),
             Some(AnyLock::Row(lock)) => lock,
         };
         let ends = ended(&lock, args);

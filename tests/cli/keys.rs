@@ -2,14 +2,21 @@
 
 use crate::bench::Bench;
 use crate::documents::{BACKUP, furnished};
+use crate::stocked::{BACKUPS, bytes, stocked};
 
 const BOB: &str = "age1mukt0wyxk2rqkz24xsx5vml0xk79w43ve7mwu3jk0gkwtpytye3qzusf4w";
 
 /// An identity that belongs to nobody here.
 fn stranger() -> String {
+    person().0
+}
+
+/// A new identity, and its recipient.
+fn person() -> (String, String) {
     use age::secrecy::ExposeSecret as _;
     let identity = age::x25519::Identity::generate();
-    identity.to_string().expose_secret().to_owned()
+    let text = identity.to_string().expose_secret().to_owned();
+    (text, identity.to_public().to_string())
 }
 
 /// Edits the configuration.
@@ -156,6 +163,116 @@ fn backups_of_a_retired_epoch_are_judged_with_an_identity() {
         flat(&gave.all()).contains("identity tells"),
         "{}",
         gave.all()
+    );
+}
+
+/// Who reads is decided by the key files and the list of epochs alone: no other byte of the repository changes. Whoever was taken
+/// out opens nothing any more, and whoever came opens what was there before.
+#[test]
+fn operators_change_without_touching_a_segment_and_the_new_one_opens_what_the_old_one_did() {
+    let mut bench = stocked();
+    let repository = bench.dir.join("repository");
+    let (identity, recipient) = person();
+    std::fs::write(bench.dir.join("eve.txt"), identity).unwrap();
+    let before = bytes(&repository);
+    for (at, change) in [
+        &["add", "bob", BOB][..],
+        &["rotate", "bob", &recipient],
+        &["remove", "alice"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        bench = bench.env("SUMMITCTL_TEST_ID", &format!("b{at:03}"));
+        let file = repository.join("keys/1.age");
+        let was = std::fs::read(&file).unwrap();
+        let gave = bench.run(&[&["keys"], change, &["--yes"]].concat());
+        assert_eq!(gave.code, 0, "{change:?}: {}", gave.all());
+        assert!(std::fs::read(&file).unwrap() != was, "{change:?}");
+        let after = bytes(&repository);
+        assert!(after.keys().eq(before.keys()), "{change:?}");
+        let differ = after
+            .iter()
+            .filter(|(path, bytes)| before[*path] != **bytes);
+        let differ: Vec<_> = differ
+            .map(|(path, _)| path.strip_prefix(&repository).unwrap())
+            .collect();
+        let names = ["keys/1.age", "repository.json"].map(std::path::Path::new);
+        assert_eq!(differ, names, "{change:?}");
+    }
+    let opens = |bench: &Bench, id: &str| {
+        let gave = bench.run(&["backup", "verify", id, "--level", "2", "--yes"]);
+        (gave.code, flat(&gave.all()))
+    };
+    let bench = bench.env("SUMMITCTL_TEST_ID", "b010");
+    let (code, said) = opens(&bench, BACKUPS[0]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("identit"), "{said}");
+    configure(&bench, |text| naming(text, "identity", "\"file:eve.txt\""));
+    let bench = bench
+        .env("SUMMITCTL_TEST_ID", "b011")
+        .env("SUMMITCTL_TEST_CLOCK", "2026-11-21T03:05:00.000Z");
+    let (code, said) = opens(&bench, BACKUPS[0]);
+    assert_eq!(code, 0, "{said}");
+}
+
+fn proven(bench: &Bench) -> serde_json::Value {
+    let gave = bench.run(&["keys", "list", "--output", "json"]);
+    assert_eq!(gave.code, 0, "{}", gave.all());
+    gave.json()["result"]["last-proof"].clone()
+}
+
+/// Only an identity that really opens a backup counts: a stranger's does not, and nor does one that meets a damaged segment.
+#[test]
+fn a_key_check_proves_what_was_opened_and_nothing_else() {
+    let bench = stocked();
+    let check = ["backup", "verify", "newest", "--key-check", "--yes"];
+    let opened = bench
+        .dir
+        .join("repository/backups")
+        .join(BACKUPS[3])
+        .join("opened");
+    let config = std::fs::read_to_string(bench.dir.join("summitctl.toml")).unwrap();
+    assert!(proven(&bench).is_null());
+
+    std::fs::write(bench.dir.join("stranger.txt"), stranger()).unwrap();
+    configure(&bench, |text| {
+        naming(text, "identity", "\"file:stranger.txt\"")
+    });
+    let bench = bench.env("SUMMITCTL_TEST_ID", "0001");
+    let gave = bench.run(&check);
+    assert_eq!(gave.code, 2, "{}", gave.all());
+    assert!(gave.all().contains("identit"), "{}", gave.all());
+    assert!(proven(&bench).is_null() && !opened.exists());
+    assert_eq!(bench.run(&["run", "abort"]).code, 0);
+    configure(&bench, |_| config);
+
+    let segments = bytes(&bench.dir.join("repository/segments"));
+    for (path, bytes) in &segments {
+        let mut flipped = bytes.clone();
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        std::fs::write(path, flipped).unwrap();
+    }
+    let bench = bench.env("SUMMITCTL_TEST_ID", "0002");
+    let gave = bench.run(&check);
+    assert_eq!(gave.code, 6, "{}", gave.all());
+    assert!(gave.all().contains("segments/"), "{}", gave.all());
+    assert!(proven(&bench).is_null() && !opened.exists());
+    assert_eq!(bench.run(&["run", "abort"]).code, 0);
+
+    for (path, bytes) in segments {
+        std::fs::write(path, bytes).unwrap();
+    }
+    let bench = bench.env("SUMMITCTL_TEST_ID", "0003");
+    let gave = bench.run(&check);
+    assert_eq!(gave.code, 0, "{}", gave.all());
+    assert_eq!(proven(&bench), "2026-11-21T03:04:05.678Z");
+    let shown = bench.run(&["keys", "list"]);
+    assert!(
+        flat(&shown.out).contains("proven an identity opened"),
+        "{}",
+        shown.out
     );
 }
 

@@ -15,7 +15,9 @@ mod forget;
 mod generated;
 mod interrupted;
 mod keys;
+mod prune;
 mod records;
 mod refusals;
 #[path = "../shared/documents.rs"]
 mod shared;
+mod stocked;

@@ -11,6 +11,7 @@ mod choose;
 mod copies;
 mod diff;
 mod documents;
+mod export;
 mod faults;
 mod fields;
 mod import;

@@ -1,5 +1,6 @@
 //! Recovery without us: the three stores come back from the raw repository by the commands of `docs/FORMAT.md`, the scripts of
-//! `docs/recover/`, and the tools that come with age, zstd and the databases.
+//! `docs/recover/`, and the tools that come with age, zstd and the databases. And a reader that was written after the page alone
+//! comes to the same fingerprints.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -33,11 +34,54 @@ const RELATIONSHIPS: &str = "MATCH (a)-[r]->(b) RETURN labels(a), properties(a),
 const TABLES: &str = "SET ROLE operator;
     CREATE TABLE \"odd \"\" name\" (\"a \"\" column\" text, b bytea, c numeric, d timestamptz, e int GENERATED ALWAYS AS IDENTITY);
     INSERT INTO \"odd \"\" name\" (\"a \"\" column\", b, c, d) VALUES (E'line\\nline\\t\\\\.', '\\x00ff', 'NaN', '-infinity'), (NULL, '', 1e100, '0044-03-15 BC');
-    CREATE TABLE kinds (id int PRIMARY KEY, what regtype, path ltree);
+    CREATE TABLE kinds (id int PRIMARY KEY, what regtype, path ltree, text text);
+    CREATE TABLE nothing ();
+    INSERT INTO nothing DEFAULT VALUES;
+    INSERT INTO nothing DEFAULT VALUES;
     CREATE SEQUENCE nearly_done;
     SELECT setval('nearly_done', 9223372036854775806);
     CREATE MATERIALIZED VIEW odd_ones AS SELECT count(*) AS n FROM \"odd \"\" name\";
     SELECT lo_from_bytea(4711, decode(repeat('00ff', 200000), 'hex'))";
+
+/// Every encoding that the server chooses for small and large values, and values so large that they are kept in pieces.
+const KEYS: &str = "local call = redis.call
+    for i = 1, 40000 do
+        call('HSET', 'large:hash', 'field' .. i, string.rep('x', 60)) call('RPUSH', 'large:list', i .. string.rep('y', 60))
+        call('ZADD', 'large:zset', i / 3, 'member' .. i .. string.rep('z', 40))
+    end
+    for i = 1, 18000 do call('SADD', 'large:set', i .. string.rep('t', 60)) end
+    call('SET', 'large:text', string.rep('w', 3000000)) call('SET', 'whole:text', string.rep('q', 1200000))
+    call('ZADD', 'zset', '-0', 'zero', 'inf', 'up', '-inf', 'down', 1.5, 'half', 3, 'three')
+    for i = 1, 300 do call('ZADD', 'scores', i % 2 == 0 and '-0' or tostring(1 / i), 'm' .. i) end
+    call('ZADD', 'scores', 'inf', 'up', '-inf', 'down')
+    call('SADD', 'ints', 1, -2) call('SADD', 'ints:32', 70000, -1) call('SADD', 'ints:64', '5000000000', '-9000000000000') call('SADD', 'words', 'a', 12)
+    call('RPUSH', 'list', 'a', 1, -1, 127, 128, 4095, -4096, 4096, 32767, -32768, 40000, 8388607, '-8388608', '8388608', '-2147483648', '2147483648',
+         string.rep('x', 100), string.rep('y', 5000))
+    call('HSET', 'hash', 'a', 1, 'b', 'text', 'c', -300)
+    call('SET', 'int8', 12) call('SET', 'int16', -3000) call('SET', 'int32', 2000000) call('SET', 'int64', '99999999999') call('SET', 'empty', '')
+    call('SET', 'packed', string.rep('abcabcabd', 300)) call('SET', 'expires', 'v', 'EX', 100000)
+    for i = 1, 500 do call('XADD', 'stream', i .. '-0', 'name', 'value' .. i, 'n', i) end
+    call('XADD', 'stream', '500-7', 'other', 1) call('XADD', 'stream', '501-2', 'f', 2, 'g', 3) call('XDEL', 'stream', '20-0') call('XDEL', 'stream', '500-7')
+    call('XADD', 'emptied', '5-5', 'a', 'b') call('XDEL', 'emptied', '5-5')
+    call('XGROUP', 'CREATE', 'stream', 'workers', '0') call('XGROUP', 'CREATE', 'stream', 'audit', '$') call('XGROUP', 'CREATECONSUMER', 'stream', 'workers', 'idle')
+    call('XREADGROUP', 'GROUP', 'workers', 'bob', 'COUNT', 3, 'STREAMS', 'stream', '>') call('XREADGROUP', 'GROUP', 'workers', 'alice', 'COUNT', 2, 'STREAMS', 'stream', '>')
+    call('SELECT', 3) call('SET', 'three', 'x')
+    return 1";
+
+/// What those and the sandbox's own data are kept in.
+const FORMATS: [&str; 11] = [
+    "json",
+    "neo4j-packstream",
+    "pg-catalogue-jsonl",
+    "pg-copy-binary",
+    "pg-copy-text",
+    "pg-dump-custom",
+    "pg-large-objects-jsonl",
+    "pg-roles-jsonl",
+    "pg-sequences-jsonl",
+    "redis-dump-stream",
+    "redis-function-dump",
+];
 
 async fn graph(program: &Program) -> Connection {
     let target = Target {
@@ -127,15 +171,19 @@ async fn all_stores_come_back_without_this_program() {
         .await
         .unwrap();
     sqlx::raw_sql(TABLES).execute(&mut session).await.unwrap();
-    let rows = "INSERT INTO kinds VALUES (1, 'int4', 'top.middle.low')";
+    let rows = r"INSERT INTO kinds VALUES (1, 'int4', 'top.middle.low', E'\\\\\t\b\f\v\r\n\\\\.'), (2, NULL, NULL, E'\\\\N')";
     sqlx::raw_sql(rows).execute(&mut session).await.unwrap();
     // A small graph: each statement of the script is a new one to the server, which takes its time to plan it.
     cypher(&program, ["MATCH (n) DETACH DELETE n"]).await;
     cypher(&program, GRAPH).await;
-    // Values so large that they are kept in pieces.
-    let large = "for i = 1, 40000 do redis.call('HSET', 'large:hash', 'field' .. i, string.rep('x', 60)); redis.call('RPUSH', 'large:list', i .. string.rep('y', 60)); \
-                 redis.call('ZADD', 'large:zset', i / 3, 'member' .. i .. string.rep('z', 40)) end redis.call('SET', 'large:text', string.rep('w', 3000000)) return 1";
-    let _: u64 = program.redis(&["EVAL", large, "0"]).await;
+    let _: u64 = program.redis(&["EVAL", KEYS, "0"]).await;
+    for library in ["first", "second"] {
+        let code = format!(
+            "#!lua name={library}\nredis.register_function('{library}', function() return '{}' end)",
+            "z".repeat(400)
+        );
+        let _: String = program.redis(&["FUNCTION", "LOAD", &code]).await;
+    }
     program.ok(&["backup", "create", "--yes", "--context", "sandbox"]);
     let backup = program.backups().remove(0);
     let before = [
@@ -153,8 +201,10 @@ async fn all_stores_come_back_without_this_program() {
         assert!(done.status.success(), "{block}: {}", said(&done));
     }
 
+    fingerprints_by_the_page_alone(&program, &out, &backup);
+
     // Everything is lost.
-    let lost = "psql -qd postgres -c 'DROP DATABASE app WITH (FORCE)' -c 'CREATE DATABASE app OWNER operator'; redis-cli -p $REDIS_PORT FLUSHALL";
+    let lost = "psql -qd postgres -c 'DROP DATABASE app WITH (FORCE)' -c 'CREATE DATABASE app OWNER operator'; redis-cli -p $REDIS_PORT FLUSHALL; redis-cli -p $REDIS_PORT FUNCTION FLUSH";
     let done = bash(&program, &out, &backup, lost);
     assert!(done.status.success(), "{}", said(&done));
     cypher(&program, ["MATCH (n) DETACH DELETE n"]).await;
@@ -224,6 +274,51 @@ async fn all_stores_come_back_without_this_program() {
     }
     let graph = ["neo4j/neo4j/nodes", "neo4j/neo4j/relationships"];
     assert_eq!(different, graph, "{compared}");
+}
+
+/// The reader that was written after the page finds every part's fingerprint in the raw repository, and a changed byte.
+fn fingerprints_by_the_page_alone(program: &Program, out: &Path, backup: &str) {
+    let contents = std::fs::read(out.join("contents.json")).unwrap();
+    let contents: serde_json::Value = serde_json::from_slice(&contents).unwrap();
+    let stores = contents["stores"].as_array().unwrap();
+    let mut expected = Vec::new();
+    let mut formats = std::collections::BTreeSet::new();
+    for part in stores
+        .iter()
+        .flat_map(|s| s["captured"]["parts"].as_array().unwrap())
+    {
+        formats.insert(part["format"].as_str().unwrap());
+        let name = part["name"].as_str().unwrap();
+        expected.push(match part["fingerprint"].as_str() {
+            Some(print) => format!("same {} {name}", print.split(':').next().unwrap()),
+            None => format!("- - {name}"),
+        });
+    }
+    assert_eq!(Vec::from_iter(formats), FORMATS);
+    let read = bash(program, out, backup, "docs/recover/fingerprints.py");
+    assert!(read.status.success(), "{}", said(&read));
+    let told = String::from_utf8_lossy(&read.stdout).into_owned();
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+
+    let part = "postgres/app/sequences";
+    let segments = stores.iter().find_map(|s| s["segments"].get(part)).unwrap();
+    let id = segments[0]["id"].as_str().unwrap();
+    let segment = program.dir.join("sandbox/repository/segments");
+    let segment = segment.join(&id[..2]).join(format!("{id}.zst.age"));
+    let whole = std::fs::read(&segment).unwrap();
+    let mut changed = whole.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    std::fs::remove_file(&segment).unwrap();
+    std::fs::write(&segment, changed).unwrap();
+    let script = format!("docs/recover/fingerprints.py {part}");
+    let read = bash(program, out, backup, &script);
+    std::fs::write(&segment, whole).unwrap();
+    assert_eq!(read.status.code(), Some(1), "{}", said(&read));
+    assert!(
+        said(&read).contains(&format!("DIFFERENT - {part}")),
+        "{}",
+        said(&read)
+    );
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn in_graph(found: &GraphLocked, context: &str) -> String {
     if verdict == Verdict::Alive {
         line(
             "next",
-            &format!("wait for it; or, if it is not to go on, end it: `{clear} --terminate`"),
+            "wait for it; or, if it is not to go on, stop it where it runs, and look again",
         );
     } else {
         line(

@@ -12,19 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use super::bolt::packstream::Value;
 use super::bolt::{Begin, Connection};
-use super::{LOCK_MOVED, LOCK_NOT_TAKEABLE, Target, server, transactions};
+use super::{LOCK_MOVED, LOCK_NOT_TAKEABLE, Target, server};
 use crate::consent::Consent;
 use crate::error::{Error, Result};
-use crate::wait::{Deadline, Look, poll};
+use crate::wait::Deadline;
 
 /// How people call the tool.
 pub const TOOL: &str = "neo4j-migrations";
 const LOCK_LABEL: &str = "__Neo4jMigrationsLock";
 const LOGIN: Duration = Duration::from_secs(15);
-/// How long a holder whose transaction was ended may take to let go of its lock.
-const GENTLE: Duration = Duration::from_secs(10);
-/// How long a connection may take to end after it was told to.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// So many of the platform's own nodes are shown.
 const MOST_OWN: i64 = 20;
 /// What our own look is called.
@@ -420,73 +416,4 @@ pub async fn prove_takeable(target: &Target, was: &[LockNode]) -> Result<()> {
         .caused_by(e)
         .hint("Somebody may have taken it already: see `summitctl migrate lock show`.")
     })
-}
-
-/// Whether a connection is still there, by its id and its beginning.
-pub async fn connected(target: &Target, client: &Client) -> Result<bool> {
-    let mut connection = Connection::open(target, Deadline::after(LOGIN)).await?;
-    let there = is_there(&mut connection, client).await;
-    connection.close().await;
-    there
-}
-
-async fn is_there(connection: &mut Connection, client: &Client) -> Result<bool> {
-    let all = clients(connection).await?;
-    let same = |c: &Client| (&c.connection, &c.since) == (&client.connection, &client.since);
-    Ok(all.iter().any(same))
-}
-
-/// Ends connections by id *and* beginning: first their transactions, so that their clients can clean up, then themselves.
-pub async fn end_clients(target: &Target, which: &[Client], consent: &Consent) -> Result<()> {
-    for client in which {
-        let mut connection = Connection::open(target, Deadline::after(LOGIN)).await?;
-        let done = end(target, &mut connection, client, consent).await;
-        connection.close().await;
-        done?;
-    }
-    Ok(())
-}
-
-async fn end(
-    target: &Target,
-    connection: &mut Connection,
-    client: &Client,
-    consent: &Consent,
-) -> Result<()> {
-    if !is_there(connection, client).await? {
-        return Ok(());
-    }
-    let all = transactions::transactions(target).await?;
-    let its = all
-        .iter()
-        .filter(|t| t.connection.as_ref() == Some(&client.connection));
-    for transaction in its {
-        transactions::terminate(target, transaction, consent).await?;
-    }
-    if gone(connection, client, GENTLE).await.is_ok() {
-        return Ok(());
-    }
-    if is_there(connection, client).await? {
-        let parameters = Value::map([("id", Value::from(client.connection.as_str()))]);
-        let query = "CALL dbms.killConnection($id) YIELD message RETURN message";
-        let begin = Begin::write("end a connection");
-        connection.query(query, parameters, &begin).await?;
-    }
-    gone(connection, client, PATIENCE).await
-}
-
-async fn gone(connection: &mut Connection, client: &Client, patience: Duration) -> Result<()> {
-    let connection = tokio::sync::Mutex::new(connection);
-    poll(
-        "the end of a connection",
-        Deadline::after(patience),
-        Duration::from_millis(200),
-        async || {
-            Ok(match is_there(*connection.lock().await, client).await? {
-                false => Look::Ready(()),
-                true => Look::NotYet(format!("{} is there", client.words())),
-            })
-        },
-    )
-    .await
 }

@@ -195,6 +195,11 @@ fn statement(trouble: &Trouble) -> String {
     }
 }
 
+/// A name without its quotes, which older backups do not put around keywords.
+fn bare(name: &str) -> String {
+    name.replace('"', "")
+}
+
 /// Whether both name the same lock, sequence or index.
 pub fn same(a: &Trouble, b: &Trouble) -> bool {
     match (a, b) {
@@ -203,7 +208,7 @@ pub fn same(a: &Trouble, b: &Trouble) -> bool {
             Trouble::Lock {
                 table: t, key: k, ..
             },
-        ) => (table, key) == (t, k),
+        ) => (bare(table), key) == (bare(t), k),
         (
             Trouble::Sequence {
                 sequence, highest, ..

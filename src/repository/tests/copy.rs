@@ -80,6 +80,10 @@ impl Two {
 async fn a_copy_killed_at_every_operation_is_ended_by_the_next() {
     let two = Two::new().await;
     let host = two.host(two.memory.clone()).await;
+    let mut restored = host.verify_objects(&two.old, &options()).await.unwrap();
+    restored.level = Level::Restored;
+    host.record(&restored, &two.fixture.key).await.unwrap();
+    let proofs = two.memory.names(&two.old.verified());
     for operations in 0.. {
         let copy = Arc::new(Memory::default());
         let killed: Arc<dyn Store> = Arc::new(Killed {
@@ -102,6 +106,8 @@ async fn a_copy_killed_at_every_operation_is_ended_by_the_next() {
         let lag = host.lag(&store, "testing").await.unwrap();
         assert_eq!((lag.behind, lag.newest.as_ref()), (0, Some(&two.new)));
         assert!(!lag.keys_differ && lag.missing.is_empty(), "{said}");
+        assert!(lag.unproved.is_empty(), "{said}");
+        assert_eq!(copy.names(&two.old.verified()), proofs, "{said}");
         assert_eq!(copy.names("segments/"), two.memory.names("segments/"));
         assert!(copy.names("locks/").is_empty(), "{said}");
         if first.is_ok() {

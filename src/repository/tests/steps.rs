@@ -22,6 +22,12 @@ pub struct Memory {
     /// Operations so far, and those that named one segment.
     pub operations: AtomicU64,
     pub segment_operations: AtomicU64,
+    /// The segments that were read, in order.
+    pub segments_read: Mutex<Vec<String>>,
+}
+
+fn is_segment(name: &str) -> bool {
+    name.starts_with("segments/") && name.ends_with(".age")
 }
 
 impl Clone for Memory {
@@ -51,7 +57,7 @@ impl Memory {
 
     fn count(&self, name: &str) {
         self.operations.fetch_add(1, Ordering::Relaxed);
-        if name.starts_with("segments/") && name.ends_with(".age") {
+        if is_segment(name) {
             self.segment_operations.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -82,6 +88,9 @@ impl Store for Memory {
     }
     async fn get(&self, name: &str, limit: u64) -> Result<Option<Bytes>> {
         self.count(name);
+        if is_segment(name) {
+            self.segments_read.lock().unwrap().push(name.to_owned());
+        }
         let found = self.read(name);
         assert!(found.as_ref().is_none_or(|b| b.len() as u64 <= limit));
         Ok(found)

@@ -72,7 +72,11 @@ async fn the_commands_of_the_format_page_recover_every_part() {
     host.commit(&id, &meta(), &fixture.key).await.unwrap();
 
     let blocks = commands();
-    assert_eq!(blocks.len(), 4, "check, unwrap, one part, every part");
+    assert_eq!(
+        blocks.len(),
+        5,
+        "check, unwrap, one part, every part, an export"
+    );
     let out = Folder::new();
     let shell = Shell {
         fixture: &fixture,

@@ -178,7 +178,8 @@ fn is_own(lock: &Lock, history: &History) -> bool {
     let same = if row.key.is_some() {
         row.table == history.table
     } else {
-        row.table.to_lowercase().replace("_lock", "lock") == format!("{name}lock")
+        row.is_presence()
+            || row.table.to_lowercase().replace("_lock", "lock") == format!("{name}lock")
     };
     let of = (history.tool, &history.database, &history.schema);
     same && (row.tool, &row.database, &row.schema) == of

@@ -354,6 +354,7 @@ mod tests {
             status,
             content_type: "application/json".into(),
             body: body.to_string().into_bytes(),
+            truncated: false,
             latency: Duration::from_millis(1),
         }
     }

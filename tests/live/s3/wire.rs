@@ -166,7 +166,7 @@ async fn what_lies_in_an_archive_is_said_to() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn old_uploads_that_were_cut_off_are_ended() {
     let server = server().await;
-    let segment = format!("segments/ab/{}.zst.age", "ab".repeat(16));
+    let segment = format!("segments/ab/{}.zst.age", "ab".repeat(32));
     let begin = async |key: &str| {
         let begun = server
             .admin()

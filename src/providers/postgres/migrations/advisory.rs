@@ -1,7 +1,7 @@
 //! Advisory locks: held by a session, and gone with it. Their keys are computed as each tool computes them, for every history
 //! table that was found; `pg_locks` then says who holds them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use sqlx::Row as _;
@@ -112,14 +112,16 @@ pub(super) async fn locks(
             }
         }
     }
+    // A tool whose key is of the whole database has one lock, however many histories there are.
+    let mut seen = BTreeSet::new();
+    found.retain(|lock| seen.insert((lock.row.tool.id(), lock.row.key)));
     Ok(found)
 }
 
 /// A lock that is seen only while it is held: an advisory one whose tool has no history table yet, or has another key too, and one
 /// whose row is there only so long.
 pub fn released(row: &LockRow) -> Option<Lock> {
-    let presence = row.tool.row_lock().is_some_and(lock::Shape::is_presence);
-    (row.key.is_some() || presence).then(|| freed(row.clone()))
+    (row.key.is_some() || row.is_presence()).then(|| freed(row.clone()))
 }
 
 fn free(target: &Target, tool: Tool, schema: &str, table: &str, key: i64) -> Lock {

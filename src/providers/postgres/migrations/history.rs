@@ -276,7 +276,14 @@ impl Place {
             filled(shape.by)
         );
         let by = order.replace(", ", " DESC, ");
-        let last = format!("{row} ORDER BY {by} DESC LIMIT 1");
+        // What failed or was taken back is not what was applied last; a tool that keeps one row says so elsewhere.
+        let counts = match shape.counts {
+            true => format!(
+                " WHERE coalesce({outcome}::text, '') NOT IN ('failed', 'half', 'rolled-back')"
+            ),
+            false => String::new(),
+        };
+        let last = format!("{row}{counts} ORDER BY {by} DESC LIMIT 1");
         let last = rows(target, session, &what, &last).await?;
         let those =
             |word: &str| format!("{row} WHERE {outcome} = '{word}' ORDER BY {order} LIMIT 20");

@@ -79,6 +79,13 @@ pub struct LockRow {
     pub key: Option<i64>,
 }
 
+impl LockRow {
+    /// Whether the row itself is the lock: there is none while nobody holds it.
+    pub fn is_presence(&self) -> bool {
+        self.key.is_none() && self.tool.row_lock().is_some_and(Shape::is_presence)
+    }
+}
+
 /// Whether a lock is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -283,7 +290,11 @@ struct Table {
 
 async fn tables(target: &Target, session: &mut PgConnection) -> Result<Vec<Table>> {
     let sql = format!(
-        "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, array_agg(a.attname::text) AS columns
+        "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, array_agg(a.attname::text) AS columns,
+                bool_and(a.atttypid = 'int8'::regtype)
+                AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indnkeyatts = 1)
+                AND EXISTS (SELECT FROM pg_attribute v JOIN pg_attribute d USING (attrelid)
+                    WHERE v.attname = 'version' AND v.atttypid = 'int8'::regtype AND d.attname = 'dirty' AND d.atttypid = 'bool'::regtype) AS of_tool
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
          WHERE c.relkind = 'r' AND c.relnatts < 9 AND {} GROUP BY c.oid, n.nspname, c.relname ORDER BY 2, 3",
@@ -301,6 +312,10 @@ async fn tables(target: &Target, session: &mut PgConnection) -> Result<Vec<Table
         };
         let mut shapes = TOOLS.iter().map(|t| (Tool(t), Tool(t).row_lock()));
         if let Some((tool, Some(shape))) = shapes.find(|(_, s)| s.is_some_and(same)) {
+            // One column says little: anybody may have a table of it.
+            if shape.is_presence() && !row.get::<bool, _>("of_tool") {
+                continue;
+            }
             tables.push(Table {
                 tool,
                 shape,
