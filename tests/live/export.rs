@@ -190,8 +190,12 @@ async fn redis_and_neo4j_are_loaded_by_the_scripts(
 ) {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/FORMAT.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let block = page.split("```sh\n").find(|block| block.contains("EXPORT"));
-    let block = block.unwrap().split("```").next().unwrap();
+    let mut blocks = page.split("```sh\n").skip(1);
+    let block = blocks.find_map(|text| {
+        let block = text.split("```").next()?;
+        block.contains("EXPORT").then_some(block)
+    });
+    let block = block.unwrap();
     let out = program.dir.join("from-export");
     std::fs::create_dir(&out).unwrap();
     bash(program, &[("EXPORT", folder), ("OUT", &out)], block);
