@@ -68,7 +68,7 @@ async fn from_one_backup_to_another() {
     assert_eq!(part("postgres/app/table/public.fresh")["to-rows"], 2);
     let stores = compared["stores"].as_array().unwrap();
     assert!(stores.iter().all(|s| s["new-bytes"].as_u64().unwrap() > 0));
-    let keys = part("redis/0");
+    let keys = part("redis/0/keys");
     let number = |key: &str| keys[key].as_u64().unwrap();
     assert_eq!(number("to-rows"), number("from-rows") + 1);
     let nodes = part("/nodes");
