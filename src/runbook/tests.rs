@@ -55,6 +55,7 @@ struct VerifyArgs {
 struct CommitArgs {
     backup: String,
     stores: Option<Vec<Store>>,
+    labels: Option<Vec<String>>,
 }
 
 #[derive(serde::Deserialize, JsonSchema)]

@@ -246,7 +246,7 @@ fn killed_it_is_taken_back_or_finished(program: &Program) {
             found.len() >= 2 && !old.exists()
         });
         assert!(killed, "it ended before");
-        assert_eq!(unfinished(program), [work.clone()]);
+        assert_eq!(unfinished(program), std::slice::from_ref(&work));
         assert!(!folder.exists());
         let mut found = Vec::new();
         files(&work, &mut found);
