@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Error as Theirs;
 use kube::api::{Api, DeleteParams, LogParams, PostParams};
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::explain::explain;
 use super::holder::{JobSeen, told};
@@ -41,6 +42,8 @@ const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct Template {
     /// The UID of the object that has it.
     pub uid: String,
+    /// A digest of all that it says.
+    pub digest: String,
     /// Images and programs, one line a container.
     pub runs: Vec<String>,
     /// The service account of its pods.
@@ -100,30 +103,37 @@ pub async fn template(cluster: &Cluster, from: &Named, deadline: Deadline) -> Re
             .as_str()
             .unwrap_or("default")
             .to_owned(),
+        digest: digest(&spec),
         uid: found.uid,
         spec,
         labels,
     })
 }
 
+fn digest(spec: &Value) -> String {
+    let hash = Sha256::digest(spec.to_string());
+    let digits: String = hash.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    format!("sha256:{digits}")
+}
+
 /// Makes a Job of this name, unless the one that is there was made for the same effect.
 ///
 /// # Errors
-/// `kubernetes.changed`: the template is another's now, or somebody else made a Job of this name.
+/// `kubernetes.changed`: the template says something else now, or somebody else made a Job of this name.
 pub async fn start(
     cluster: &Cluster,
     from: &Named,
-    uid: &str,
+    wanted: &str,
     name: &str,
     key: &str,
     _: &Consent,
 ) -> Result<()> {
     let deadline = Deadline::after(PATIENCE);
     let template = template(cluster, from, deadline).await?;
-    if template.uid != uid {
+    if template.digest != wanted {
         return Err(changed(format!(
-            "{from} is another one than was shown: its UID is {}, and was {uid}",
-            template.uid
+            "the template of {from} was changed since it was shown: {}, not {wanted}",
+            template.digest
         )));
     }
     let mut annotations = Map::from_iter([(KEY.to_owned(), json!(key))]);

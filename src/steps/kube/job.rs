@@ -36,7 +36,7 @@ pub struct RunJobArgs {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunJobChange {
     from: Named,
-    uid: String,
+    digest: String,
     name: String,
 }
 
@@ -79,7 +79,7 @@ impl Step<World> for RunJob {
         Ok(Decision::Change {
             change: RunJobChange {
                 name: name_of(&from.name, cx.run, cx.step),
-                uid: template.uid,
+                digest: template.digest,
                 from,
             },
             decisive,
@@ -100,29 +100,23 @@ impl Step<World> for RunJob {
     ) -> Result<()> {
         grant.still_held().await?;
         let cluster = cluster(cx.world).await?;
-        let RunJobChange { from, uid, name } = change;
-        kubernetes::start(cluster, from, uid, name, &grant.key().0, grant.consent()).await?;
+        let RunJobChange { from, digest, name } = change;
+        kubernetes::start(cluster, from, digest, name, &grant.key().0, grant.consent()).await?;
         cx.events
             .note(format!("job `{}/{name}` is made", from.namespace));
         let following = kubernetes::follow(cluster, &from.namespace, name, |line| {
             cx.events.note(config::redact(&line));
         });
-        cx.cancel.guard(following).await?;
-        Ok(())
+        let seen = cx.cancel.guard(following).await?;
+        complete(&from.namespace, name, &seen)
     }
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &RunJobChange) -> Result<Observed> {
         let cluster = cluster(cx.world).await?;
         let (space, name) = (&change.from.namespace, &change.name);
         let seen = kubernetes::ended(cluster, space, name).await?;
-        let lines: Vec<String> = lines(&seen);
-        if seen.state != "complete" {
-            return Err(Error::new(
-                &JOB_FAILED,
-                format!("the job `{space}/{name}` is {}: {}", seen.state, lines.join("; ")),
-            )
-            .hint(format!("Read all of its log with `kubectl logs -n {space} job/{name}`; it stays. A new run makes a new job.")));
-        }
+        complete(space, name, &seen)?;
+        let lines = lines(&seen);
         Ok(Observed::of(
             json!({"state": seen.state, "job": name, "seen": lines}),
         ))
@@ -156,12 +150,11 @@ async fn read(cx: &ReadCx<'_, World>, args: &RunJobArgs) -> Result<(Named, Templ
 }
 
 fn foresight(from: &Named, template: &Template) -> Foresight {
+    let runs: Vec<String> = template.runs.iter().map(|r| config::redact(r)).collect();
+    let said = format!("{from}, UID {}, {}", template.uid, template.digest);
     let facts = Facts::from_iter([
-        (
-            "template".to_owned(),
-            json!(format!("{from}, UID {}", template.uid)),
-        ),
-        ("runs".to_owned(), json!(template.runs)),
+        ("template".to_owned(), json!(said)),
+        ("runs".to_owned(), json!(runs)),
         ("service-account".to_owned(), json!(template.account)),
     ]);
     Foresight {
@@ -176,6 +169,15 @@ fn name_of(from: &str, run: &str, step: &str) -> String {
     let tag: String = hash.iter().take(4).map(|b| format!("{b:02x}")).collect();
     let from: String = from.chars().take(LONGEST - 9).collect();
     format!("{}-{tag}", from.trim_end_matches(['-', '.']))
+}
+
+fn complete(space: &str, name: &str, seen: &JobSeen) -> Result<()> {
+    if seen.state == "complete" {
+        return Ok(());
+    }
+    Err(Error::new(&JOB_FAILED, lines(seen).join("; ")).hint(format!(
+        "Read all of its log with `kubectl logs -n {space} job/{name}`; it stays. A new run makes a new job."
+    )))
 }
 
 fn lines(seen: &JobSeen) -> Vec<String> {

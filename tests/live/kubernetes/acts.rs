@@ -68,7 +68,9 @@ fn book(space: &Space, id: &str, steps: &str) {
         .split("\n\n")
         .map(|step| format!("```yaml step\n{}\n```\n\n", step.trim()))
         .collect();
-    let text = format!("---\nrunbook: {id}\ntitle: A test\n---\n\n# A test\n\n{fenced}");
+    let text = format!(
+        "---\nrunbook: {id}\ntitle: A test\nplatform: test\nwhen: It is tested.\n---\n\n# A test\n\n{fenced}"
+    );
     std::fs::write(folder.join(format!("{id}.md")), text).unwrap();
 }
 
