@@ -20,6 +20,7 @@ pub mod health;
 pub mod import;
 pub mod keep;
 pub mod keys;
+pub mod kube;
 pub mod load;
 pub mod manual;
 pub mod mend;
@@ -85,5 +86,9 @@ pub fn registry() -> Registry<World> {
         .with_look(health::StoreHealth)
         .with_look(health::Neo4jTopology)
         .with_look(config_check::ConfigCheck)
+        .with(kube::scale::KubeScale)
+        .with(kube::rollout::RolloutUndo)
+        .with(kube::set::KubeSet)
+        .with(kube::job::RunJob)
         .with(exec::Exec)
 }
