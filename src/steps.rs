@@ -23,6 +23,7 @@ pub mod keys;
 pub mod load;
 pub mod manual;
 pub mod mend;
+pub mod mend_graph;
 pub mod migrate;
 pub mod migrate_job;
 pub mod pin;
@@ -65,6 +66,7 @@ pub fn registry() -> Registry<World> {
         .with(keys::CheckKey)
         .with(load::Load)
         .with(mend::MendCopy)
+        .with(mend_graph::MendGraph)
         .with(restore::Swap)
         .with(swap_back::SwapBack)
         .with(table::Table)
