@@ -164,8 +164,11 @@ async fn break_everything(space: &Space) {
     let crons = space.api::<CronJob>();
     for name in ["late", "resumed"] {
         let parameters = PatchParams::default();
-        let patched = crons.patch_status(name, &parameters, &Patch::Merge(&status));
-        patched.await.unwrap();
+        let status = Patch::Merge(&status);
+        crons
+            .patch_status(name, &parameters, &status)
+            .await
+            .unwrap();
     }
     // The API server's times have whole seconds: it is let go on in a later one than it was made in.
     space
