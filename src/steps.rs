@@ -24,6 +24,7 @@ pub mod kube;
 pub mod load;
 pub mod manual;
 pub mod mend;
+pub mod mend_graph;
 pub mod migrate;
 pub mod migrate_job;
 pub mod pin;
@@ -66,6 +67,7 @@ pub fn registry() -> Registry<World> {
         .with(keys::CheckKey)
         .with(load::Load)
         .with(mend::MendCopy)
+        .with(mend_graph::MendGraph)
         .with(restore::Swap)
         .with(swap_back::SwapBack)
         .with(table::Table)

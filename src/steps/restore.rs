@@ -12,9 +12,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::mend_graph;
 use super::stores::{differences, expected};
 use super::world::World;
-use crate::capture::{Fingerprint, PartSource as _};
+use crate::capture::{Fingerprint, PartSource as _, Trouble};
 use crate::consent::Effect;
 use crate::engine::step::{
     ApplyCx, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
@@ -191,6 +192,11 @@ impl Step<World> for Swap {
             let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
             let lines = neo4j_replaced(cx.world, &source).await?;
             shown.insert("what-it-replaces".to_owned(), json!(lines));
+            let noted = mend_graph::noted(&source)?.unwrap_or_default();
+            if !noted.is_empty() {
+                let lines: Vec<String> = noted.iter().map(Trouble::words).collect();
+                shown.insert("troubles-in-the-backup".to_owned(), json!(lines));
+            }
         }
         if args.store == Store::Redis {
             let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
@@ -330,9 +336,13 @@ impl Step<World> for Swap {
                     &differences(&expected(&source, Store::Neo4j), &measured),
                     "Neo4j",
                 )?;
-                Ok(Observed::of(
-                    json!({"store": "neo4j", "entities": measured.values().map(|f| f.rows).sum::<u64>()}),
-                ))
+                let lock = neo4j::migrations::lock(cx.world.neo4j()?).await?;
+                Ok(Observed::of(json!({
+                    "store": "neo4j",
+                    "entities": measured.values().map(|f| f.rows).sum::<u64>(),
+                    "database": lock.as_ref().map(|l| &l.database),
+                    "findings": mend_graph::findings(lock.as_ref(), &cx.world.context),
+                })))
             }
         }
     }

@@ -42,6 +42,8 @@ impl<K> Namespaced for K where
 
 /// The objects that are asked for.
 pub use k8s_openapi::api as objects;
+/// What all objects have.
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 pub use kube::api::Api;
 
 reasons! {

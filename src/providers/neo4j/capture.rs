@@ -19,7 +19,7 @@ use super::part::Part;
 use super::rows::{self, NodeRecord, RelationshipRecord};
 use super::scan::{self, What, Worker};
 use super::target::Target;
-use super::{INCONSISTENT, schema, server};
+use super::{INCONSISTENT, migrations, schema, server};
 use crate::capture::{Captured, Consistency, FingerprintKey, Fingerprinter, PartInfo, PartSink};
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -58,7 +58,7 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
     let (server_version, _) = server::version(&mut connection).await?;
     let database = server::database(&mut connection).await?;
     let mut attempt = 1;
-    let (pass, consistency, method, from, to) = loop {
+    let (pass, troubles, consistency, method, from, to) = loop {
         options.cancel.check()?;
         let from = Instant::now();
         let before = bookmark(&mut connection).await?;
@@ -71,15 +71,16 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
             options,
         )
         .await?;
+        let troubles = migrations::troubles(&mut connection, &database.name).await?;
         let after = bookmark(&mut connection).await?;
         let to = Instant::now();
         if is_one_moment(&before, &after, &pass.bookmarks) {
             let method = "bookmark unchanged".to_owned();
-            break (pass, Consistency::PointInTime, method, from, to);
+            break (pass, troubles, Consistency::PointInTime, method, from, to);
         }
         if attempt == ATTEMPTS {
             let method = format!("bookmark changed during each of {ATTEMPTS} readings");
-            break (pass, Consistency::Fuzzy, method, from, to);
+            break (pass, troubles, Consistency::Fuzzy, method, from, to);
         }
         options.events.note(format!(
             "Neo4j committed transactions while it was read: reading again ({} of {ATTEMPTS})",
@@ -98,7 +99,7 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
         from,
         to,
         not_carried,
-        troubles: None,
+        troubles: Some(troubles),
         parts,
     })
 }

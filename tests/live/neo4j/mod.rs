@@ -5,6 +5,7 @@ mod faults;
 mod graph;
 mod import;
 mod migrations;
+mod poison;
 mod round_trip;
 mod server;
 mod transactions;
