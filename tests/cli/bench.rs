@@ -68,6 +68,11 @@ impl Bench {
 
     /// Starts the program as [`Bench::run`] does.
     pub fn start(&self, args: &[&str]) -> Child {
+        self.start_with(args, &[])
+    }
+
+    /// The same with variables of this call alone.
+    pub fn start_with(&self, args: &[&str], env: &[(&str, &str)]) -> Child {
         Command::new(env!("CARGO_BIN_EXE_summitctl"))
             .args(args)
             .env_clear()
@@ -77,6 +82,7 @@ impl Bench {
             .env("SUMMITCTL_TEST_CLOCK", "2026-11-21T03:04:05.678Z")
             .env("SUMMITCTL_TEST_ID", "0000")
             .envs(self.env.iter().map(|(k, v)| (k.as_str(), v.as_str())))
+            .envs(env.iter().copied())
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -15,6 +15,7 @@ mod forget;
 mod generated;
 mod interrupted;
 mod keys;
+mod kills;
 mod prune;
 mod records;
 mod refusals;

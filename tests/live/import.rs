@@ -178,6 +178,9 @@ async fn dumps_of_other_tools_become_backups_or_are_refused() {
     );
     let backup = imported(&program, &[&rdb.to_string_lossy()]);
     same_rows(&program, &own, &backup, "redis/");
+    program.ok(&with(&[
+        "backup", "verify", &backup, "--level", "3", "--yes",
+    ]));
     let dump = graph_dump(&program.dir).await;
     let backup = imported(&program, &[&dump.to_string_lossy(), "--as-of", then]);
     let shown = program
@@ -187,6 +190,55 @@ async fn dumps_of_other_tools_become_backups_or_are_refused() {
     program.ok(&with(&[
         "backup", "verify", &backup, "--level", "3", "--yes",
     ]));
+    for whole in [&custom, &rdb, &dump] {
+        broken(&program, whole);
+    }
+}
+
+/// Halves of a file, and the file with one byte that is another one: nothing is made of them, and nothing is left.
+fn broken(program: &Program, whole: &Path) {
+    let bytes = std::fs::read(whole).unwrap();
+    let name = whole.file_name().unwrap().to_string_lossy().into_owned();
+    let middle = bytes.len() / 2;
+    let mut flipped = bytes.clone();
+    flipped[middle] ^= 1;
+    let folder = program.dir.join("broken");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(&name);
+    let path = file.to_string_lossy().into_owned();
+    let before = program.backups();
+    let mut taken = Vec::new();
+    for (what, bytes) in [
+        ("the first half", &bytes[..middle]),
+        ("the second half", &bytes[middle..]),
+        ("one byte flipped", &flipped[..]),
+    ] {
+        std::fs::write(&file, bytes).unwrap();
+        let began = std::time::Instant::now();
+        let words = [
+            "backup",
+            "import",
+            &path,
+            "--as-of",
+            "2026-01-05T00:00:00Z",
+            "--yes",
+        ];
+        let output = program.call(&with(&words), None);
+        println!(
+            "{name}, {what}, after {:.1?}: {}",
+            began.elapsed(),
+            said(&output)
+        );
+        if output.status.success() {
+            taken.push(what);
+        }
+        for run in program.open_runs() {
+            program.ok(&["run", "abort", &run]);
+        }
+        assert!(program.scratch().is_empty(), "{:?}", program.scratch());
+    }
+    assert_eq!(taken, [""; 0], "{name}");
+    assert_eq!(program.backups(), before, "{name}");
 }
 
 /// What would run programs, and what is not whole.
