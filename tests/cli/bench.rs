@@ -73,7 +73,16 @@ impl Bench {
 
     /// The same with variables of this call alone.
     pub fn start_with(&self, args: &[&str], env: &[(&str, &str)]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_summitctl"))
+        self.command(args)
+            .envs(env.iter().copied())
+            .spawn()
+            .unwrap()
+    }
+
+    /// What [`Bench::start`] starts.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_summitctl"));
+        command
             .args(args)
             .env_clear()
             .env("HOME", &self.dir)
@@ -82,13 +91,11 @@ impl Bench {
             .env("SUMMITCTL_TEST_CLOCK", "2026-11-21T03:04:05.678Z")
             .env("SUMMITCTL_TEST_ID", "0000")
             .envs(self.env.iter().map(|(k, v)| (k.as_str(), v.as_str())))
-            .envs(env.iter().copied())
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+            .stderr(Stdio::piped());
+        command
     }
 
     /// What a call that has ended gave.

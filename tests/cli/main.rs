@@ -19,6 +19,9 @@ mod kills;
 mod prune;
 mod records;
 mod refusals;
+mod scale;
 #[path = "../shared/documents.rs"]
 mod shared;
+#[path = "../shared/scale.rs"]
+mod stock;
 mod stocked;
