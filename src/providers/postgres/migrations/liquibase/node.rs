@@ -90,14 +90,16 @@ pub(super) fn xml(text: &str) -> Result<Node, String> {
                 let leaf = Node::leaf(local.as_str(), Value::Text(text));
                 open.last_mut().ok_or_else(broken)?.children.push(leaf);
             }
+            Token::ElementEnd {
+                end: ElementEnd::Open,
+                ..
+            } => {}
             Token::ElementEnd { end, .. } => {
-                if !matches!(end, ElementEnd::Open) {
-                    let done = open.pop().ok_or_else(broken)?;
-                    if matches!(end, ElementEnd::Close(_, name) if name.as_str() != done.name) {
-                        return Err(broken());
-                    }
-                    open.last_mut().ok_or_else(broken)?.children.push(done);
+                let done = open.pop().ok_or_else(broken)?;
+                if matches!(end, ElementEnd::Close(_, name) if name.as_str() != done.name) {
+                    return Err(broken());
                 }
+                open.last_mut().ok_or_else(broken)?.children.push(done);
             }
             Token::Text { text } => more(&mut open, &unescaped(text.as_str())?),
             Token::Cdata { text, .. } => more(&mut open, text.as_str()),
