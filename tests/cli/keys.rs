@@ -20,14 +20,14 @@ fn person() -> (String, String) {
 }
 
 /// Edits the configuration.
-fn configure(bench: &Bench, edit: impl FnOnce(&str) -> String) {
+pub fn configure(bench: &Bench, edit: impl FnOnce(&str) -> String) {
     let path = bench.dir.join("summitctl.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(path, edit(&text)).unwrap();
 }
 
 /// Names another file in the line that begins with this key.
-fn naming(text: &str, key: &str, value: &str) -> String {
+pub fn naming(text: &str, key: &str, value: &str) -> String {
     let lines = text
         .lines()
         .map(|line| match line.starts_with(&format!("{key} =")) {
