@@ -316,13 +316,14 @@ fn expansion(seen: &GivenBy) -> Finding {
         .given
         .dangling
         .iter()
-        .map(|(variable, reference)| format!("`{variable}` uses `$({reference})`"))
+        // Not as it is written there: as the password of a URL it is masked.
+        .map(|(variable, reference)| format!("`{variable}` refers to `{reference}`"))
         .collect();
     if dangling.is_empty() {
         return Finding::passed("none is left over");
     }
     Finding::failed(format!(
-        "nothing that comes before sets what is used: {}",
+        "nothing that comes before sets it: {}",
         listed(&dangling)
     ))
     .hint("Put the variable that is used above the one that uses it, or write `$$(NAME)` where the text itself is meant.")
