@@ -289,9 +289,7 @@ const WORKLOAD: &[Known] = &[
         "workload.references",
         "Every ConfigMap, Secret and key that the container's environment needs is there",
         Category::Kubernetes,
-        Some(
-            "A new pod does not start (CreateContainerConfigError); one that runs keeps the values that it was started with.",
-        ),
+        Some("A new pod does not start (CreateContainerConfigError)."),
         Some("Make what is missing, or mark it `optional: true` where it may be."),
     ),
     (
