@@ -218,7 +218,7 @@ impl Rows {
 
     /// Calls `each` with every line or piece of one, without newlines. Nothing is joined, so that a line may be of any
     /// length.
-    fn pieces(&mut self, data: &[u8], mut each: impl FnMut(Piece<'_>)) {
+    pub(super) fn pieces(&mut self, data: &[u8], mut each: impl FnMut(Piece<'_>)) {
         let mut rest = data;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             each(Piece {
