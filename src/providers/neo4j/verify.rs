@@ -10,7 +10,7 @@ use super::rows::{self, Frames, Node, NodeRecord, Relationship, RelationshipReco
 use super::scan::{self, What, Worker};
 use super::target::Target;
 use super::{schema, server};
-use crate::capture::{Fingerprint, FingerprintKey, Fingerprinter, PartInfo, PartReader};
+use crate::capture::{BatchFingerprinter, Fingerprint, FingerprintKey, PartInfo, PartReader};
 use crate::error::Result;
 use crate::wait::Deadline;
 
@@ -48,7 +48,7 @@ pub async fn decode(
         let items = schema::parse(info, &reader.read_all().await?)?;
         return Ok(Some(schema::fingerprint(&items, key)));
     }
-    let mut sum = key.start();
+    let mut sum = key.gather();
     let mut frames = Frames::new(info, reader)?;
     let mut again = Vec::new();
     loop {
@@ -95,15 +95,15 @@ pub async fn fingerprints(
     let measure = async |what| {
         let make = || Measure {
             what,
-            sum: key.start(),
+            sum: key.gather(),
             inverse: Arc::clone(&inverse),
             markers: Arc::clone(&markers),
             row: Vec::new(),
         };
         let done = scan::read(target, &begin, what, jobs, make, None).await?;
         let mut sum = key.start();
-        let workers = done.workers.iter();
-        workers.for_each(|worker| sum.merge(&worker.sum.finish()));
+        let workers = done.workers.into_iter();
+        workers.for_each(|mut worker| sum.merge(&worker.sum.finish()));
         Result::Ok(sum.finish())
     };
     let nodes = measure(What::Nodes).await?;
@@ -121,7 +121,7 @@ pub async fn fingerprints(
 /// Adds up what one connection reads, under the source's ids.
 struct Measure {
     what: What,
-    sum: Fingerprinter,
+    sum: BatchFingerprinter,
     inverse: Arc<Option<Inverse>>,
     markers: Arc<Vec<i64>>,
     row: Vec<u8>,

@@ -80,18 +80,18 @@ async fn lines(
     check: impl Fn(&[u8]) -> Result<()>,
 ) -> Result<Fingerprint> {
     let mut rows = Rows::default();
-    let mut fingerprinter = key.start();
+    let mut sum = key.gather();
     let mut number = 0_u64;
     while let Some(chunk) = reader.next().await? {
         rows.feed(&chunk, |row| {
             number += 1;
             check(row).context(|| format!("row {number} is damaged"))?;
-            fingerprinter.add(row);
+            sum.add(row);
             Ok(())
         })?;
     }
     rows.end()?;
-    Ok(fingerprinter.finish())
+    Ok(sum.finish())
 }
 
 /// Rows in COPY's text format, of any length: nothing is joined.
@@ -135,7 +135,7 @@ async fn tuples(
         tuples.feed(&chunk, |piece| sum.add(&piece))?;
     }
     tuples.end()?;
-    Ok(sum.fingerprinter.finish())
+    Ok(sum.finish())
 }
 
 fn json_line<T: serde::de::DeserializeOwned>(row: &[u8]) -> Result<T> {
