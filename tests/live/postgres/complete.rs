@@ -86,7 +86,10 @@ async fn comes_back(major: u32, locale: &str, more: &str) {
     let expected = catalogue(&target).await.expect("lists");
     let seen = catalogue(&copy).await.expect("lists");
     let differences = catalogue_differences(&expected, &seen);
-    let other: Vec<&String> = seen.iter().filter(|line| !expected.contains(line)).collect();
+    let other: Vec<&String> = seen
+        .iter()
+        .filter(|line| !expected.contains(line))
+        .collect();
     assert!(differences.is_empty(), "{differences:#?}: {other:#?}");
     same_parts(&parts, &copy, &["deep.logins"]).await;
     let seen = "SELECT string_agg(what, ', ') FROM deep.seen";
