@@ -25,6 +25,7 @@ pub mod manual;
 pub mod mend;
 pub mod migrate;
 pub mod migrate_job;
+pub mod offline;
 pub mod pin;
 pub mod place;
 pub mod posture;

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::offline::{self, Stopped};
 use super::stores::{differences, expected};
 use super::world::World;
 use crate::capture::{Fingerprint, PartSource as _};
@@ -69,6 +70,9 @@ pub struct SwapArgs {
     /// that can be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<redis::Replace>,
+    /// Neo4j: stopped, and loaded from the dump that the backup holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub offline: bool,
 }
 
 /// What will take the place of the live data.
@@ -109,6 +113,16 @@ pub enum SwapChange {
         /// Where the restore keeps which old node is which new one.
         map: PathBuf,
     },
+    /// Everything is replaced by a dump, while the server is stopped.
+    Neo4jOffline {
+        /// The backup.
+        backup: BackupId,
+        /// The context whose repository holds it, if it is another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        /// The server, as it was before.
+        stopped: Stopped,
+    },
 }
 
 /// The step kind `restore.swap`.
@@ -148,6 +162,9 @@ impl Step<World> for Swap {
     }
 
     async fn plan(&self, cx: &ReadCx<'_, World>, args: &SwapArgs) -> Result<Decision<SwapChange>> {
+        if args.offline {
+            return plan_offline(cx, args).await;
+        }
         let decisive = facts(cx.world, args.store, &args.backup).await?;
         let change = match args.store {
             Store::Postgres => {
@@ -189,7 +206,11 @@ impl Step<World> for Swap {
         let mut shown = Facts::new();
         if args.store == Store::Neo4j {
             let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
-            let lines = neo4j_replaced(cx.world, &source).await?;
+            let mut lines = neo4j_replaced(cx.world, &source).await?;
+            if args.offline {
+                offline::needed_dump(&source)?;
+                lines.extend(offline::shown(cx.world)?);
+            }
             shown.insert("what-it-replaces".to_owned(), json!(lines));
         }
         if args.store == Store::Redis {
@@ -201,10 +222,11 @@ impl Step<World> for Swap {
                 shown.insert("queues".to_owned(), json!(quiesce(&queues)));
             }
         }
-        Ok(Foresight {
-            decisive: facts(cx.world, args.store, &args.backup).await?,
-            shown,
-        })
+        let mut decisive = facts(cx.world, args.store, &args.backup).await?;
+        if args.offline {
+            decisive.extend(offline::foreseen(cx.world)?);
+        }
+        Ok(Foresight { decisive, shown })
     }
 
     async fn apply(
@@ -253,6 +275,18 @@ impl Step<World> for Swap {
                 let text = serde_json::to_vec(&restored.id_map)
                     .map_err(|e| Error::bug("an id map does not serialise").caused_by(e))?;
                 crate::durable::write_private(map, &text)
+            }
+            SwapChange::Neo4jOffline {
+                backup,
+                from,
+                stopped,
+            } => {
+                // One that a killed run left stopped cannot be asked; it was, before it was stopped.
+                if !offline::is_noted(cx)? {
+                    cx.world.require_place(Store::Neo4j).await?;
+                }
+                let source = source(cx.world, backup, from.as_deref()).await?;
+                Box::pin(offline::load(cx, stopped, &source)).await
             }
         }
     }
@@ -326,13 +360,15 @@ impl Step<World> for Swap {
                 let key = source.fingerprint_key();
                 let measured =
                     neo4j::fingerprints(cx.world.neo4j()?, &key, Some(&map), cx.world.jobs).await?;
-                equal(
-                    &differences(&expected(&source, Store::Neo4j), &measured),
-                    "Neo4j",
-                )?;
-                Ok(Observed::of(
-                    json!({"store": "neo4j", "entities": measured.values().map(|f| f.rows).sum::<u64>()}),
-                ))
+                same_graph(&source, &measured)
+            }
+            SwapChange::Neo4jOffline { backup, from, .. } => {
+                let source = source(cx.world, backup, from.as_deref()).await?;
+                let (_, database) = offline::needed_dump(&source)?;
+                let (key, target) = (source.fingerprint_key(), cx.world.neo4j()?);
+                let measured =
+                    neo4j::fingerprints_of_load(target, &key, &database, cx.world.jobs).await?;
+                same_graph(&source, &measured)
             }
         }
     }
@@ -358,8 +394,49 @@ impl Step<World> for Swap {
             }
             SwapChange::Redis { .. } => way_back(cx, Store::Redis).await,
             SwapChange::Neo4j { .. } => way_back(cx, Store::Neo4j).await,
+            SwapChange::Neo4jOffline { stopped, .. } => {
+                if let Some(done) = Box::pin(offline::load_safety(cx, stopped)).await? {
+                    return Ok(done);
+                }
+                offline::take_back(cx).await?;
+                way_back(cx, Store::Neo4j).await
+            }
         }
     }
+}
+
+fn same_graph(source: &BackupParts, measured: &BTreeMap<String, Fingerprint>) -> Result<Observed> {
+    equal(
+        &differences(&expected(source, Store::Neo4j), measured),
+        "Neo4j",
+    )?;
+    Ok(Observed::of(
+        json!({"store": "neo4j", "entities": measured.values().map(|f| f.rows).sum::<u64>()}),
+    ))
+}
+
+async fn plan_offline(cx: &ReadCx<'_, World>, args: &SwapArgs) -> Result<Decision<SwapChange>> {
+    if args.store != Store::Neo4j {
+        return Err(Error::input(format!(
+            "`offline` is for Neo4j, not for {}",
+            args.store
+        )));
+    }
+    let stopped = Stopped::of(cx).await?;
+    let mut decisive = stopped.decisive();
+    if let Some(identity) = decisive.remove("source") {
+        decisive.insert("target".to_owned(), identity);
+    }
+    decisive.insert("backup".to_owned(), json!(args.backup));
+    Ok(Decision::Change {
+        change: SwapChange::Neo4jOffline {
+            backup: args.backup.clone(),
+            from: args.from.clone(),
+            stopped,
+        },
+        decisive,
+        shown: Facts::new(),
+    })
 }
 
 /// How much Neo4j holds now, and how much the backup does; both counted.
