@@ -14,7 +14,7 @@ use crate::wait::Cancel;
 use super::gather::{Collector, FUNCTIONS_PART, gather, keys_part, server_time, zero};
 use super::health::identify;
 use super::rdb::{Row, function_row, functions};
-use super::record::{self, FORMAT, FUNCTIONS_FORMAT, Records, describe};
+use super::record::{FORMAT, FUNCTIONS_FORMAT, Records, describe};
 use super::tally::{Tally, horizon};
 use super::target::Target;
 use super::whole::Assembly;
@@ -249,8 +249,7 @@ async fn sum(
             let database = database_of(info)?;
             let mut records = Records::new(&info.name, reader);
             while let Some(entry) = records.next().await? {
-                let value = record::value(database, &entry)?;
-                let (rows, _) = assembly.rows(database, &entry, &value)?;
+                let ((rows, _), _) = assembly.take(database, &entry, false)?;
                 tally.add(&rows);
             }
             assembly.closed(&info.name)?;
@@ -309,6 +308,7 @@ pub(super) fn unknown_format(info: &PartInfo) -> Error {
 mod tests {
     use serde_json::json;
 
+    use super::super::record;
     use super::*;
     use crate::capture::MemoryParts;
     use crate::providers::redis::rdb::{Entry, Payload, Piece, Usage, kind, rows, undivided};
@@ -322,6 +322,7 @@ mod tests {
             expiry: 0,
             usage: Usage::Unknown,
             piece: Piece::Whole,
+            fragment: false,
             payload: Payload::build(kind::STRING, &body, 10),
         };
         let mut bytes = record::MAGIC.to_vec();
@@ -356,7 +357,9 @@ mod tests {
         assert!(of(&first) != of(&second));
         let (seen, _, second) = decoded("redis-rows-2").await.expect("decodes");
         assert_eq!(seen, of(&second));
-        let error = decoded("redis-rows-3").await.expect_err("is newer");
+        let (seen, _, third) = decoded("redis-rows-3").await.expect("decodes");
+        assert_eq!(seen, of(&third));
+        let error = decoded("redis-rows-4").await.expect_err("is newer");
         assert_eq!(error.reason().code, "redis.unknown-format");
     }
 }
