@@ -6180,7 +6180,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__kube__subcmd__rbac)
-            opts="-c -o -y -j -v -h -V --name --service-account --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --name --service-account --step --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6192,6 +6192,10 @@ _summitctl() {
                     ;;
                 --service-account)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --step)
+                    COMPREPLY=($(compgen -W "kube.scale kube.rollout.undo kube.set kube.job.run" -- "${cur}"))
                     return 0
                     ;;
                 --context)

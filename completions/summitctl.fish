@@ -804,6 +804,10 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l name -d 'The name of the Roles and bindings' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l service-account -d 'The service account that gets them, in the first of the context\'s namespaces' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l step -d 'With what this step kind needs, too; may be given several times' -r -f -a "kube.scale\t''
+kube.rollout.undo\t''
+kube.set\t''
+kube.job.run\t''"
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
@@ -883,7 +887,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __f
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "lock" -d 'The locks of migration tools, and who holds them'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "blockers" -d 'Who blocks whom in Postgres and Neo4j, and which transactions and advisory locks somebody forgot'
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l sources -d 'Compare a tool\'s source files with what it has written down: what is pending, changed, missing, or half applied; may be given more than once' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l sources -d 'Compare a tool\'s source files (of Liquibase the changelog that it starts with) with what it has written down: what is pending, changed, missing, or half applied; may be given more than once' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F

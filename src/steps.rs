@@ -20,9 +20,11 @@ pub mod health;
 pub mod import;
 pub mod keep;
 pub mod keys;
+pub mod kube;
 pub mod load;
 pub mod manual;
 pub mod mend;
+pub mod mend_graph;
 pub mod migrate;
 pub mod migrate_job;
 pub mod offline;
@@ -66,6 +68,7 @@ pub fn registry() -> Registry<World> {
         .with(keys::CheckKey)
         .with(load::Load)
         .with(mend::MendCopy)
+        .with(mend_graph::MendGraph)
         .with(restore::Swap)
         .with(swap_back::SwapBack)
         .with(table::Table)
@@ -86,5 +89,9 @@ pub fn registry() -> Registry<World> {
         .with_look(health::StoreHealth)
         .with_look(health::Neo4jTopology)
         .with_look(config_check::ConfigCheck)
+        .with(kube::scale::KubeScale)
+        .with(kube::rollout::RolloutUndo)
+        .with(kube::set::KubeSet)
+        .with(kube::job::RunJob)
         .with(exec::Exec)
 }

@@ -1,5 +1,5 @@
 //! Us and the tool people use now, in turn, on the same data: `make bench`. Prints the ratio with both sides' CPU seconds,
-//! client and server, and wall time, and writes `target/bench.json`. Machines are noisy, so the median of several rounds
+//! client and server, and wall time, and for buckets what goes over a second, and writes `target/bench.json`. Machines are noisy, so the median of several rounds
 //! counts, and nothing here fails because it was slow.
 
 #![expect(
@@ -15,7 +15,10 @@ mod postgres;
 mod redis;
 mod s3;
 mod s3_dump;
+mod scale;
 mod server;
+#[path = "../../tests/shared/scale.rs"]
+mod stock;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -38,6 +41,9 @@ fn main() {
     }
     if all || wanted.iter().any(|w| w.starts_with("s3")) {
         results.extend(s3::all(&wanted));
+    }
+    if all || wanted.iter().any(|w| scale::NAME.starts_with(w.as_str())) {
+        scale::claims();
     }
     measure::report(&results);
 }

@@ -21,12 +21,20 @@ pub struct Cost {
     pub bytes: u64,
     /// Largest resident memory of the client, in bytes.
     pub memory: u64,
+    /// Bytes that it moved, where that is what counts.
+    pub moved: u64,
 }
 
 impl Cost {
     /// Both sides' CPU seconds.
     pub fn cpu(&self) -> f64 {
         self.client + self.server
+    }
+
+    /// MiB a second, where it is known what was moved.
+    pub fn throughput(&self) -> Option<f64> {
+        let mib = self.moved as f64 / f64::from(1 << 20);
+        (self.moved > 0).then(|| mib / self.wall)
     }
 }
 
@@ -97,6 +105,7 @@ pub fn run(command: &mut Command, server: u32) -> Cost {
         server: cpu_of_tree(server) - server_before,
         bytes: 0,
         memory,
+        moved: 0,
     }
 }
 
@@ -135,6 +144,9 @@ pub struct Comparison {
     pub theirs: f64,
     /// How many times better we are: theirs through ours.
     pub ratio: f64,
+    /// MiB a second, ours and theirs, where bytes were moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throughput: Option<(f64, f64)>,
 }
 
 /// Compares CPU seconds, and says the rest.
@@ -147,6 +159,7 @@ pub fn compare(name: &str, peer: &str, ours: Cost, theirs: Cost) -> Comparison {
         ours: ours.cpu(),
         theirs: theirs.cpu(),
         ratio: theirs.cpu() / ours.cpu(),
+        throughput: ours.throughput().zip(theirs.throughput()),
     }
 }
 
@@ -160,6 +173,7 @@ pub fn compare_wall(name: &str, peer: &str, ours: Cost, theirs: Cost) -> Compari
         ours: ours.wall,
         theirs: theirs.wall,
         ratio: theirs.wall / ours.wall,
+        throughput: ours.throughput().zip(theirs.throughput()),
     }
 }
 
@@ -185,6 +199,9 @@ pub fn report(results: &[Comparison]) {
             "{:<22} {:>5.2} times against {} ({:.2} : {:.2}, {})",
             result.name, result.ratio, result.peer, result.ours, result.theirs, result.metric
         );
+        if let Some((ours, theirs)) = result.throughput {
+            println!("{:<22} {ours:.0} MiB/s : {theirs:.0} MiB/s", "");
+        }
     }
     let text = serde_json::to_string_pretty(results).unwrap();
     std::fs::create_dir_all("target").unwrap();

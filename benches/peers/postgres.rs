@@ -42,20 +42,37 @@ const FILL: &[&str] = &[
     "CHECKPOINT",
 ];
 
-fn fill(server: &Server) {
-    let exists = format!("SELECT count(*) FROM pg_database WHERE datname = '{DATABASE}'");
+/// The database of vectors and floats.
+const VECTORS: &str = "vectors";
+
+/// Embeddings and readings, half of the bytes each.
+const FILL_VECTORS: &[&str] = &[
+    "CREATE EXTENSION vector",
+    "CREATE FUNCTION embedding() RETURNS vector VOLATILE LANGUAGE sql AS $$ \
+     SELECT array_agg((random() - 0.5)::real)::vector FROM generate_series(1, 384) $$",
+    "CREATE TABLE sections (id int PRIMARY KEY, document int NOT NULL, embedding vector(384) NOT NULL)",
+    "INSERT INTO sections SELECT n, 1 + n % 40000, embedding() FROM generate_series(1, 160000) n",
+    "CREATE TABLE readings (sensor int NOT NULL, at timestamptz NOT NULL, a float8, b float8, c float8, d real, e float8[])",
+    "INSERT INTO readings SELECT n % 1009, timestamptz '2023-01-01' + n * interval '1 s', 20 + 5 * sin(n / 3600.0), random() * 1e6, n / 7.0, n / 3.0, \
+     ARRAY[random(), random(), random(), random()] FROM generate_series(1, 1600000) n",
+    "VACUUM ANALYZE",
+    "CHECKPOINT",
+];
+
+fn fill(server: &Server, database: &str, statements: &[&str]) {
+    let exists = format!("SELECT count(*) FROM pg_database WHERE datname = '{database}'");
     if server.sql("postgres", &exists) == "1" {
         return;
     }
-    println!("filling the database …");
+    println!("filling the database `{database}` …");
     server.sql("postgres", "DROP DATABASE IF EXISTS filling");
     server.sql("postgres", "CREATE DATABASE filling");
-    for statement in FILL {
+    for statement in statements {
         server.sql("filling", statement);
     }
     server.sql(
         "postgres",
-        &format!("ALTER DATABASE filling RENAME TO {DATABASE}"),
+        &format!("ALTER DATABASE filling RENAME TO {database}"),
     );
 }
 
@@ -68,7 +85,7 @@ pub fn filled() -> Server {
         "autovacuum=off",
     ];
     let server = Server::start("platform17", 54_017, &settings);
-    fill(&server);
+    fill(&server, DATABASE, FILL);
     server
 }
 
@@ -107,9 +124,9 @@ pub fn all(wanted: &[&String]) -> Vec<Comparison> {
         let mut our_costs = Vec::new();
         let mut their_costs: Vec<Vec<Cost>> = vec![Vec::new(); dumps.len()];
         for _ in 0..ROUNDS {
-            our_costs.push(our_dump(&server));
+            our_costs.push(our_dump(&server, DATABASE));
             for (costs, (_, compress)) in their_costs.iter_mut().zip(&dumps) {
-                costs.push(their_dump(&server, compress));
+                costs.push(their_dump(&server, DATABASE, compress));
             }
         }
         let ours = median(our_costs);
@@ -122,19 +139,42 @@ pub fn all(wanted: &[&String]) -> Vec<Comparison> {
         results.push(second(&server));
     }
     if is_wanted("pg-restore") {
-        results.push(restores("pg-restore", "restore", &server, &server));
+        results.push(restores(
+            "pg-restore",
+            DATABASE,
+            "restore",
+            &server,
+            &server,
+        ));
     }
     if is_wanted("pg-restore-scratch") {
-        results.push(restores("pg-restore-scratch", "prove", &server, &scratch()));
+        let into = scratch();
+        results.push(restores(
+            "pg-restore-scratch",
+            DATABASE,
+            "prove",
+            &server,
+            &into,
+        ));
+    }
+    if is_wanted("pg-restore-vectors") {
+        fill(&server, VECTORS, FILL_VECTORS);
+        results.push(restores(
+            "pg-restore-vectors",
+            VECTORS,
+            "restore",
+            &server,
+            &server,
+        ));
     }
     results
 }
 
-fn our_dump(server: &Server) -> Cost {
+fn our_dump(server: &Server, database: &str) -> Cost {
     let folder = server.folder("ours");
     let path = folder.to_str().unwrap();
     run(&mut ours(&["make", path]), server.pid);
-    let url = server.url(DATABASE);
+    let url = server.url(database);
     let mut cost = run(
         &mut ours(&["dump", path, &url, "20260101T000000Z-0001"]),
         server.pid,
@@ -143,7 +183,7 @@ fn our_dump(server: &Server) -> Cost {
     cost
 }
 
-fn their_dump(server: &Server, compress: &str) -> Cost {
+fn their_dump(server: &Server, database: &str, compress: &str) -> Cost {
     let folder = server.folder("theirs");
     let mut dump = server.client("pg_dump");
     dump.args([
@@ -151,7 +191,7 @@ fn their_dump(server: &Server, compress: &str) -> Cost {
         &format!("-j{JOBS}"),
         &format!("--compress={compress}"),
     ])
-    .args(["-f", "/bench/theirs", DATABASE]);
+    .args(["-f", "/bench/theirs", database]);
     let mut cost = run(&mut dump, server.pid);
     cost.bytes = bytes_in(&folder);
     cost
@@ -221,10 +261,10 @@ fn second(server: &Server) -> Comparison {
 
 /// Both sides' dumps back into databases of their own, on the server that they came from, or on a scratch server as `verify --level 3`
 /// does it.
-fn restores(name: &str, how: &str, server: &Server, into: &Server) -> Comparison {
+fn restores(name: &str, database: &str, how: &str, server: &Server, into: &Server) -> Comparison {
     let (mut our_costs, mut their_costs) = (Vec::new(), Vec::new());
-    our_dump(server);
-    their_dump(server, "zstd:1");
+    our_dump(server, database);
+    their_dump(server, database, "zstd:1");
     let ours_at = server.folder_of("ours");
     let path = ours_at.to_str().unwrap();
     let url = into.url("postgres");

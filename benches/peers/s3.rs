@@ -10,7 +10,7 @@ use summitctl::repository::s3::AccessKeys;
 use summitctl::repository::{Created, Object, S3Place, S3Store, Store as _};
 use summitctl::secret::Secret;
 
-use super::measure::{Comparison, compare_wall, median_wall, run};
+use super::measure::{Comparison, Cost, compare_wall, median_wall, run};
 use super::s3_dump;
 
 /// How often each side runs.
@@ -106,7 +106,9 @@ fn upload_compared(server: &Server) -> Comparison {
         us.args(["--ours", "s3-upload"])
             .arg(&files)
             .arg(format!("ours-{round}"));
-        ours.push(run(&mut us, server.process.id()));
+        let moved = (FILES * SIZE) as u64;
+        let cost = run(&mut us, server.process.id());
+        ours.push(Cost { moved, ..cost });
         let mut rclone = Command::new("rclone");
         rclone
             .args([
@@ -128,7 +130,8 @@ fn upload_compared(server: &Server) -> Comparison {
             .env("RCLONE_CONFIG_PEER_ACCESS_KEY_ID", KEY)
             .env("RCLONE_CONFIG_PEER_SECRET_ACCESS_KEY", SECRET)
             .stderr(Stdio::null());
-        theirs.push(run(&mut rclone, server.process.id()));
+        let cost = run(&mut rclone, server.process.id());
+        theirs.push(Cost { moved, ..cost });
     }
     let peer = "rclone 1.60 copy";
     compare_wall(name, peer, median_wall(ours), median_wall(theirs))

@@ -36,9 +36,12 @@ pub fn compared(bucket: &Server) -> Comparison {
     println!("{NAME}: a dump of {} MiB", bytes_in(&dump) >> 20);
     let keys = bucket.folder.join("keys");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let moved = bytes_in(&dump);
     for round in 0..ROUNDS {
-        ours.push(our_side(bucket, &keys, &dump, round));
-        theirs.push(their_side(bucket, &dump, round));
+        let cost = our_side(bucket, &keys, &dump, round);
+        ours.push(Cost { moved, ..cost });
+        let cost = their_side(bucket, &dump, round);
+        theirs.push(Cost { moved, ..cost });
     }
     compare(NAME, "restic 0.14 backup", median(ours), median(theirs))
 }

@@ -50,6 +50,8 @@ const PUT_BACK: &str = "put-back";
 const LOAD: &str = "load-postgres";
 const MEND: &str = "mend-postgres";
 const SWAP: &str = "swap-postgres";
+/// The step that clears the lock of neo4j-migrations in what was restored.
+const MEND_GRAPH: &str = "mend-neo4j";
 const SWAP_BACK: &str = "swap-back-postgres";
 
 /// What is to be restored, and how.
@@ -152,11 +154,13 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
                 .hint("Leave it out, or add `postgres` to `--stores`."),
         );
     }
-    if !wanted.mend.is_empty() && !stores.contains(&Store::Postgres) {
-        return Err(
-            Error::input("`--mend` is about Postgres, which is not restored here")
-                .hint("Leave it out, or add `postgres` to `--stores`."),
-        );
+    let locks = wanted.mend.contains(&Mend::Locks) && stores.contains(&Store::Neo4j);
+    let others = wanted.mend.iter().any(|m| *m != Mend::Locks);
+    if !wanted.mend.is_empty() && !stores.contains(&Store::Postgres) && (others || !locks) {
+        return Err(Error::input(
+            "`--mend` is about Postgres, and of Neo4j about `locks` alone; that is not restored here",
+        )
+        .hint("Leave it out, or add the store to `--stores`."));
     }
     if stores.contains(&Store::Postgres) {
         last = postgres_steps(world, wanted, &mut steps, last)?;
@@ -172,6 +176,17 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
         let id = format!("swap-{store}");
         steps.push(StepSpec::new(id.clone(), "restore.swap", args, &[&last]));
         last = id;
+        if locks && *store == Store::Neo4j {
+            let args = from(json!({"backup": backup}), wanted.from);
+            let id = MEND_GRAPH.to_owned();
+            steps.push(StepSpec::new(
+                id.clone(),
+                "restore.mend-neo4j",
+                args,
+                &[&last],
+            ));
+            last = id;
+        }
     }
     steps.push(pin_anew(&stores, &last));
     let source = wanted

@@ -46,12 +46,12 @@ pub async fn spec(
     let scope = Scope::new().with("params", Value::Object(expanded.params.clone()));
     let identities = if steps
         .iter()
-        .any(|s| s.kind != runbook::EXEC && changes(&s.kind) && !skipped(s, &scope))
+        .any(|s| !elsewhere(s) && changes(&s.kind) && !skipped(s, &scope))
     {
         world.identities(&stores).await?
     } else if steps
         .iter()
-        .any(|s| runs_a_change(s) && !skipped(s, &scope))
+        .any(|s| elsewhere(s) && may_change(s) && !skipped(s, &scope))
     {
         reachable(world, &stores).await?
     } else {
@@ -95,12 +95,17 @@ pub async fn spec(
     })
 }
 
-/// Whether a step runs a program that may change something.
-fn runs_a_change(step: &PlannedStep) -> bool {
-    step.kind == runbook::EXEC && step.args["effect"] != "read"
+/// Whether a step acts on something other than the context's stores.
+fn elsewhere(step: &PlannedStep) -> bool {
+    step.kind == runbook::EXEC || step.kind.starts_with("kube.")
 }
 
-/// What the stores are that can be reached: a program may be there to start the one that cannot.
+/// Whether such a step may change something.
+fn may_change(step: &PlannedStep) -> bool {
+    step.kind != runbook::EXEC || step.args["effect"] != "read"
+}
+
+/// What the stores are that can be reached: a step may be there to start the one that cannot.
 async fn reachable(world: &World, stores: &[Store]) -> Result<Vec<Identity>> {
     let mut seen = Vec::new();
     for store in stores {

@@ -299,11 +299,27 @@ async fn copied(world: &World, name: &str) -> Row {
             );
             row("copy", Outcome::Degraded, detail).next(copy)
         }
-        Ok(lag) => row(
-            "copy",
-            Outcome::Passed,
-            format!("`{name}`: {}; nothing behind", newest(&lag.newest)),
-        ),
+        Ok(lag) => {
+            let level = match (&lag.newest, lag.level) {
+                (None, _) => String::new(),
+                (Some(_), None) => ", never verified there".to_owned(),
+                (Some(_), Some(level)) => format!(", verified to level {}", level.number()),
+            };
+            let detail = format!("`{name}`: {}{level}", newest(&lag.newest));
+            if lag.unproved.is_empty() {
+                let detail = format!("{detail}; nothing behind");
+                return row("copy", Outcome::Passed, detail);
+            }
+            let detail = format!(
+                "{detail}; it lacks records of restores: {}",
+                lag.unproved
+                    .iter()
+                    .map(|id| format!("`{id}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            );
+            row("copy", Outcome::Degraded, detail).next(copy)
+        }
     }
 }
 

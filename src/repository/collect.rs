@@ -72,6 +72,8 @@ pub struct Pruning {
     pub rests: Vec<BackupId>,
     /// Bytes that are free once everything that goes is gone.
     pub frees_bytes: u64,
+    /// In a copy: why the repository cannot be asked which backups were restored and compared, if so.
+    pub unasked: Option<Report>,
     /// Why no segment can be deleted now, if so.
     pub blocked: Option<Report>,
 }
@@ -203,6 +205,37 @@ impl Repository {
         rules: &Rules,
         now: Instant,
     ) -> Result<Pruning> {
+        let told = Told::Here;
+        self.plan_prune_told(&told, context, safety, rules, now)
+            .await
+    }
+
+    /// The same for a copy, in whose repository backups may have been restored and compared since they were brought: its records
+    /// count as well. Where it cannot be asked, nobody knows which of them was, and each stays that one could be.
+    pub async fn plan_prune_of_copy(
+        &self,
+        repository: Result<Vec<Backup>>,
+        context: &str,
+        safety: &str,
+        rules: &Rules,
+        now: Instant,
+    ) -> Result<Pruning> {
+        let told = match repository {
+            Ok(backups) => Told::There(backups.into_iter().map(|b| (b.id.clone(), b)).collect()),
+            Err(e) => Told::Nothing(Report::from(&e)),
+        };
+        self.plan_prune_told(&told, context, safety, rules, now)
+            .await
+    }
+
+    async fn plan_prune_told(
+        &self,
+        told: &Told,
+        context: &str,
+        safety: &str,
+        rules: &Rules,
+        now: Instant,
+    ) -> Result<Pruning> {
         self.writing_keys()?;
         // Listed first: what is stored from here on is not a leftover.
         let stored = self.stored_segments().await?;
@@ -211,7 +244,7 @@ impl Repository {
         let removed: HashSet<BackupId> = self.removed_ids().await?.into_iter().collect();
         let candidates: Vec<Candidate> = listed
             .iter()
-            .map(|b| candidate(b, safety, removed.contains(&b.id)))
+            .map(|b| candidate(b, told, safety, removed.contains(&b.id)))
             .collect();
         let fates = judge(&candidates, context, rules, now);
         let mut references = References::default();
@@ -277,6 +310,10 @@ impl Repository {
             tombstones,
             rests,
             frees_bytes,
+            unasked: match told {
+                Told::Nothing(why) => Some(why.clone()),
+                Told::Here | Told::There(_) => None,
+            },
             blocked,
         })
     }
@@ -585,12 +622,47 @@ fn unread(id: &BackupId, error: Error) -> Error {
     ))
 }
 
-fn candidate(backup: &Backup, safety: &str, removed: bool) -> Candidate {
+/// Who tells which backups were restored and compared.
+enum Told {
+    /// The place itself.
+    Here,
+    /// The repository that it is a copy of as well, by its backups.
+    There(HashMap<BackupId, Backup>),
+    /// The repository should, and cannot be asked.
+    Nothing(Report),
+}
+
+impl Told {
+    /// Whether the backup was restored and compared, and nothing failed since; or why nobody can tell.
+    fn restored(&self, backup: &Backup) -> std::result::Result<bool, String> {
+        let proved = |b: &Backup| {
+            let level = b.verified_level().map(|r| r.level);
+            level.is_some_and(|level| level >= super::Level::Restored)
+        };
+        let unasked = "its repository cannot be asked whether it was restored";
+        match self {
+            Told::Here => Ok(proved(backup)),
+            Told::Nothing(_) => Err(unasked.to_owned()),
+            Told::There(backups) => match backups.get(&backup.id) {
+                Some(there) => match &there.problem {
+                    Some(problem) if problem.reason != super::REMOVED.code => {
+                        Err(format!("{unasked}: {}", problem.message))
+                    }
+                    _ => Ok(proved(&backup.with_restores_of(there))),
+                },
+                None => Ok(proved(backup)),
+            },
+        }
+    }
+}
+
+fn candidate(backup: &Backup, told: &Told, safety: &str, removed: bool) -> Candidate {
     let contents = backup.contents.as_ref();
     let held = backup.held.as_ref().map(|hold| match &hold.reason {
         Some(reason) => format!("held: {reason}"),
         None => format!("held since {}", hold.since.human()),
     });
+    let restored = told.restored(backup);
     Candidate {
         id: backup.id.clone(),
         context: contents.map(|c| c.context.clone()),
@@ -600,9 +672,8 @@ fn candidate(backup: &Backup, safety: &str, removed: bool) -> Candidate {
         safety: contents.is_some_and(|c| c.labels.iter().any(|l| l == safety)),
         problem: backup.problem.as_ref().map(|p| p.message.clone()),
         held,
-        restored: backup
-            .verified_level()
-            .is_some_and(|r| r.level >= super::Level::Restored),
+        restored: restored == Ok(true),
+        unasked: restored.err(),
         removed: removed
             && backup
                 .problem

@@ -36,6 +36,8 @@ pub struct Lag {
     pub missing: Vec<BackupId>,
     /// The newest backup of the context that is usable there.
     pub newest: Option<BackupId>,
+    /// To which level that one was verified, as the records there say.
+    pub level: Option<super::Level>,
     /// How many backups of the context are missing or damaged there.
     pub behind: u64,
     /// When the data of the oldest of those was taken.
@@ -125,6 +127,7 @@ impl Repository {
                     lag.unproved.push(backup.id.clone());
                 }
                 if ours && lag.newest.is_none() {
+                    lag.level = whole.verified_level().map(|r| r.level);
                     lag.newest = Some(backup.id);
                 }
             } else if backup.problem.is_none() && !removed.contains(&backup.id) {
@@ -230,6 +233,17 @@ impl super::Backup {
             .filter(|r| !other.verified.contains(r))
             .max_by_key(|r| r.to);
         newest.is_some_and(|r| r.outcome == Outcome::Failed)
+    }
+
+    /// The same with the records of restores that another place has of these contents.
+    pub(super) fn with_restores_of(&self, there: &super::Backup) -> super::Backup {
+        let manifest = |b: &super::Backup| b.signed.as_ref().map(|s| s.manifest_sha256);
+        let mut both = self.clone();
+        if manifest(self).is_some() && manifest(self) == manifest(there) {
+            let new = there.restores().filter(|r| !self.verified.contains(r));
+            both.verified.extend(new.cloned());
+        }
+        both
     }
 
     /// The records of restores: what they say of the contents holds wherever the same bytes lie.

@@ -4,6 +4,7 @@
 //! a later one takes an earlier claim away. Findings and figures are sealed, because they name parts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -15,7 +16,7 @@ use super::sample::Sample;
 use super::signed;
 use super::store::Created;
 use super::verify::{CrossCheck, Finding, Verification};
-use super::{DAMAGED, Repository, tool};
+use super::{DAMAGED, Repository, changed_meanwhile, tool};
 use crate::error::{Error, Result};
 use crate::event::Outcome;
 use crate::sign::{KeyId, SigningKey};
@@ -23,6 +24,8 @@ use crate::time::Instant;
 
 /// What tells a verification record from every other signed document.
 const KIND: &str = "summitctl-verified";
+/// So many records of one host and level that end at one moment get milliseconds of their own.
+pub(super) const MOMENTS: usize = 100;
 
 /// How much of a backup was verified. In documents it is its number.
 #[derive(
@@ -122,7 +125,8 @@ pub struct Details {
 }
 
 impl Repository {
-    /// Keeps a verification, signed by this host. It counts from then on.
+    /// Keeps a verification, signed by this host. It counts from then on. Of two that end in the same millisecond, the later
+    /// record names the next one.
     pub async fn record(&self, done: &Verification, key: &SigningKey) -> Result<Record> {
         self.check_signer(key)?;
         let keys = self.writing_keys()?;
@@ -134,7 +138,7 @@ impl Repository {
             loaded: done.loaded.clone(),
             cross_checks: done.cross_checks.clone(),
         };
-        let payload = VerifiedPayload {
+        let mut payload = VerifiedPayload {
             version: VERSION,
             kind: KIND.to_owned(),
             repository: self.id().to_owned(),
@@ -149,14 +153,15 @@ impl Repository {
             epoch: keys.epoch,
             sealed: keys.seal(&details)?,
         };
-        let object = signed::sign(&payload, key)?;
-        let name = name(&payload, &key.id());
-        if self.store.create(&name, &object).await? == Created::Exists {
-            return Err(Error::bug(format!(
-                "two verifications of one level ended in the same millisecond: `{name}`"
-            )));
+        for _ in 0..MOMENTS {
+            let object = signed::sign(&payload, key)?;
+            let name = name(&payload, &key.id());
+            if self.store.create(&name, &object).await? == Created::New {
+                return Ok(record(payload, key.id(), Some(details)));
+            }
+            payload.to = payload.to.plus(Duration::from_millis(1));
         }
-        Ok(record(payload, key.id(), Some(details)))
+        Err(changed_meanwhile(&name(&payload, &key.id())))
     }
 
     /// The records of this manifest that a trusted host signed, oldest first. Damaged ones claim nothing; level 1 names

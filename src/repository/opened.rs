@@ -2,14 +2,19 @@
 //!
 //! A verification of level 2 or 3 shows the same; this costs one segment. The proof is kept as a signed statement.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::format::VERSION;
+use super::ledger::MOMENTS;
 use super::names::{BackupId, Digest};
 use super::segment;
 use super::store::Created;
 use super::writer::blocking;
-use super::{Backup, DAMAGED, Level, Repository, missing, no_identity, signed, tool};
+use super::{
+    Backup, DAMAGED, Level, Repository, changed_meanwhile, missing, no_identity, signed, tool,
+};
 use crate::error::{Error, Result};
 use crate::event::Outcome;
 use crate::sign::{KeyId, SigningKey};
@@ -81,7 +86,7 @@ impl Repository {
     /// Keeps the proof, signed by this host.
     pub async fn record_opened(&self, opened: &Opened, key: &SigningKey) -> Result<()> {
         self.check_signer(key)?;
-        let payload = OpenedPayload {
+        let mut payload = OpenedPayload {
             version: VERSION,
             kind: KIND.to_owned(),
             repository: self.id().to_owned(),
@@ -91,17 +96,16 @@ impl Repository {
             at: Instant::now(),
             tool: tool(),
         };
-        let name = opened_name(&payload, &key.id());
-        match self
-            .store
-            .create(&name, &signed::sign(&payload, key)?)
-            .await?
-        {
-            Created::New => Ok(()),
-            Created::Exists => Err(Error::bug(format!(
-                "two proofs ended in the same millisecond: `{name}`"
-            ))),
+        // Of two that end in the same millisecond, the later one names the next.
+        for _ in 0..MOMENTS {
+            let object = signed::sign(&payload, key)?;
+            let name = opened_name(&payload, &key.id());
+            if self.store.create(&name, &object).await? == Created::New {
+                return Ok(());
+            }
+            payload.at = payload.at.plus(Duration::from_millis(1));
         }
+        Err(changed_meanwhile(&opened_name(&payload, &key.id())))
     }
 
     /// When the newest proof was made that an identity opens this very manifest's backup. Others claim nothing.

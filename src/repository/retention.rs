@@ -91,6 +91,8 @@ pub struct Candidate {
     pub held: Option<String>,
     /// Whether it was restored and compared, and nothing failed since.
     pub restored: bool,
+    /// Why nobody can tell whether it was, if so.
+    pub unasked: Option<String>,
     /// Whether its removal was stated already.
     pub removed: bool,
 }
@@ -137,6 +139,10 @@ pub fn judge(candidates: &[Candidate], context: &str, rules: &Rules, now: Instan
         }
         if let Some(proved) = newest_first.iter().find(|at| of(at).restored) {
             reasons[*proved].push("the newest that was restored and compared".to_owned());
+        }
+        // Any of them may be the newest that was restored.
+        for at in &newest_first {
+            reasons[*at].extend(of(at).unasked.clone());
         }
         let last = rules.last.unwrap_or(0) as usize;
         for at in newest_first.iter().take(last) {
@@ -205,6 +211,7 @@ mod tests {
             problem: None,
             held: None,
             restored: false,
+            unasked: None,
             removed: false,
         }
     }
@@ -274,6 +281,24 @@ mod tests {
         // A removal that was begun is ended, whoever held it since.
         all[0].removed = true;
         assert_eq!(kept(&all, &rules), [1, 2, 3, 4, 5, 6, 8]);
+    }
+
+    #[test]
+    fn what_may_have_been_restored_stays() {
+        let day = |n: u32| at(&format!("2026-10-{n:02}T03:00:00Z"));
+        let mut all: Vec<Candidate> = (1..=4).map(day).collect();
+        all.iter_mut()
+            .for_each(|c| c.unasked = Some("nobody knows".to_owned()));
+        all[1].unasked = None;
+        // Proof does not keep a safety backup.
+        all[2].safety = true;
+        all.push(Candidate {
+            safety: true,
+            ..day(5)
+        });
+        assert_eq!(kept(&all, &Rules::default()), [0, 3, 4]);
+        let fates = judge(&all, "prod", &Rules::default(), now());
+        assert_eq!(fates[0], Fate::Stays(vec!["nobody knows".to_owned()]));
     }
 
     #[test]

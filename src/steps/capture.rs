@@ -109,36 +109,7 @@ impl Step<World> for Capture {
         cx: &ReadCx<'_, World>,
         args: &CaptureArgs,
     ) -> Result<Decision<CaptureChange>> {
-        args.of_neo4j_alone()?;
-        let backup = backup_of(cx, args.backup.as_ref())?;
-        let repository = cx.world.repository().await?;
-        if let Some(captured) = staged(&repository, &backup, args.store).await? {
-            return Ok(Decision::Done(observed(&captured)));
-        }
-        repository.check_signer(cx.world.signing_key()?)?;
-        let (mut decisive, offline) = if args.offline {
-            let stopped = Stopped::of(cx).await?;
-            (stopped.decisive(), Some(stopped))
-        } else {
-            // The marker may be planted by an earlier step of the same plan.
-            let identity = cx.world.identify(args.store).await?;
-            let facts = identity.without_markers().facts;
-            (
-                Facts::from_iter([("source".to_owned(), json!(facts))]),
-                None,
-            )
-        };
-        decisive.extend(decided(args, &repository));
-        Ok(Decision::Change {
-            change: CaptureChange {
-                store: args.store,
-                backup,
-                hold_writes_ms: args.hold_writes.map(|span| span.0.as_millis() as u64),
-                offline,
-            },
-            decisive,
-            shown: shown(cx.world, args, &repository)?,
-        })
+        offline::told(cx, planned(cx, args).await)
     }
 
     async fn foresee(&self, cx: &ReadCx<'_, World>, args: &CaptureArgs) -> Result<Foresight> {
@@ -164,6 +135,10 @@ impl Step<World> for Capture {
         grant: Grant<'_>,
     ) -> Result<()> {
         grant.still_held().await?;
+        if change.offline.is_some() {
+            // What an earlier process left down does not wait for what is made ready here.
+            Box::pin(offline::back(cx)).await?;
+        }
         let began = Instant::now();
         let repository = cx.world.repository().await?;
         let writer = repository.begin(&change.backup, &cx.events).await?;
@@ -219,6 +194,39 @@ impl Step<World> for Capture {
             (_, discarded) => Ok(discarded),
         }
     }
+}
+
+async fn planned(cx: &ReadCx<'_, World>, args: &CaptureArgs) -> Result<Decision<CaptureChange>> {
+    args.of_neo4j_alone()?;
+    let backup = backup_of(cx, args.backup.as_ref())?;
+    let repository = cx.world.repository().await?;
+    if let Some(captured) = staged(&repository, &backup, args.store).await? {
+        return Ok(Decision::Done(observed(&captured)));
+    }
+    repository.check_signer(cx.world.signing_key()?)?;
+    let (mut decisive, offline) = if args.offline {
+        let stopped = Stopped::of(cx).await?;
+        (stopped.decisive(), Some(stopped))
+    } else {
+        // The marker may be planted by an earlier step of the same plan.
+        let identity = cx.world.identify(args.store).await?;
+        let facts = identity.without_markers().facts;
+        (
+            Facts::from_iter([("source".to_owned(), json!(facts))]),
+            None,
+        )
+    };
+    decisive.extend(decided(args, &repository));
+    Ok(Decision::Change {
+        change: CaptureChange {
+            store: args.store,
+            backup,
+            hold_writes_ms: args.hold_writes.map(|span| span.0.as_millis() as u64),
+            offline,
+        },
+        decisive,
+        shown: shown(cx.world, args, &repository)?,
+    })
 }
 
 /// What else consent rests on.

@@ -55,10 +55,15 @@ pub fn rules(world: &World, given: &Rules) -> Rules {
 /// What a prune by these rules would do now.
 pub async fn pruning(world: &World, repository: &Repository, given: &Rules) -> Result<Pruning> {
     let rules = rules(world, given);
-    let now = Instant::now();
-    repository
-        .plan_prune(&world.context, SAFETY, &rules, now)
-        .await
+    let (context, now) = (&world.context, Instant::now());
+    match world.copied().await {
+        None => repository.plan_prune(context, SAFETY, &rules, now).await,
+        Some(copied) => {
+            repository
+                .plan_prune_of_copy(copied, context, SAFETY, &rules, now)
+                .await
+        }
+    }
 }
 
 #[async_trait]
@@ -253,6 +258,13 @@ fn shown(pruning: &Pruning, rules: &Rules) -> Facts {
     }
     if !pruning.rests.is_empty() {
         facts.insert("rests-of".to_owned(), json!(pruning.rests));
+    }
+    if let Some(why) = &pruning.unasked {
+        let unasked = format!(
+            "cannot be asked which backups were restored and compared, so none goes that may have been: {}. If it is lost for good, name this place as the repository in summitctl.toml",
+            why.message
+        );
+        facts.insert("repository".to_owned(), json!(unasked));
     }
     facts.insert("frees-bytes".to_owned(), json!(pruning.frees_bytes));
     facts

@@ -136,6 +136,7 @@ pub async fn locks(world: &World) -> Result<Found> {
             let read = locks_of(world, &database).await;
             if let Some(read) = asking.took(&of_postgres(&database.database), read) {
                 found.postgres.locks.extend(read.locks);
+                found.postgres.by_name.extend(read.by_name);
                 found.postgres.unreadable.extend(read.unreadable);
                 found.postgres.lockless.extend(read.lockless);
             }
@@ -152,7 +153,7 @@ pub async fn locks(world: &World) -> Result<Found> {
 /// The migration locks of a database of Postgres.
 async fn locks_of(world: &World, database: &Target) -> Result<Locks> {
     let mut found = migrations::locks(database).await?;
-    for lock in &mut found.locks {
+    for lock in found.locks.iter_mut().chain(&mut found.by_name) {
         weigh_pod(world, lock).await;
     }
     Ok(found)
@@ -237,11 +238,14 @@ async fn weigh_pod(world: &World, lock: &mut Lock) {
 }
 
 /// The lock of this id.
-pub fn find(found: Found, id: &str) -> Result<AnyLock> {
+pub fn find(mut found: Found, id: &str) -> Result<AnyLock> {
     let unasked: Vec<String> = found.unasked.iter().map(Unasked::words).collect();
+    let by_name = std::mem::take(&mut found.postgres.by_name);
     let locks = found.all();
     let ids: Vec<String> = locks.iter().map(|l| l.id().to_owned()).collect();
-    locks.into_iter().find(|l| l.id() == id).ok_or_else(|| {
+    let by_name = by_name.into_iter().map(|l| AnyLock::Row(Box::new(l)));
+    let mut all = locks.into_iter().chain(by_name);
+    all.find(|l| l.id() == id).ok_or_else(|| {
         let says = match unasked.is_empty() {
             true => format!("there is no migration lock `{id}`"),
             false => format!("no migration lock `{id}` is seen; {}", unasked.join("; ")),
@@ -538,13 +542,13 @@ impl Step<World> for ClearLock {
 /// The row of the same key, as it is now.
 async fn find_row(world: &World, row: &LockRow) -> Result<Lock> {
     let target = world.postgres()?.with_database(&row.database);
-    let all = migrations::locks(&target).await?.locks;
+    let found = migrations::locks(&target).await?;
     let key = |r: &LockRow| r.values.first_key_value().map(|(_, v)| v.clone());
     let same = |l: &Lock| {
         let place = |r: &LockRow| (r.tool, r.schema.clone(), r.table.clone(), key(r), r.key);
         place(&l.row) == place(row)
     };
-    let now = all.into_iter().find(same);
+    let now = found.locks.into_iter().chain(found.by_name).find(same);
     now.or_else(|| migrations::released(row)).ok_or_else(|| {
         let message = format!(
             "the lock table `{}.{}` has lost its row",

@@ -49,6 +49,18 @@ pub struct Stopped {
     start: Vec<String>,
     admin: Vec<String>,
     start_within_seconds: u64,
+    /// It answers again, and a load did not end: it may hold nothing, or half of the dump.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    half_loaded: bool,
+}
+
+/// What works on a stopped server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// Its files are read.
+    Dumps,
+    /// Its files are replaced.
+    Loads,
 }
 
 impl Stopped {
@@ -69,6 +81,7 @@ impl Stopped {
             start: programs.start.value.clone(),
             admin: programs.admin.value.clone(),
             start_within_seconds: programs.start_within.value.0.as_secs(),
+            half_loaded: false,
         })
     }
 
@@ -80,17 +93,27 @@ impl Stopped {
         facts
     }
 
+    /// The programs as the configuration has them now: whoever mended one that failed goes on with that.
     fn admin_of(&self, cx: &ReadCx<'_, World>) -> Admin {
         let variables = cx.world.environment.iter();
+        let now = programs(cx.world).ok();
+        let argv = |noted: &Vec<String>, now: Option<&config::Sourced<Vec<String>>>| {
+            now.map_or_else(|| noted.clone(), |argv| argv.value.clone())
+        };
         Admin {
-            admin: self.admin.clone(),
-            stop: self.stop.clone(),
-            start: self.start.clone(),
+            admin: argv(&self.admin, now.map(|o| &o.admin)),
+            stop: argv(&self.stop, now.map(|o| &o.stop)),
+            start: argv(&self.start, now.map(|o| &o.start)),
             environment: variables
                 .map(|(k, v)| (k.to_owned(), v.to_owned()))
                 .collect(),
             mark: format!("{}/{}", cx.run, cx.step),
         }
+    }
+
+    fn start_within(&self, cx: &ReadCx<'_, World>) -> Duration {
+        let noted = Duration::from_secs(self.start_within_seconds);
+        programs(cx.world).map_or(noted, |now| now.start_within.value.0)
     }
 
     /// Stops the server, works, and brings the server back whatever came of the work. Somebody who asks to stop ends the work,
@@ -99,24 +122,37 @@ impl Stopped {
         &self,
         cx: &ReadCx<'_, World>,
         folder: &Path,
+        kind: Work,
         work: impl AsyncFnOnce(&Admin) -> Result<()>,
     ) -> Result<(Window, Duration)> {
         let admin = self.admin_of(cx);
         admin.end_left().await?;
-        note(cx, self)?;
-        let mut back = Back(Some(&admin));
+        note(cx, self, false)?;
+        let mut back = Back {
+            admin: Some(&admin),
+            cx,
+        };
         let (began, from) = (Clock::now(), Instant::now());
         cx.events
-            .note(format!("stopping Neo4j: `{}`", self.stop.join(" ")));
+            .note(format!("stopping Neo4j: `{}`", admin.stop.join(" ")));
         // Not given up half way: a server that is on its way down would still answer whoever starts it.
         let stopped = admin.stop(folder).await;
         let to = Instant::now();
+        let begun = stopped.is_ok();
         let worked = match stopped {
             Ok(()) => cx.cancel.guard_look(work(&admin)).await.map(|()| to),
             Err(error) => Err(error),
         };
         let returned = self.bring_back(cx, &admin, folder).await;
-        back.0 = None;
+        back.admin = None;
+        if returned.is_ok() {
+            match worked {
+                Err(_) if kind == Work::Loads && (begun || self.half_loaded) => {
+                    self.keep_half_loaded(cx)?;
+                }
+                _ => forget(cx)?,
+            }
+        }
         let window = match (worked, returned) {
             (Ok(to), Ok(())) => Window { from, to },
             (Err(error), Ok(())) => return Err(error),
@@ -134,14 +170,36 @@ impl Stopped {
         Ok((window, down))
     }
 
-    /// Starts the server and waits until it answers; then it is not ours to bring back any more.
+    /// Starts the server and waits until it answers.
     async fn bring_back(&self, cx: &ReadCx<'_, World>, admin: &Admin, folder: &Path) -> Result<()> {
+        self.started(cx, admin, folder).await.map_err(|error| {
+            let what = format!(
+                "Neo4j at `{}` is not brought back by `{}`",
+                cx.world.neo4j().map(Target::endpoint).unwrap_or_default(),
+                admin.start.join(" ")
+            );
+            Error::new(&NOT_BACK, what).caused_by(error).hint(format!(
+                "Look at the server's log and start it; then {}.",
+                ways_on(cx)
+            ))
+        })
+    }
+
+    /// Keeps what the server was: whoever goes on must not take what it is now for another one.
+    fn keep_half_loaded(&self, cx: &ReadCx<'_, World>) -> Result<()> {
+        cx.events.note(format!(
+            "the load did not end, and Neo4j may hold nothing, or half of the dump: {}",
+            ways_on(cx)
+        ));
+        note(cx, self, true)
+    }
+
+    async fn started(&self, cx: &ReadCx<'_, World>, admin: &Admin, folder: &Path) -> Result<()> {
         // One that outlived us has the files, and a server that starts meanwhile would find them locked.
         admin.end_left().await?;
-        let allowed = Duration::from_secs(self.start_within_seconds);
-        let deadline = Deadline::after(allowed);
+        let deadline = Deadline::after(self.start_within(cx));
         cx.events
-            .note(format!("starting Neo4j: `{}`", self.start.join(" ")));
+            .note(format!("starting Neo4j: `{}`", admin.start.join(" ")));
         admin.start(folder, deadline).await?;
         let target = cx.world.neo4j()?;
         poll(
@@ -153,24 +211,47 @@ impl Stopped {
                 Err(error) => Ok(Look::NotYet(error.one_line())),
             },
         )
-        .await
-        .map_err(|error| {
-            Error::new(
-                &NOT_BACK,
-                format!(
-                    "Neo4j at `{}` does not answer {} after `{}`",
-                    target.endpoint(),
-                    Span(allowed),
-                    self.start.join(" ")
-                ),
-            )
-            .caused_by(error)
-            .hint(format!(
-                "Look at the server's log and start it; then go on with `summitctl run resume {0} --context {1}`, or take it back with `summitctl run abort {0} --context {1}`.",
-                cx.run, cx.world.context
-            ))
-        })?;
-        forget(cx)
+        .await?;
+        // A dump of another server brings the marker of that one.
+        match self.identity.facts.get(MARKER) {
+            Some(marker) if neo4j::read_marker(target).await?.as_ref() != Some(marker) => {
+                neo4j::plant_marker(target, marker).await
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What to do about a run that left the server stopped.
+fn ways_on(cx: &ReadCx<'_, World>) -> String {
+    format!(
+        "go on with `summitctl run resume {0} --context {1}`, or take it back with `summitctl run abort {0} --context {1}`",
+        cx.run, cx.world.context
+    )
+}
+
+/// Says of an error that the server may be stopped on account of this run.
+pub fn told<T>(cx: &ReadCx<'_, World>, done: Result<T>) -> Result<T> {
+    done.map_err(|error| match may_be_down(cx) {
+        Ok(true) if error.reason() != &NOT_BACK => error.hint(format!(
+            "Neo4j may be stopped on account of this run: {}; both start it.",
+            ways_on(cx)
+        )),
+        _ => error,
+    })
+}
+
+/// Brings the server back if an earlier process left it stopped and the work failed before that came to it.
+pub async fn or_back<T>(cx: &ReadCx<'_, World>, done: Result<T>) -> Result<T> {
+    match done {
+        Err(error) if error.reason() != &NOT_BACK && may_be_down(cx)? => {
+            if let Err(second) = back(cx).await {
+                cx.events.note(error.one_line());
+                return Err(second);
+            }
+            Err(error)
+        }
+        done => done,
     }
 }
 
@@ -180,14 +261,23 @@ struct Window {
     to: Instant,
 }
 
-/// Starts the server if nobody waits for that any more: the second Ctrl-C.
-struct Back<'a>(Option<&'a Admin>);
+/// Starts the server if nobody waits for that any more: the second Ctrl-C. The note stays, since nobody saw it answer.
+struct Back<'a, 'c> {
+    admin: Option<&'a Admin>,
+    cx: &'a ReadCx<'c, World>,
+}
 
-impl Drop for Back<'_> {
+impl Drop for Back<'_, '_> {
     fn drop(&mut self) {
-        if let Some(admin) = self.0 {
-            admin.start_blindly();
-        }
+        let Some(admin) = self.admin else {
+            return;
+        };
+        admin.start_blindly();
+        self.cx.events.note(format!(
+            "`{}` was begun, and nobody waits for Neo4j to answer: {}",
+            admin.start.join(" "),
+            ways_on(self.cx)
+        ));
     }
 }
 
@@ -238,8 +328,12 @@ fn note_path(cx: &ReadCx<'_, World>) -> PathBuf {
     folder.join(format!("offline-{}.json", cx.step))
 }
 
-fn note(cx: &ReadCx<'_, World>, stopped: &Stopped) -> Result<()> {
-    let text = serde_json::to_vec(stopped)
+fn note(cx: &ReadCx<'_, World>, stopped: &Stopped, half_loaded: bool) -> Result<()> {
+    let stopped = Stopped {
+        half_loaded,
+        ..stopped.clone()
+    };
+    let text = serde_json::to_vec(&stopped)
         .map_err(|e| Error::bug("a note does not serialise").caused_by(e))?;
     write_private(&note_path(cx), &text)
 }
@@ -256,9 +350,13 @@ fn noted(cx: &ReadCx<'_, World>) -> Result<Option<Stopped>> {
     Ok(Some(noted))
 }
 
-/// Whether a process of this run may have left the server stopped.
+/// Whether a process of this run may have left the server stopped, or half loaded.
 pub fn is_noted(cx: &ReadCx<'_, World>) -> Result<bool> {
     Ok(noted(cx)?.is_some())
+}
+
+fn may_be_down(cx: &ReadCx<'_, World>) -> Result<bool> {
+    Ok(noted(cx)?.is_some_and(|noted| !noted.half_loaded))
 }
 
 fn forget(cx: &ReadCx<'_, World>) -> Result<()> {
@@ -269,13 +367,7 @@ fn forget(cx: &ReadCx<'_, World>) -> Result<()> {
 /// Brings the server back if this run may have left it stopped, and removes what was made of its data in the clear.
 pub async fn take_back(cx: &ReadCx<'_, World>) -> Result<Undo> {
     let mut done = Vec::new();
-    if let Some(stopped) = noted(cx)? {
-        let folder = cx.world.state.runs().folder(cx.run);
-        let admin = stopped.admin_of(cx);
-        admin.end_left().await?;
-        // It may be on its way down.
-        admin.stop(&folder).await?;
-        stopped.bring_back(cx, &admin, &folder).await?;
+    if back(cx).await? {
         done.push("neo4j answers again");
     }
     if matches!(wipe_scratch(cx).await?, Undo::Done(_)) {
@@ -285,6 +377,25 @@ pub async fn take_back(cx: &ReadCx<'_, World>) -> Result<Undo> {
         [] => Undo::Nothing,
         done => Undo::Done(Observed::of(json!({ "offline": done }))),
     })
+}
+
+/// Brings the server back if this run may have left it stopped; whether it may have.
+pub async fn back(cx: &ReadCx<'_, World>) -> Result<bool> {
+    let Some(stopped) = noted(cx)? else {
+        return Ok(false);
+    };
+    if stopped.half_loaded {
+        forget(cx)?;
+        return Ok(false);
+    }
+    let folder = cx.world.state.runs().folder(cx.run);
+    let admin = stopped.admin_of(cx);
+    admin.end_left().await?;
+    // It may be on its way down.
+    admin.stop(&folder).await?;
+    stopped.bring_back(cx, &admin, &folder).await?;
+    forget(cx)?;
+    Ok(true)
 }
 
 /// Dumps the stopped server, keeps the dump as a part, and captures rows from a scratch server that loads it: so the backup is
@@ -317,7 +428,7 @@ async fn dumped(
     let folder = offline.folder("dump")?;
     let dump = folder.join(format!("{GRAPH}.dump"));
     let (window, down) = stopped
-        .while_stopped(cx, &folder, async |admin: &Admin| {
+        .while_stopped(cx, &folder, Work::Dumps, async |admin: &Admin| {
             cx.events.note("dumping Neo4j");
             admin.dump(&stopped.database, &dump).await
         })
@@ -390,17 +501,13 @@ pub async fn load(cx: &ReadCx<'_, World>, stopped: &Stopped, source: &BackupPart
     let (part, _) = needed_dump(source)?;
     let folder = super::restore::work_dir(cx.world, cx.run)?;
     stopped
-        .while_stopped(cx, &folder, async |admin: &Admin| {
+        .while_stopped(cx, &folder, Work::Loads, async |admin: &Admin| {
             cx.events.note("loading the dump into Neo4j");
             let mut dump = source.open(&part.name).await?;
             admin.load(&stopped.database, dump.as_mut()).await
         })
-        .await?;
-    let marker = stopped.identity.facts.get(MARKER);
-    if let Some(marker) = marker {
-        neo4j::plant_marker(cx.world.neo4j()?, marker).await?;
-    }
-    Ok(())
+        .await
+        .map(drop)
 }
 
 /// Loads the dump of the run's own safety backup.

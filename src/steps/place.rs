@@ -10,7 +10,7 @@ use super::world::{NOT_CONFIGURED, RepositorySettings, World, read};
 use crate::config::{self, Bucket, Environment, ObjectLock};
 use crate::error::{Context as _, Error, Result};
 use crate::repository::s3::{AccessKeys, LockMode, RetainFor};
-use crate::repository::{LocalStore, Repository, S3Place, S3Store, Store};
+use crate::repository::{Backup, EXISTS, LocalStore, Repository, S3Place, S3Store, Store};
 
 /// A folder or a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,15 @@ pub struct CopyPlace {
     pub name: String,
     /// Where it lies.
     pub place: RepositoryPlace,
+    opened: Opened,
+}
+
+/// The copy that is worked on as if it were the repository, and where that lies itself.
+#[derive(Clone)]
+pub struct WorkedOn {
+    /// What the copy is called.
+    pub copy: String,
+    repository: RepositoryPlace,
     opened: Opened,
 }
 
@@ -100,9 +109,11 @@ impl World {
     pub fn working_on_copy(mut self, name: &str) -> Result<World> {
         let mut settings = self.repository_settings()?.clone();
         let copy = settings.copy(name)?.clone();
-        settings.place = copy.place;
-        settings.opened = copy.opened;
-        settings.worked_on = Some(copy.name);
+        settings.worked_on = Some(WorkedOn {
+            copy: copy.name,
+            repository: std::mem::replace(&mut settings.place, copy.place),
+            opened: std::mem::replace(&mut settings.opened, copy.opened),
+        });
         // A copy has no copies.
         settings.copies.clear();
         self.repository = Some(settings);
@@ -111,7 +122,35 @@ impl World {
 
     /// The copy that is worked on as if it were the repository, if one is.
     pub fn copy_worked_on(&self) -> Option<&str> {
-        self.repository.as_ref()?.worked_on.as_deref()
+        let worked_on = self.repository.as_ref()?.worked_on.as_ref()?;
+        Some(&worked_on.copy)
+    }
+
+    /// What the repository holds whose copy is worked on; `None` if that is the repository itself.
+    pub async fn copied(&self) -> Option<Result<Vec<Backup>>> {
+        let settings = self.repository.as_ref()?;
+        let worked_on = settings.worked_on.as_ref()?;
+        Some(self.backups_of(settings, worked_on).await)
+    }
+
+    async fn backups_of(
+        &self,
+        settings: &RepositorySettings,
+        worked_on: &WorkedOn,
+    ) -> Result<Vec<Backup>> {
+        let store = worked_on.opened.of(&worked_on.repository).await?;
+        let here = self.repository().await?;
+        let repository = self.remembered(settings, store).await?;
+        if repository.id() != here.id() {
+            return Err(Error::new(
+                &EXISTS,
+                format!(
+                    "`{}` holds another repository than its copy `{}`",
+                    worked_on.repository, worked_on.copy
+                ),
+            ));
+        }
+        repository.list().await
     }
 
     /// The settings of the repository, or an error that says they are missing.

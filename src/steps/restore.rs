@@ -12,10 +12,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::mend_graph;
 use super::offline::{self, Stopped};
 use super::stores::{differences, expected};
 use super::world::World;
-use crate::capture::{Fingerprint, PartSource as _};
+use crate::capture::{Fingerprint, PartSource as _, Trouble};
 use crate::consent::Effect;
 use crate::engine::step::{
     ApplyCx, Decision, Facts, Foresight, Grant, Observed, ReadCx, Step, Undo,
@@ -163,7 +164,7 @@ impl Step<World> for Swap {
 
     async fn plan(&self, cx: &ReadCx<'_, World>, args: &SwapArgs) -> Result<Decision<SwapChange>> {
         if args.offline {
-            return plan_offline(cx, args).await;
+            return offline::told(cx, plan_offline(cx, args).await);
         }
         let decisive = facts(cx.world, args.store, &args.backup).await?;
         let change = match args.store {
@@ -212,6 +213,11 @@ impl Step<World> for Swap {
                 lines.extend(offline::shown(cx.world)?);
             }
             shown.insert("what-it-replaces".to_owned(), json!(lines));
+            let noted = mend_graph::noted(&source)?.unwrap_or_default();
+            if !noted.is_empty() {
+                let lines: Vec<String> = noted.iter().map(Trouble::words).collect();
+                shown.insert("troubles-in-the-backup".to_owned(), json!(lines));
+            }
         }
         if args.store == Store::Redis {
             let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
@@ -281,12 +287,16 @@ impl Step<World> for Swap {
                 from,
                 stopped,
             } => {
-                // One that a killed run left stopped cannot be asked; it was, before it was stopped.
-                if !offline::is_noted(cx)? {
-                    cx.world.require_place(Store::Neo4j).await?;
-                }
-                let source = source(cx.world, backup, from.as_deref()).await?;
-                Box::pin(offline::load(cx, stopped, &source)).await
+                let loaded = async {
+                    // One that a killed run left stopped cannot be asked; it was, before it was stopped.
+                    if !offline::is_noted(cx)? {
+                        cx.world.require_place(Store::Neo4j).await?;
+                    }
+                    let source = source(cx.world, backup, from.as_deref()).await?;
+                    offline::load(cx, stopped, &source).await
+                };
+                let loaded = Box::pin(loaded).await;
+                Box::pin(offline::or_back(cx, loaded)).await
             }
         }
     }
@@ -360,15 +370,21 @@ impl Step<World> for Swap {
                 let key = source.fingerprint_key();
                 let measured =
                     neo4j::fingerprints(cx.world.neo4j()?, &key, Some(&map), cx.world.jobs).await?;
-                same_graph(&source, &measured)
+                same_graph(cx.world, &source, &measured).await
             }
             SwapChange::Neo4jOffline { backup, from, .. } => {
+                if offline::is_noted(cx)? {
+                    return Err(Error::new(
+                        &DIFFERENT,
+                        "Neo4j was stopped and not brought back",
+                    ));
+                }
                 let source = source(cx.world, backup, from.as_deref()).await?;
                 let (_, database) = offline::needed_dump(&source)?;
                 let (key, target) = (source.fingerprint_key(), cx.world.neo4j()?);
                 let measured =
                     neo4j::fingerprints_of_load(target, &key, &database, cx.world.jobs).await?;
-                same_graph(&source, &measured)
+                same_graph(cx.world, &source, &measured).await
             }
         }
     }
@@ -395,7 +411,8 @@ impl Step<World> for Swap {
             SwapChange::Redis { .. } => way_back(cx, Store::Redis).await,
             SwapChange::Neo4j { .. } => way_back(cx, Store::Neo4j).await,
             SwapChange::Neo4jOffline { stopped, .. } => {
-                if let Some(done) = Box::pin(offline::load_safety(cx, stopped)).await? {
+                let loaded = Box::pin(offline::load_safety(cx, stopped)).await;
+                if let Some(done) = Box::pin(offline::or_back(cx, loaded)).await? {
                     return Ok(done);
                 }
                 offline::take_back(cx).await?;
@@ -405,14 +422,22 @@ impl Step<World> for Swap {
     }
 }
 
-fn same_graph(source: &BackupParts, measured: &BTreeMap<String, Fingerprint>) -> Result<Observed> {
+async fn same_graph(
+    world: &World,
+    source: &BackupParts,
+    measured: &BTreeMap<String, Fingerprint>,
+) -> Result<Observed> {
     equal(
         &differences(&expected(source, Store::Neo4j), measured),
         "Neo4j",
     )?;
-    Ok(Observed::of(
-        json!({"store": "neo4j", "entities": measured.values().map(|f| f.rows).sum::<u64>()}),
-    ))
+    let lock = neo4j::migrations::lock(world.neo4j()?).await?;
+    Ok(Observed::of(json!({
+        "store": "neo4j",
+        "entities": measured.values().map(|f| f.rows).sum::<u64>(),
+        "database": lock.as_ref().map(|l| &l.database),
+        "findings": mend_graph::findings(lock.as_ref(), &world.context),
+    })))
 }
 
 async fn plan_offline(cx: &ReadCx<'_, World>, args: &SwapArgs) -> Result<Decision<SwapChange>> {

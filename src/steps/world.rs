@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::place::{self, CopyPlace, Opened, RepositoryPlace};
+use super::place::{self, CopyPlace, Opened, RepositoryPlace, WorkedOn};
 use crate::config::pins::{PinState, PinStore};
 use crate::config::{self, Environment};
 use crate::consent::Tier;
@@ -116,7 +116,7 @@ pub struct RepositorySettings {
     /// The other places that hold the same repository.
     pub copies: Vec<CopyPlace>,
     /// The copy that is worked on as if it were the repository, if one is.
-    pub worked_on: Option<String>,
+    pub worked_on: Option<WorkedOn>,
 }
 
 /// Where evidence goes and who signs it.
@@ -514,7 +514,15 @@ impl World {
     /// Opens the repository for writing and showing; for reading, see [`World::readable_repository`].
     pub async fn repository(&self) -> Result<Repository> {
         let settings = self.repository_settings()?;
-        let store = settings.store().await?;
+        self.remembered(settings, settings.store().await?).await
+    }
+
+    /// The repository in a store, as this host remembers and trusts it.
+    pub(super) async fn remembered(
+        &self,
+        settings: &RepositorySettings,
+        store: Arc<dyn crate::repository::Store>,
+    ) -> Result<Repository> {
         let repository = Repository::open(store, settings.secret.as_ref()).await?;
         let repository = repository.remembering(&self.memories()).await?;
         Ok(settings.trusted_in(repository))

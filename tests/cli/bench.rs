@@ -68,7 +68,21 @@ impl Bench {
 
     /// Starts the program as [`Bench::run`] does.
     pub fn start(&self, args: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_summitctl"))
+        self.start_with(args, &[])
+    }
+
+    /// The same with variables of this call alone.
+    pub fn start_with(&self, args: &[&str], env: &[(&str, &str)]) -> Child {
+        self.command(args)
+            .envs(env.iter().copied())
+            .spawn()
+            .unwrap()
+    }
+
+    /// What [`Bench::start`] starts.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_summitctl"));
+        command
             .args(args)
             .env_clear()
             .env("HOME", &self.dir)
@@ -80,9 +94,8 @@ impl Bench {
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+            .stderr(Stdio::piped());
+        command
     }
 
     /// What a call that has ended gave.

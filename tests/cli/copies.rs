@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, Gave};
 use crate::documents::{BACKUP, furnished};
+use crate::stocked::{BACKUPS, stocked};
 
 /// The text without the breaks that fit it to a terminal.
 fn flat(gave: &Gave) -> String {
@@ -62,4 +63,35 @@ fn a_copy_serves_when_the_repository_is_lost() {
     let gave = bench.run(&["backup", "list", "--repository", "ubs"]);
     assert_eq!(gave.code, 2, "{}", gave.all());
     assert!(flat(&gave).contains("there are `usb`"), "{}", gave.all());
+}
+
+/// Which of its backups was restored since, only the repository knows: where it is lost, a prune of the copy removes none.
+#[test]
+fn a_prune_of_a_copy_removes_nothing_that_may_have_been_restored_since() {
+    let bench = stocked();
+    let gave = bench.run(&["backup", "copy", "usb", "--yes"]);
+    assert_eq!(gave.code, 0, "{}", gave.all());
+    let gave = bench.run(&["status"]);
+    assert!(
+        flat(&gave).contains("never verified there"),
+        "{}",
+        gave.all()
+    );
+    let looked = ["backup", "prune", "--dry-run", "--keep-last", "1"];
+    let looked = [&looked[..], &["--repository", "usb", "-o", "json"]].concat();
+    let shown = || {
+        let gave = bench.run(&looked);
+        assert_eq!(gave.code, 0, "{}", gave.all());
+        gave.json()["result"]["plan"]["steps"][0]["forecast"].clone()
+    };
+    let known = shown();
+    assert_eq!(known["shown"]["goes"].as_array().unwrap().len(), 3);
+    std::fs::rename(bench.dir.join("repository"), bench.dir.join("elsewhere")).unwrap();
+    let unknown = shown().to_string();
+    for id in &BACKUPS[..3] {
+        let stays = format!("{id}: its repository cannot be asked whether it was restored");
+        assert!(unknown.contains(&stays), "{unknown}");
+    }
+    assert!(unknown.contains("lost for good"), "{unknown}");
+    assert!(!unknown.contains("\"goes\""), "{unknown}");
 }

@@ -379,3 +379,25 @@ fn a_key_of_openssh_reads_as_any_other() {
     assert!(gave.err.contains("summitctl.toml:"), "{}", gave.err);
     assert!(flat(&gave.err).contains("`ssh-ed25519`"), "{}", gave.err);
 }
+
+/// Looks that end at once are each recorded.
+#[test]
+fn two_looks_in_one_millisecond_are_both_kept() {
+    let mut bench = stocked();
+    let kept = |bench: &Bench, folder: &str| {
+        let backup = bench.dir.join("repository/backups").join(BACKUPS[3]);
+        bytes(&backup.join(folder)).len()
+    };
+    for (folder, how) in [
+        ("verified", &["--level", "1"][..]),
+        ("opened", &["--key-check"]),
+    ] {
+        for number in 1..=2 {
+            let id = format!("{:02x}{number:02x}", folder.len());
+            bench = bench.env("SUMMITCTL_TEST_ID", &id);
+            let gave = bench.run(&[&["backup", "verify", "newest", "--yes"][..], how].concat());
+            assert_eq!(gave.code, 0, "{folder}: {}", gave.all());
+            assert_eq!(kept(&bench, folder), number, "{folder}");
+        }
+    }
+}

@@ -15,9 +15,13 @@ mod forget;
 mod generated;
 mod interrupted;
 mod keys;
+mod kills;
 mod prune;
 mod records;
 mod refusals;
+mod scale;
 #[path = "../shared/documents.rs"]
 mod shared;
+#[path = "../shared/scale.rs"]
+mod stock;
 mod stocked;

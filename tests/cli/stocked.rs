@@ -60,6 +60,17 @@ pub fn stocked() -> Bench {
     bench
 }
 
+/// One more backup in the repository of this bench, whose secret is in this file.
+pub fn one_more(bench: &Bench, secret: &str, id: &str) {
+    let text = std::fs::read_to_string(bench.dir.join(secret)).unwrap();
+    wait(async {
+        let place = Arc::new(LocalStore::new(bench.dir.join("repository")));
+        let secret = Secret::new(text.trim());
+        let repository = Repository::open(place, Some(&secret)).await.unwrap();
+        back_up(bench, &repository, id).await;
+    });
+}
+
 /// Every file below a folder with its bytes.
 pub fn bytes(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();

@@ -39,6 +39,32 @@ pub struct Watched {
     pub leaks: BTreeSet<String>,
 }
 
+/// Runs a command that must succeed. The most memory that it ever had, in MiB.
+pub fn memory(mut command: Command) -> u64 {
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    let code = loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        // The peak never falls (proc(5), VmHWM), so that the last look tells it.
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        if let Some(kib) = line.and_then(|l| l.trim().strip_suffix(" kB")) {
+            most = kib.trim().parse::<u64>().unwrap() / 1024;
+        }
+        if let Some(code) = child.try_wait().unwrap() {
+            break code;
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+    };
+    assert!(code.success(), "{command:?}");
+    println!("{most} MiB for {:?}", command.get_args());
+    most
+}
+
 impl Program {
     /// Brings a sandbox up in a new folder.
     pub fn start(name: &str) -> Self {

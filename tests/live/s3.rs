@@ -3,7 +3,10 @@
 
 mod contract;
 mod faults;
+mod fetched;
 mod flow;
+mod memory;
+mod places;
 mod proxy;
 mod server;
 mod wire;

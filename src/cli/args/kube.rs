@@ -2,6 +2,8 @@
 
 use clap::Subcommand;
 
+use crate::steps::smoke::kubernetes::access;
+
 /// `kube …`
 #[derive(Debug, Subcommand)]
 pub enum KubeCommand {
@@ -15,6 +17,9 @@ pub enum KubeCommand {
         /// The service account that gets them, in the first of the context's namespaces
         #[arg(long, value_name = "NAME", default_value = "summitctl")]
         service_account: String,
+        /// With what this step kind needs, too; may be given several times
+        #[arg(long, value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(access::steps()))]
+        step: Vec<String>,
     },
 }
 

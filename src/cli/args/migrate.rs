@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::providers::postgres::migrations::{Tool, ids_with_sources};
+use crate::steps::migrate::status::Whose;
 
 /// `migrate …`
 #[derive(Debug, Subcommand)]
@@ -30,19 +30,21 @@ pub struct BlockersArgs {
 /// Arguments of `migrate status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Compare a tool's source files with what it has written down: what is pending, changed, missing, or half applied; may be
-    /// given more than once
+    /// Compare a tool's source files (of Liquibase the changelog that it starts with) with what it has written down: what is pending,
+    /// changed, missing, or half applied; may be given more than once
     #[arg(long, value_name = "TOOL=FOLDER", value_parser = sources)]
-    pub sources: Vec<(Tool, PathBuf)>,
+    pub sources: Vec<(Whose, PathBuf)>,
 }
 
-fn sources(text: &str) -> Result<(Tool, PathBuf), String> {
-    let known = format!("the tools are {}", ids_with_sources());
+fn sources(text: &str) -> Result<(Whose, PathBuf), String> {
+    let known = format!("the tools are {}", Whose::all());
     let (tool, folder) = text
         .split_once('=')
         .ok_or_else(|| format!("it is TOOL=FOLDER, and {known}"))?;
-    let tool = Tool::of(tool).ok_or_else(|| format!("there is no tool `{tool}`; {known}"))?;
-    Ok((tool, PathBuf::from(folder)))
+    let whose = tool
+        .parse::<Whose>()
+        .map_err(|_| format!("there is no tool `{tool}`; {known}"))?;
+    Ok((whose, PathBuf::from(folder)))
 }
 
 /// `migrate lock …`

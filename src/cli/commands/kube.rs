@@ -58,6 +58,7 @@ pub async fn kube(session: &Session, command: KubeCommand) -> Result<Answer> {
         KubeCommand::Rbac {
             name,
             service_account,
+            step,
         } => {
             for word in [&name, &service_account] {
                 let plain =
@@ -70,7 +71,8 @@ pub async fn kube(session: &Session, command: KubeCommand) -> Result<Answer> {
                 }
             }
             let home = cluster.namespaces.first().map_or("default", String::as_str);
-            let manifest = access::manifest(&name, &cluster.namespaces, &service_account, home);
+            let manifest =
+                access::manifest(&name, &cluster.namespaces, (&service_account, home), &step);
             Ok(Answer::new(Exit::Ok, manifest.clone(), Rbac { manifest }))
         }
     }

@@ -22,10 +22,11 @@ use crate::providers::neo4j::migrations::{GraphLock, GraphMigrations, TOOL};
 use crate::providers::neo4j::transactions::{self, Transaction};
 use crate::providers::postgres::blockers::{Blockers, Involved};
 use crate::providers::postgres::migrations::{
-    Lock, Lockless, State, Tool, Unreadable, Verdict, all_names,
+    Lock, Lockless, State, Unreadable, Verdict, all_names,
 };
 use crate::steps::migrate;
 use crate::steps::migrate::asking::{self, Unasked};
+use crate::steps::migrate::status::Whose;
 use crate::steps::world::World;
 use crate::time::Span;
 
@@ -247,7 +248,7 @@ fn described(lock: &Lock, context: &str) -> String {
     text
 }
 
-async fn status(world: &World, sources: &[(Tool, PathBuf)]) -> Result<Answer> {
+async fn status(world: &World, sources: &[(Whose, PathBuf)]) -> Result<Answer> {
     let status = plans::status(world, sources).await?;
     let tools = &status.tools;
     let mut text = not_asked(&status.unasked);
@@ -307,8 +308,7 @@ async fn status(world: &World, sources: &[(Tool, PathBuf)]) -> Result<Answer> {
     }
     for tool in &status.without_history {
         text.push_str(&format!(
-            "sources   {}: no database of the context has a history of it that can be read\n",
-            tool.name()
+            "sources   {tool}: no database of the context has a history of it that can be read\n"
         ));
     }
     text.push_str(&unreadable(&status.unreadable));
@@ -347,6 +347,23 @@ fn of_graph(graph: &GraphMigrations) -> String {
             text.push_str(&format!("  broken  the chain: {broken}\n"));
         }
     }
+    if let Some(found) = &graph.sources {
+        text.push_str(&format!(
+            "sources   {TOOL}: {} migrations in {}: {} pending, {} changed, {} missing\n",
+            found.files,
+            found.folder,
+            found.pending.len(),
+            found.changed.len(),
+            found.missing.len()
+        ));
+        text.push_str(&lists(&[
+            ("pending", &found.pending[..]),
+            ("changed", &found.changed[..]),
+            ("unknown", &found.not_compared[..]),
+            ("missing", &found.missing[..]),
+            ("note", &found.notes[..]),
+        ]));
+    }
     if let Some(own) = &graph.own {
         text.push_str(&format!(
             "neo4j:{}  {} nodes (:Migration), of no tool that is known; what they mean is not known\n",
@@ -368,6 +385,25 @@ fn of_graph(graph: &GraphMigrations) -> String {
     text
 }
 
+/// So many names of a list are shown.
+const MOST: usize = 20;
+
+fn lists(all: &[(&str, &[String])]) -> String {
+    let mut text = String::new();
+    for (word, list) in all {
+        for name in list.iter().take(MOST) {
+            text.push_str(&format!("  {word:<8}{name}\n"));
+        }
+        if list.len() > MOST {
+            let more = list.len() - MOST;
+            text.push_str(&format!(
+                "  {word:<8}and {more} more, with `--output json`\n"
+            ));
+        }
+    }
+    text
+}
+
 /// What the source files say, what of a migration is half applied, and what can be done.
 fn files(tool: &plans::Managed) -> String {
     let mut text = String::new();
@@ -377,7 +413,7 @@ fn files(tool: &plans::Managed) -> String {
             None => "changes not told".to_owned(),
         };
         text.push_str(&format!(
-            "sources   {} of {}: {} files in {}: {} pending, {changed}, {} missing\n",
+            "sources   {} of {}: {} migrations in {}: {} pending, {changed}, {} missing\n",
             tool.history.tool.name(),
             tool.history.database,
             found.files,
@@ -385,17 +421,13 @@ fn files(tool: &plans::Managed) -> String {
             found.pending.len(),
             found.missing.len()
         ));
-        let lists = [
-            ("pending", Some(&found.pending)),
-            ("changed", found.changed.as_ref()),
-            ("missing", Some(&found.missing)),
-            ("note", Some(&found.notes)),
-        ];
-        for (word, list) in lists {
-            for name in list.into_iter().flatten().take(20) {
-                text.push_str(&format!("  {word:<8}{name}\n"));
-            }
-        }
+        text.push_str(&lists(&[
+            ("pending", &found.pending[..]),
+            ("changed", found.changed.as_deref().unwrap_or_default()),
+            ("unknown", &found.not_compared[..]),
+            ("missing", &found.missing[..]),
+            ("note", &found.notes[..]),
+        ]));
     }
     for half in &tool.half_applied {
         let what = if half.pending {

@@ -222,14 +222,16 @@ fn mended(report: &RunReport) -> String {
     let mut text = String::new();
     let word = |seen: &Value| seen.as_str().unwrap_or("?").to_owned();
     let lines = |seen: &Value, name: &str| seen[name].as_array().cloned().unwrap_or_default();
-    let mends: Vec<&Value> = of_kind(report, "restore.mend").collect();
+    let mends = of_kind(report, "restore.mend").chain(of_kind(report, "restore.mend-neo4j"));
+    let mends: Vec<&Value> = mends.collect();
     for line in mends.iter().flat_map(|seen| lines(seen, "mended")) {
         text.push_str(&format!("mended    {}\n", word(&line)));
     }
     if !text.is_empty() {
         text.push_str("          after the comparison: in this the copy differs from the backup\n");
     }
-    for loaded in of_kind(report, "restore.load") {
+    let loaded = of_kind(report, "restore.load").chain(of_kind(report, "restore.swap"));
+    for loaded in loaded {
         let later = mends
             .iter()
             .find(|m| m["database"] == loaded["database"] && !m["findings"].is_null());

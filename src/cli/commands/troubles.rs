@@ -6,9 +6,12 @@ use crate::capture::Trouble;
 use crate::identity::Store;
 use crate::repository::Contents;
 
-/// What Postgres's capture says of it; nothing if nobody looked.
+/// What the captures say of it; nothing if nobody looked.
 pub fn of(contents: &Contents) -> Option<Vec<Trouble>> {
-    contents.store(Store::Postgres)?.troubles.clone()
+    let stores = [Store::Postgres, Store::Neo4j];
+    let captured = stores.iter().filter_map(|s| contents.store(*s));
+    let looked = captured.filter_map(|c| c.troubles.clone());
+    looked.reduce(|all, more| [all, more].concat())
 }
 
 /// The mark in the list: `! lock held, sequence behind`.

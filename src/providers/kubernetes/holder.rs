@@ -370,7 +370,7 @@ pub async fn job(cluster: &Cluster, name: &str, deadline: Deadline) -> Result<Ve
     Ok(all)
 }
 
-async fn told(
+pub(super) async fn told(
     cluster: &Cluster,
     space: &str,
     name: &str,

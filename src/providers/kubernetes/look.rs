@@ -223,7 +223,7 @@ pub async fn log(
 }
 
 /// Without what moves a terminal's cursor, and no longer than a line may be.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let clean: String = text
         .trim()
         .chars()

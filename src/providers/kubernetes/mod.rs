@@ -9,7 +9,11 @@ mod explain;
 mod helm;
 mod holder;
 mod look;
+mod named;
 mod pods;
+mod rollout;
+mod run;
+mod scale;
 mod target;
 mod workloads;
 
@@ -17,7 +21,11 @@ pub use ask::{Access, Allowed, Ask, may, whoami};
 pub use helm::{Release, releases};
 pub use holder::{Evidence, Fate, JobSeen, holder, job};
 pub use look::{Filter, Scan, Version, events, identify, log, namespace, scan, version};
+pub use named::{Found, Kind, Named, change, changed, find};
 pub use pods::{PodFacts, Trouble, pod};
+pub use rollout::{Revision, Rollout, roll_to, rollout};
+pub use run::{Template, ended, follow, start, stop, template};
+pub use scale::{Scale, Step as ScaleStep, scale, set_scale, settled};
 pub use target::{Cluster, Target};
 pub use workloads::{Workload, daemon_set, deployment, stateful_set};
 
@@ -34,6 +42,8 @@ impl<K> Namespaced for K where
 
 /// The objects that are asked for.
 pub use k8s_openapi::api as objects;
+/// What all objects have.
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 pub use kube::api::Api;
 
 reasons! {
@@ -69,6 +79,15 @@ reasons! {
     /// The object is gone.
     NOT_FOUND = "kubernetes.not-found", Failed,
         "The object does not exist, or went away while it was looked at.";
+    /// It is not as it was shown.
+    CHANGED = "kubernetes.changed", Refused,
+        "An object is not as the plan showed it: somebody made another of the same name, or changed what was to be changed. Nothing was changed there.";
+    /// Pods do not come or go.
+    UNSETTLED = "kubernetes.unsettled", Failed,
+        "A workload was given another number of pods, and they did not all come or go in time. The message names what is left, and why.";
+    /// A Job failed.
+    JOB_FAILED = "kubernetes.job-failed", Failed,
+        "A Job that was started failed. The message holds its reason, how its last pod ended, and the end of that one's log; the Job stays, to be looked at.";
     /// The server failed.
     SERVER = "kubernetes.server-error", Failed,
         "The API server answered with an error of its own, or with something that cannot be read. The message holds what it said.";

@@ -8,7 +8,8 @@
 //! decides what the reading is worth.
 //!
 //! The server ends no transaction of this kind by its timeout (seen on 5.26), so the time is kept here. A connection that is
-//! closed takes the transaction with it: after a crash within milliseconds.
+//! closed takes the transaction with it: after a crash within milliseconds. One that was cut without a word is ended over
+//! another one; if that cannot be had either, the server notices by TCP's keep-alive alone, and somebody is told.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ use super::target::Target;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::time::Span;
-use crate::wait::{Cancel, Deadline};
+use crate::wait::{Cancel, Deadline, Look, poll};
 
 /// The longest time for which writes may be held back.
 pub const BARRIER_LIMIT: Duration = Duration::from_secs(600);
@@ -32,8 +33,14 @@ pub const BARRIER_LIMIT: Duration = Duration::from_secs(600);
 /// How much of the time may go by until it stands: writers that are at work must end first, and others wait meanwhile.
 const TO_RAISE: u32 = 2;
 
-/// How long the server may take to roll back, before the connection is closed instead.
+/// How long the server may take to roll back, before the connection is ended over another one.
 const TO_END: Duration = Duration::from_secs(5);
+
+/// For how long that is tried.
+const TO_KILL: Duration = Duration::from_secs(60);
+
+/// What the transaction is called.
+const TASK: &str = "hold writes back";
 
 const NAMES: &str = "CALL db.labels() YIELD label RETURN 'NODE' AS entity, label \
      UNION ALL CALL db.relationshipTypes() YIELD relationshipType RETURN 'RELATIONSHIP' AS entity, relationshipType AS label";
@@ -71,19 +78,20 @@ impl Barrier {
         let raising = Deadline::after(limit / TO_RAISE);
         let begin = Begin {
             timeout: limit,
-            ..Begin::write("hold writes back")
+            ..Begin::write(TASK)
         };
-        // Given up, the connection is closed, and the server rolls back what it had.
-        raising
-            .run("waiting for the writers of Neo4j to end", async {
-                connection.begin(&begin).await?;
-                for statement in &statements {
-                    let run = connection.run(statement, Value::Map(Vec::new())).await?;
-                    run.all().await?;
-                }
-                Ok(())
-            })
-            .await?;
+        let raised = raising.run("waiting for the writers of Neo4j to end", async {
+            connection.begin(&begin).await?;
+            for statement in &statements {
+                let run = connection.run(statement, Value::Map(Vec::new())).await?;
+                run.all().await?;
+            }
+            Ok(())
+        });
+        if let Err(error) = cancel.guard_look(raised).await {
+            lower(connection, false, target, events).await;
+            return Err(error);
+        }
         events.note(format!(
             "writes to Neo4j's {} labels and relationship types are held back, for {} at most",
             statements.len(),
@@ -91,7 +99,7 @@ impl Barrier {
         ));
         let left = limit.saturating_sub(began.elapsed());
         let (release, released) = oneshot::channel::<()>();
-        let cancel = cancel.clone();
+        let (cancel, events, target) = (cancel.clone(), events.clone(), target.clone());
         let held = tokio::spawn(async move {
             let throughout = tokio::select! {
                 // Dropped is released too.
@@ -99,11 +107,7 @@ impl Barrier {
                 () = cancel.asked() => false,
                 () = tokio::time::sleep(left) => false,
             };
-            let ended = tokio::time::timeout(TO_END, connection.rollback()).await;
-            if ended.is_ok_and(|done| done.is_ok()) {
-                connection.close().await;
-            }
-            throughout
+            lower(connection, true, &target, &events).await && throughout
         });
         Ok(Barrier {
             began,
@@ -123,9 +127,63 @@ impl Barrier {
     }
 }
 
+/// Rolls back if nothing else is under way, or else closes the connection and sees to it that the server did too; whether it
+/// could be rolled back.
+async fn lower(mut connection: Connection, idle: bool, target: &Target, events: &Events) -> bool {
+    if idle {
+        let ended = tokio::time::timeout(TO_END, connection.rollback()).await;
+        if ended.is_ok_and(|done| done.is_ok()) {
+            connection.close().await;
+            return true;
+        }
+    }
+    let id = std::mem::take(&mut connection.id);
+    drop(connection);
+    if let Err(error) = kill(target, &id).await {
+        events.note(format!(
+            "writes to Neo4j may still be held back: {}; end it there with `CALL dbms.killConnection('{id}')`, or with `summitctl migrate blockers --end-root`",
+            error.one_line()
+        ));
+    }
+    false
+}
+
+/// Ends the connection that holds writes back, over another one.
+async fn kill(target: &Target, id: &str) -> Result<()> {
+    let deadline = Deadline::after(TO_KILL);
+    poll(
+        "the end of the transaction that holds writes back",
+        deadline,
+        Duration::from_secs(1),
+        async || match killed(target, id).await {
+            Ok(true) => Ok(Look::Ready(())),
+            Ok(false) => Ok(Look::NotYet(format!("connection `{id}` has it"))),
+            Err(error) => Ok(Look::NotYet(error.one_line())),
+        },
+    )
+    .await
+}
+
+/// Whether it is gone; if not, it was told to go.
+async fn killed(target: &Target, id: &str) -> Result<bool> {
+    let mut connection = Connection::open(target, Deadline::after(TO_END)).await?;
+    let named = |id| Value::map([("id", Value::from(id)), ("task", TASK.into())]);
+    let there = "SHOW TRANSACTIONS YIELD connectionId, metaData \
+         WHERE connectionId = $id AND metaData.task = $task RETURN connectionId";
+    let begin = Begin::read("look at transactions");
+    let there = connection.query(there, named(id), &begin).await?;
+    if !there.is_empty() {
+        let kill = "CALL dbms.killConnection($id) YIELD message RETURN message";
+        let begin = Begin::write("end a transaction");
+        connection.query(kill, named(id), &begin).await?;
+    }
+    connection.close().await;
+    Ok(there.is_empty())
+}
+
 /// One index for each label and type, on a property that exists and has none there: a new name would be written for good.
 async fn statements(connection: &mut Connection) -> Result<Vec<String>> {
-    let begin = Begin::read("hold writes back");
+    let begin = Begin::read("look at labels and types");
     let mut ask = async |query| {
         let rows = connection
             .query(query, Value::Map(Vec::new()), &begin)

@@ -21,7 +21,7 @@ use super::part::Part;
 use super::rows::{self, NodeRecord, RelationshipRecord};
 use super::scan::{self, What, Worker};
 use super::target::Target;
-use super::{INCONSISTENT, schema, server};
+use super::{INCONSISTENT, migrations, schema, server};
 use crate::capture::{Captured, Consistency, FingerprintKey, Fingerprinter, PartInfo, PartSink};
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -65,7 +65,7 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
     let database = server::database(&mut connection).await?;
     let name = options.called.as_ref().unwrap_or(&database.name);
     let mut attempt = 1;
-    let (pass, consistency, method, from, to) = loop {
+    let (pass, troubles, consistency, method, from, to) = loop {
         options.cancel.check()?;
         let barrier = match options.barrier.filter(|_| attempt > 1) {
             Some(limit) => raise(target, limit, options).await,
@@ -74,6 +74,7 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
         let from = Instant::now();
         let before = bookmark(&mut connection).await?;
         let pass = read(target, &mut connection, &before, name, sink, options).await?;
+        let troubles = migrations::troubles(&mut connection, name).await?;
         let after = bookmark(&mut connection).await?;
         let to = Instant::now();
         let held = match barrier {
@@ -82,11 +83,11 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
         };
         if is_one_moment(&before, &after, &pass.bookmarks) {
             let method = format!("bookmark unchanged{held}");
-            break (pass, Consistency::PointInTime, method, from, to);
+            break (pass, troubles, Consistency::PointInTime, method, from, to);
         }
         if attempt == ATTEMPTS {
             let method = format!("bookmark changed during each of {ATTEMPTS} readings{held}");
-            break (pass, Consistency::Fuzzy, method, from, to);
+            break (pass, troubles, Consistency::Fuzzy, method, from, to);
         }
         options.events.note(format!(
             "Neo4j committed transactions while it was read: reading again ({} of {ATTEMPTS})",
@@ -105,7 +106,7 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
         from,
         to,
         not_carried,
-        troubles: None,
+        troubles: Some(troubles),
         parts,
     })
 }

@@ -4,6 +4,8 @@
 //! name is the same for every holder, and nothing says who that is. The tool's command line names its connections
 //! `neo4j-migrations/VERSION`; within another program they have the driver's name, as any other connection of that program.
 
+mod sources;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,9 +15,12 @@ use serde::{Deserialize, Serialize};
 use super::bolt::packstream::Value;
 use super::bolt::{Begin, Connection};
 use super::{LOCK_MOVED, LOCK_NOT_TAKEABLE, Target, server};
+use crate::capture::Trouble;
 use crate::consent::Consent;
 use crate::error::{Error, Result};
 use crate::wait::Deadline;
+
+pub use sources::{GraphCompared, GraphSources, sources};
 
 /// How people call the tool.
 pub const TOOL: &str = "neo4j-migrations";
@@ -50,6 +55,20 @@ pub struct LockNode {
     pub node: String,
     /// Its properties as text: `id` is each holder's own, `name` everybody's.
     pub properties: BTreeMap<String, String>,
+}
+
+impl LockNode {
+    /// As a backup notes it. In a restored copy the node is another, and its properties are the same.
+    pub fn trouble(&self, database: &str) -> Trouble {
+        Trouble::Lock {
+            database: database.to_owned(),
+            tool: TOOL.to_owned(),
+            table: format!("(:{LOCK_LABEL})"),
+            key: self.properties.get("id").cloned().unwrap_or_default(),
+            holder: None,
+            since: None,
+        }
+    }
 }
 
 /// A connection, as `dbms.listConnections` tells it.
@@ -99,6 +118,8 @@ pub struct GraphHistory {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct GraphApplied {
+    /// Its version.
+    pub version: String,
     /// Its version, and what it is called.
     pub name: String,
     /// Its file or class.
@@ -135,6 +156,8 @@ pub struct OwnNodes {
 pub struct GraphMigrations {
     /// What neo4j-migrations has applied; null if it left no trace.
     pub history: Option<GraphHistory>,
+    /// What its files say; null unless they are given and there is a history.
+    pub sources: Option<GraphCompared>,
     /// Its lock; null if it left no trace.
     pub lock: Option<GraphLock>,
     /// The platform's own nodes; null if there are none.
@@ -153,11 +176,25 @@ pub async fn migrations(target: &Target) -> Result<GraphMigrations> {
         let history = history(&mut connection).await?;
         let lock = lock_of(&mut connection).await?;
         let own = own(&mut connection).await?;
-        Ok(GraphMigrations { history, lock, own })
+        Ok(GraphMigrations {
+            history,
+            sources: None,
+            lock,
+            own,
+        })
     };
     let found = found.await;
     connection.close().await;
     found
+}
+
+/// The lock as a backup notes it, by a connection of the caller's; nothing if nobody holds it.
+pub(super) async fn troubles(connection: &mut Connection, database: &str) -> Result<Vec<Trouble>> {
+    Ok(nodes(connection)
+        .await?
+        .iter()
+        .map(|node| node.trouble(database))
+        .collect())
 }
 
 /// The tool's lock, held or not; `None` if the tool left no trace in the database.
@@ -191,25 +228,27 @@ fn properties(value: Option<&Value>) -> BTreeMap<String, Option<String>> {
     pairs.iter().filter_map(pair).collect()
 }
 
-async fn lock_of(connection: &mut Connection) -> Result<Option<GraphLock>> {
+async fn nodes(connection: &mut Connection) -> Result<Vec<LockNode>> {
     let query = format!(
         "MATCH (l:{LOCK_LABEL}) RETURN elementId(l), [k IN keys(l) | [k, toStringOrNull(l[k])]] ORDER BY elementId(l) LIMIT 20"
     );
     let held = asked(connection, &query).await?;
+    let node = |row: &Vec<Value>| {
+        let all = properties(row.get(1)).into_iter();
+        Some(LockNode {
+            node: text(row, 0)?,
+            properties: all.map(|(k, v)| (k, v.unwrap_or_default())).collect(),
+        })
+    };
+    Ok(held.iter().filter_map(node).collect())
+}
+
+async fn lock_of(connection: &mut Connection) -> Result<Option<GraphLock>> {
+    let nodes = nodes(connection).await?;
     let trace = "MATCH (m:__Neo4jMigration) RETURN 1 LIMIT 1";
-    if held.is_empty() && asked(connection, trace).await?.is_empty() {
+    if nodes.is_empty() && asked(connection, trace).await?.is_empty() {
         return Ok(None);
     }
-    let nodes: Vec<LockNode> = held
-        .iter()
-        .filter_map(|row| {
-            let all = properties(row.get(1)).into_iter();
-            Some(LockNode {
-                node: text(row, 0)?,
-                properties: all.map(|(k, v)| (k, v.unwrap_or_default())).collect(),
-            })
-        })
-        .collect();
     let database = server::database(connection).await?.name;
     let mut lock = GraphLock {
         id: format!("neo4j:{database}:{LOCK_LABEL}"),
@@ -302,9 +341,10 @@ async fn history(connection: &mut Connection) -> Result<Option<GraphHistory>> {
         if !baseline {
             let name = match text(row, 1) {
                 Some(words) => format!("{version} {words}"),
-                None => version,
+                None => version.clone(),
             };
             applied.push(GraphApplied {
+                version,
                 name,
                 source: text(row, 2),
                 kind: text(row, 3),

@@ -74,7 +74,21 @@ impl Three {
     async fn stay(&self, place: &Repository) -> (Vec<BackupId>, String) {
         let rules = Rules::default();
         let plan = place.plan_prune("testing", "safety", &rules, Instant::now());
-        let plan = plan.await.unwrap();
+        Self::stay_by(&plan.await.unwrap())
+    }
+
+    /// The same for a copy, whose repository says this.
+    async fn stay_told(
+        &self,
+        copy: &Repository,
+        said: Result<Vec<Backup>>,
+    ) -> (Vec<BackupId>, String) {
+        let (rules, now) = (Rules::default(), Instant::now());
+        let plan = copy.plan_prune_of_copy(said, "testing", "safety", &rules, now);
+        Self::stay_by(&plan.await.unwrap())
+    }
+
+    fn stay_by(plan: &Pruning) -> (Vec<BackupId>, String) {
         let stays = plan.backups.iter().rev();
         let mut stays = stays.filter(|b| !b.fate.goes()).peekable();
         let said = match &stays.peek().unwrap().fate {
@@ -156,6 +170,61 @@ async fn a_prune_of_a_copy_keeps_the_newest_that_was_restored_from_the_repositor
     three.records(host, OLD, Level::Restored, 5, true).await;
     let lag = host.lag(&copy, "testing").await.unwrap();
     assert_eq!(lag.missing, [at(OLD)]);
+}
+
+/// Between a drill and the next copy, the copy's own records do not tell what was restored.
+#[tokio::test]
+async fn a_prune_of_a_copy_asks_its_repository_what_was_restored_since() {
+    let three = Three::new().await;
+    let host = &three.host;
+    let copy: Arc<dyn Store> = Arc::new(Memory::default());
+    host.copy_to(&copy, &copying()).await.unwrap();
+    let there = three.fixture.host_on(copy.clone()).await.unwrap();
+    three.records(host, OLD, Level::Restored, 1, true).await;
+    assert_eq!(three.stay(&there).await.0, [at(NEW)], "it knows no better");
+    let asked = three.stay_told(&there, host.list().await).await;
+    assert_eq!(asked, (vec![at(OLD), at(NEW)], PROVED.to_owned()));
+    // What failed since is no proof; what is gone from the repository is judged by the copy's own records.
+    three.records(host, MIDDLE, Level::Restored, 2, true).await;
+    three.records(host, OLD, Level::Restored, 3, false).await;
+    let (stays, _) = three.stay_told(&there, host.list().await).await;
+    assert_eq!(stays, [at(MIDDLE), at(NEW)]);
+    three.records(&there, OLD, Level::Restored, 4, true).await;
+    let mut listed = host.list().await.unwrap();
+    listed.remove(0);
+    let (stays, _) = three.stay_told(&there, Ok(listed)).await;
+    assert_eq!(stays, [at(MIDDLE), at(NEW)]);
+    // Where nobody can be asked, nothing goes that may have been restored.
+    let (stays, said) = three
+        .stay_told(&there, Err(missing("repository.json")))
+        .await;
+    assert_eq!(stays, [at(OLD), at(MIDDLE), at(NEW)]);
+    assert!(said.contains("cannot be asked"), "{said}");
+    let name = at(OLD).manifest();
+    let whole = three.memory.read(&name).unwrap();
+    three.memory.put(&name, whole.slice(..whole.len() / 2));
+    let (stays, said) = three.stay_told(&there, host.list().await).await;
+    assert_eq!(stays, [at(OLD), at(MIDDLE), at(NEW)]);
+    assert!(said.contains("cannot be asked"), "{said}");
+}
+
+/// Two looks may end at once; both count, and the later one is the newer.
+#[tokio::test]
+async fn verifications_that_end_in_one_millisecond_are_both_recorded() {
+    let three = Three::new().await;
+    let host = &three.host;
+    for passed in [true, true, false] {
+        three.records(host, OLD, Level::Objects, 1, passed).await;
+    }
+    let shown = host.show(&at(OLD)).await.unwrap();
+    let first: Instant = "2026-04-01T00:00:01Z".parse().unwrap();
+    let ends: Vec<i64> = shown
+        .verified
+        .iter()
+        .map(|r| r.to.since(first).as_millis() as i64)
+        .collect();
+    assert_eq!(ends, [0, 1, 2]);
+    assert_eq!(shown.verified_level(), None, "the last one failed");
 }
 
 /// A record that somebody changed proves nothing, and goes nowhere; the copy's own is put right.

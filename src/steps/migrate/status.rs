@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -17,7 +18,7 @@ use crate::providers::neo4j::migrations::{self as graph, GraphMigrations};
 use crate::providers::postgres::Target;
 use crate::providers::postgres::migrations::{
     Compared, Half, History, InvalidIndex, Lock, Sources, State, Tool, Unreadable, Unrecognised,
-    Verdict, Way, histories, ids_with_sources, invalid_indexes, sources, ways,
+    Verdict, Way, histories, ids_and, invalid_indexes, sources, ways,
 };
 use crate::steps::world::World;
 
@@ -64,7 +65,7 @@ pub struct Status {
     /// Indexes that queries do not use, because building them was broken off or goes on.
     pub invalid_indexes: Vec<InvalidIndex>,
     /// Tools whose source files were given, and of which no database has a history that can be read.
-    pub without_history: Vec<Tool>,
+    pub without_history: Vec<&'static str>,
     /// The locks that are held, by their ids.
     pub held: Vec<String>,
     /// What Neo4j holds of migrations; null if the context has no Neo4j, or it could not be asked.
@@ -73,11 +74,44 @@ pub struct Status {
     pub unasked: Vec<Unasked>,
 }
 
+/// Whose source files are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// A tool's of Postgres.
+    Postgres(Tool),
+    /// Those of neo4j-migrations.
+    Graph,
+}
+
+impl Whose {
+    /// The tools that there are, as a sentence has them.
+    pub fn all() -> String {
+        ids_and(graph::TOOL)
+    }
+}
+
+impl FromStr for Whose {
+    type Err = Error;
+
+    fn from_str(id: &str) -> Result<Whose> {
+        if id == graph::TOOL {
+            return Ok(Whose::Graph);
+        }
+        Tool::of(id).map(Whose::Postgres).ok_or_else(|| {
+            Error::input(format!("there is no migration tool `{id}`"))
+                .hint(format!("They are {}.", Whose::all()))
+        })
+    }
+}
+
 /// `migrate status`: the tools that manage each database.
-pub async fn status(world: &World, folders: &[(Tool, PathBuf)]) -> Result<Status> {
-    let mut given = Vec::new();
-    for (tool, folder) in folders {
-        given.push((*tool, sources(*tool, folder)?));
+pub async fn status(world: &World, folders: &[(Whose, PathBuf)]) -> Result<Status> {
+    let (mut given, mut of_graph) = (Vec::new(), None);
+    for (whose, folder) in folders {
+        match whose {
+            Whose::Postgres(tool) => given.push((*tool, sources(*tool, folder)?)),
+            Whose::Graph => of_graph = Some(graph::sources(folder)?),
+        }
     }
     let mut status = Status::default();
     let mut asking = Asking::default();
@@ -95,6 +129,10 @@ pub async fn status(world: &World, folders: &[(Tool, PathBuf)]) -> Result<Status
     }
     if world.has(Store::Neo4j) {
         status.neo4j = asking.took("Neo4j", graph::migrations(world.neo4j()?).await);
+        if let Some(found) = &mut status.neo4j {
+            let both = of_graph.as_ref().zip(found.history.as_ref());
+            found.sources = both.map(|(files, history)| files.compare(history));
+        }
         let lock = status.neo4j.as_ref().and_then(|g| g.lock.as_ref());
         let held = lock.filter(|l| lock_of_graph::verdict(l).is_some());
         status.held.extend(held.map(|l| l.id.clone()));
@@ -102,7 +140,10 @@ pub async fn status(world: &World, folders: &[(Tool, PathBuf)]) -> Result<Status
     status.unasked = asking.done()?;
     let has = |tool: &Tool| status.tools.iter().any(|t| t.history.tool == *tool);
     let without = given.iter().map(|(tool, _)| *tool).filter(|t| !has(t));
-    status.without_history = without.collect();
+    let without = without.map(Tool::name);
+    let compared = status.neo4j.as_ref().is_some_and(|g| g.sources.is_some());
+    let graph = (of_graph.is_some() && !compared).then_some(graph::TOOL);
+    status.without_history = without.chain(graph).collect();
     Ok(status)
 }
 
@@ -122,8 +163,18 @@ async fn of_database(
         ..Status::default()
     };
     status.unreadable.extend(histories.unreadable);
-    for history in histories.known {
-        let own = found.locks.iter().filter(|l| is_own(l, &history));
+    let all = &histories.known;
+    let alone = |a: &History| {
+        let beside = |b: &&History| (a.tool, &a.schema) == (b.tool, &b.schema);
+        all.iter().filter(beside).count() == 1
+    };
+    let alone: Vec<bool> = all.iter().map(alone).collect();
+    for (history, alone) in histories.known.into_iter().zip(alone) {
+        let mut own: Vec<&Lock> = found.locks.iter().filter(|l| l.is_of(&history)).collect();
+        if own.is_empty() && alone {
+            own = only(&found.locks, &history);
+        }
+        let own = own.into_iter();
         let locks: Vec<Locked> = own
             .map(|l| Locked {
                 id: l.id.clone(),
@@ -152,6 +203,21 @@ async fn of_database(
     Ok(status)
 }
 
+/// The only lock of a tool in the schema of its only history there, whatever both are called.
+fn only<'a>(locks: &'a [Lock], history: &History) -> Vec<&'a Lock> {
+    let beside = |l: &&Lock| {
+        let row = &l.row;
+        let of = (history.tool, &history.database, &history.schema);
+        row.key.is_none() && (row.tool, &row.database, &row.schema) == of
+    };
+    let mut all: Vec<&Lock> = locks.iter().filter(beside).collect();
+    let tables = |l: &&Lock| l.row.table != all[0].row.table;
+    if all.iter().any(tables) {
+        all.clear();
+    }
+    all
+}
+
 /// Of the first migration that failed, is half applied, or is pending and seems to be there in part.
 fn proposals(
     history: &History,
@@ -171,25 +237,11 @@ fn proposals(
     ways(history, files, name, &world.context)
 }
 
-fn is_own(lock: &Lock, history: &History) -> bool {
-    let row = &lock.row;
-    let name = history.table.to_lowercase();
-    // A tool with a lock's table names it after its history's.
-    let same = if row.key.is_some() {
-        row.table == history.table
-    } else {
-        row.is_presence()
-            || row.table.to_lowercase().replace("_lock", "lock") == format!("{name}lock")
-    };
-    let of = (history.tool, &history.database, &history.schema);
-    same && (row.tool, &row.database, &row.schema) == of
-}
-
 /// Arguments of `migrate.status`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct StatusArgs {
-    /// The folder of a tool's source files, by the tool's name: `{sqlx: migrations}`. Without it nothing is said of what is pending.
+    /// The folder of a tool's source files, of Liquibase its changelog, by the tool's name: `{sqlx: migrations}`. Without it nothing is said of what is pending.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, PathBuf>,
 }
@@ -210,13 +262,7 @@ impl Look<World> for ShowStatus {
     async fn look(&self, cx: &ReadCx<'_, World>, args: &StatusArgs) -> Result<Observed> {
         let mut folders = Vec::new();
         for (id, folder) in &args.sources {
-            let tool = Tool::of(id).ok_or_else(|| {
-                Error::input(format!(
-                    "there is no migration tool `{id}` with source files"
-                ))
-                .hint(format!("They are {}.", ids_with_sources()))
-            })?;
-            folders.push((tool, folder.clone()));
+            folders.push((id.parse::<Whose>()?, folder.clone()));
         }
         let status = status(cx.world, &folders).await?;
         Ok(Observed::of(summary(&status)))
@@ -245,7 +291,11 @@ fn summary(status: &Status) -> Value {
         })
         .collect();
     let compared = status.tools.iter().filter_map(|t| t.sources.as_ref());
-    let compared: Vec<usize> = compared.map(|c| c.pending.len()).collect();
+    let in_graph = status.neo4j.as_ref().and_then(|g| g.sources.as_ref());
+    let compared = compared
+        .map(|c| c.pending.len())
+        .chain(in_graph.map(|c| c.pending.len()));
+    let compared: Vec<usize> = compared.collect();
     let pending = (!compared.is_empty()).then(|| compared.iter().sum::<usize>());
     let graph = status.neo4j.as_ref();
     let graph_lock = graph.and_then(|g| g.lock.as_ref());
@@ -265,6 +315,7 @@ fn summary(status: &Status) -> Value {
             "applied": h.applied.len(),
             "last": h.applied.last().map(|a| &a.name),
             "broken": h.broken,
+            "pending": in_graph.map(|c| &c.pending),
             "lock": graph_held,
         })),
     })

@@ -1,5 +1,6 @@
 //! Kubernetes: what `smoke` and `doctor` see of a real API server, scheduler and controllers.
 
+mod acts;
 mod cluster;
 mod holder;
 mod reach;

@@ -158,11 +158,32 @@ async fn break_everything(space: &Space) {
     late["spec"]["startingDeadlineSeconds"] = json!(15);
     space.make::<CronJob>(late).await;
     let status = json!({"status": {"lastScheduleTime": "2020-01-01T03:00:00Z"}});
+    let mut resumed = cron("resumed", true);
+    resumed["spec"]["startingDeadlineSeconds"] = json!(15);
+    space.make::<CronJob>(resumed).await;
+    let crons = space.api::<CronJob>();
+    for name in ["late", "resumed"] {
+        let parameters = PatchParams::default();
+        let status = Patch::Merge(&status);
+        crons
+            .patch_status(name, &parameters, &status)
+            .await
+            .unwrap();
+    }
+    // The API server's times have whole seconds: it is let go on in a later one than it was made in.
     space
-        .api::<CronJob>()
-        .patch_status("late", &PatchParams::default(), &Patch::Merge(&status))
-        .await
-        .unwrap();
+        .until("a CronJob is let go on after it was made", async || {
+            let off = json!({"spec": {"suspend": crons.get("resumed").await.unwrap().spec.unwrap().suspend != Some(true)}});
+            let patched = crons.patch("resumed", &PatchParams::default(), &Patch::Merge(&off)).await.unwrap();
+            let made = patched.metadata.creation_timestamp.unwrap();
+            let times = patched.metadata.managed_fields.unwrap().into_iter().filter_map(|m| m.time);
+            let later = times.filter(|t| t.0 > made.0).count() > 0;
+            match later && patched.spec.unwrap().suspend == Some(false) {
+                true => Ok(()),
+                false => Err("in the same second".to_owned()),
+            }
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,6 +234,8 @@ async fn each_fault_is_found_and_named() {
                     "never",
                     "broken/late",
                     "missed a time of `0 3 1 1 *`",
+                    "broken/resumed",
+                    "whether it is suspended was set",
                 ],
             )?;
             seen.says(

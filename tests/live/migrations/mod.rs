@@ -16,6 +16,8 @@ use summitctl::wait::{Deadline, Look, poll};
 use crate::postgres::{scratch, sql, value};
 use crate::program::{Program, said};
 
+mod changelogs;
+mod schemas;
 mod sources;
 mod tools;
 
@@ -65,35 +67,38 @@ impl Bench {
     }
 
     fn liquibase(&self, more: &str) -> Command {
-        let home = fetched(
-            "liquibase",
-            include_str!("pom.xml"),
-            "<liquibase.version>",
-            "<",
-        );
         let dir = self.program.dir.join("liquibase");
         fs::create_dir_all(&dir).unwrap();
         let sql = format!(
             "--liquibase formatted sql\n--changeset me:1\nCREATE TABLE first (n int);\n{more}"
         );
         fs::write(dir.join("changelog.sql"), sql).unwrap();
+        self.liquibase_in("lb", &dir, "changelog.sql", &["update"])
+    }
+
+    /// Liquibase itself, in the folder of its changelogs.
+    fn liquibase_in(&self, database: &str, dir: &Path, root: &str, words: &[&str]) -> Command {
+        let home = fetched(
+            "liquibase",
+            include_str!("pom.xml"),
+            "<liquibase.version>",
+            "<",
+        );
         let mut command = Command::new("java");
         command
             .arg("-cp")
             .arg(home.join("*"))
             .arg("liquibase.integration.commandline.LiquibaseCommandLine")
             .arg(format!(
-                "--url=jdbc:postgresql://127.0.0.1:{}/lb",
+                "--url=jdbc:postgresql://127.0.0.1:{}/{database}",
                 self.server.port
             ))
             .arg(format!("--username={}", self.server.user))
-            .args([
-                "--changelog-file=changelog.sql",
-                "--show-banner=false",
-                "update",
-            ])
+            .arg(format!("--changelog-file={root}"))
+            .arg("--show-banner=false")
+            .args(words)
             .env("LIQUIBASE_COMMAND_PASSWORD", self.server.password.expose())
-            .current_dir(&dir);
+            .current_dir(dir);
         quiet(command)
     }
 

@@ -26,7 +26,7 @@ async fn sqlx_alone() {
 }
 
 impl Bench {
-    fn url(&self, database: &str) -> String {
+    pub(super) fn url(&self, database: &str) -> String {
         format!(
             "postgres://{}:{}@127.0.0.1:{}/{database}?sslmode=disable",
             self.server.user,
@@ -45,7 +45,7 @@ impl Bench {
         folder
     }
 
-    fn sqlx(&self) -> Command {
+    pub(super) fn sqlx(&self) -> Command {
         let at = format!(
             "{} {}",
             self.url("sx"),
@@ -69,7 +69,7 @@ impl Bench {
     }
 
     /// An advisory lock whose holder is at work is refused, and ended only by `--terminate`; its client was killed before.
-    fn cleared(&self, id: &str) {
+    pub(super) fn cleared(&self, id: &str) {
         for consent in ["--yes", "--confirm m"] {
             let (code, text) = self.call(&format!("migrate lock clear {consent}"));
             assert_eq!(code, 3, "{text}");
@@ -86,7 +86,7 @@ impl Bench {
 }
 
 /// Waits until so many sessions of a database are at work on what matches.
-async fn at_work(bench: &Bench, database: &str, pattern: &str) {
+pub(super) async fn at_work(bench: &Bench, database: &str, pattern: &str) {
     let query = format!(
         "SELECT (count(*) > 0)::text FROM pg_stat_activity WHERE query ILIKE '{pattern}' AND state = 'active'
          AND datname = current_database() AND pid <> pg_backend_pid()"
@@ -228,7 +228,20 @@ pub fn wanted() -> bool {
     std::env::var_os("SUMMITCTL_TEST_TOOLS").is_some()
 }
 
-const GM: &str = "gm:public.schema_migrations:advisory";
+/// As golang-migrate computes its key; opened by a URL it takes the URL's path for the database's name.
+pub(super) fn golang_key(schema: &str, name: &str) -> i64 {
+    let mut crc = flate2::Crc::new();
+    crc.update(format!("{schema}\0schema_migrations\0{name}").as_bytes());
+    i64::from(crc.sum().wrapping_mul(1_486_364_155))
+}
+
+fn golang_id(database: &str, key: i64) -> String {
+    golang_id_in(database, "public", key)
+}
+
+pub(super) fn golang_id_in(database: &str, schema: &str, key: i64) -> String {
+    format!("{database}:{schema}.schema_migrations:advisory:{key}")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn golang_migrate_is_told_and_its_lock_cleared() {
@@ -259,7 +272,8 @@ async fn golang_migrate_is_told_and_its_lock_cleared() {
     };
     let holder = migrate(&["up"]).spawn().unwrap();
     at_work(&bench, "gm", "%pg_sleep(3000)%").await;
-    let lock = bench.lock(GM);
+    let gm = &golang_id("gm", golang_key("public", "/gm"));
+    let lock = bench.lock(gm);
     assert_eq!(
         (&lock["state"], &lock["verdict"]),
         (&"in-session".into(), &"alive".into()),
@@ -268,10 +282,10 @@ async fn golang_migrate_is_told_and_its_lock_cleared() {
     killed(holder);
     let waiter = migrate(&["up"]).spawn().unwrap();
     at_work(&bench, "gm", "%pg_advisory_lock%").await;
-    assert_eq!(bench.lock(GM)["waiting"].as_array().unwrap().len(), 1);
+    assert_eq!(bench.lock(gm)["waiting"].as_array().unwrap().len(), 1);
     killed(waiter);
     ended(&bench, "gm", "%pg_advisory_lock%").await;
-    bench.cleared(GM);
+    bench.cleared(gm);
 
     let status = bench.status(&[]);
     let tool = &status["tools"][0];
@@ -294,7 +308,7 @@ async fn golang_migrate_is_told_and_its_lock_cleared() {
     assert_eq!(status["tools"][0]["history"]["half"], serde_json::json!([]));
 }
 
-fn golang_migrate() -> PathBuf {
+pub(super) fn golang_migrate() -> PathBuf {
     let version = include_str!("golang-migrate/version");
     fetched("golang-migrate-pgx", version, "", "\n")
 }
@@ -354,12 +368,7 @@ async fn golang_migrate_s_other_locks_are_told_and_cleared() {
 
 async fn both_keys_are_told(bench: &Bench) {
     let target = bench.target("gt");
-    let crc = |name: &str| {
-        let mut crc = flate2::Crc::new();
-        crc.update(format!("public\0schema_migrations\0{name}").as_bytes());
-        i64::from(crc.sum().wrapping_mul(1_486_364_155))
-    };
-    let keys = [crc("/gt"), crc("gt")];
+    let keys = [golang_key("public", "/gt"), golang_key("public", "gt")];
     let mut holders = Vec::new();
     for key in keys {
         let mut holder = open(&target, Access::Write).await.unwrap();
@@ -370,7 +379,7 @@ async fn both_keys_are_told(bench: &Bench) {
             .unwrap();
         holders.push(holder);
     }
-    let id = |key: i64| format!("gt:public.schema_migrations:advisory:{key}");
+    let id = |key: i64| golang_id("gt", key);
     for key in keys {
         let lock = bench.lock(&id(key));
         assert_eq!(lock["row"]["key"], key, "{lock:#}");
@@ -385,9 +394,17 @@ async fn both_keys_are_told(bench: &Bench) {
     );
     let (code, text) = bench.call(&clear);
     assert_eq!(code, 0, "{text}");
-    let left = bench.lock("gt:public.schema_migrations:advisory");
+    // An id stays what it is, whether the other key is held or not; and one that was let go is free, not unknown.
+    let left = bench.lock(&id(keys[0]));
     assert_eq!(left["row"]["key"], keys[0], "{left:#}");
     assert_eq!(left["state"], "in-session", "{left:#}");
+    let (code, text) = bench.call(&clear);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("nobody holds it"), "{text}");
+    let other = clear.replace(&id(keys[1]), &id(keys[0]));
+    let (code, text) = bench.call(&other);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(bench.lock(&id(keys[0]))["state"], "free");
 }
 
 const FW: &str = "fw:public.flyway_schema_history:advisory";

@@ -1,8 +1,10 @@
 //! Writes that are held back while a graph is read.
 
-use std::sync::Arc;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use summitctl::capture::{
@@ -164,6 +166,76 @@ async fn writes_wait_for_the_reading_and_the_bookmark_decides() {
     query(&target, "CREATE (:Tick)").await;
     writer.end().await;
     long.rollback().await.unwrap();
+}
+
+/// A proxy that hands on no more of a connection once that has held writes back for a while, and closes it to nobody.
+fn cutting(to: u16, after: Duration) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(("127.0.0.1", to)).unwrap();
+            let holds = Arc::new(Mutex::new(None::<Instant>));
+            let (up, down) = (
+                (client.try_clone().unwrap(), server.try_clone().unwrap()),
+                (server, client),
+            );
+            for (from, to) in [up, down] {
+                let holds = Arc::clone(&holds);
+                std::thread::spawn(move || hand_on(from, to, &holds, after));
+            }
+        }
+    });
+    port
+}
+
+fn hand_on(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    holds: &Mutex<Option<Instant>>,
+    after: Duration,
+) {
+    let mut chunk = vec![0; 256 * 1024];
+    while let Ok(read) = from.read(&mut chunk)
+        && read > 0
+    {
+        let bytes = &chunk[..read];
+        let mut since = holds.lock().unwrap();
+        if bytes.windows(17).any(|w| w == b"summitctl_barrier") {
+            since.get_or_insert_with(Instant::now);
+        }
+        let cut = since.is_some_and(|since| since.elapsed() > after);
+        drop(since);
+        if !cut && to.write_all(bytes).is_err() {
+            break;
+        }
+    }
+    if holds.lock().unwrap().is_none() {
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    } else {
+        // Neither end learns of the other's.
+        std::mem::forget((from, to));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_without_a_word_holds_nothing_back_for_longer() {
+    let server = Server::start("barrier-cut").await;
+    let target = server.target();
+    let nodes = "UNWIND range(1, 100) AS i CREATE (:Tick {i: i})-[:NEXT]->(:Other)";
+    query(&target, nodes).await;
+    let writer = Writer::start(&target, "CREATE (:Tick)-[:NEXT]->(:Other)");
+    writer.goes_on().await;
+    let through = Target {
+        port: cutting(target.port, Duration::from_secs(1)),
+        ..target.clone()
+    };
+    let slow = Slow(MemoryParts::default(), Arc::clone(&writer.count));
+    let seen = captured(&through, &slow, 3).await;
+    assert_eq!(seen.consistency, Consistency::Fuzzy, "{seen:?}");
+    assert!(seen.method.contains("not long enough"), "{}", seen.method);
+    writer.goes_on().await;
+    writer.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! neo4j-migrations: its chain and its lock, the real tool killed in the middle and at work; and the platform's own nodes.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -16,19 +17,20 @@ use super::{Server, connect, query};
 use crate::migrations::{fetched, wanted};
 use crate::program::{Program, said};
 
-const ID: &str = "neo4j:neo4j:__Neo4jMigrationsLock";
+pub(super) const ID: &str = "neo4j:neo4j:__Neo4jMigrationsLock";
 /// As the tool makes it.
-const CONSTRAINT: &str = "CREATE CONSTRAINT __Neo4jMigrationsLock__has_unique_name FOR (l:__Neo4jMigrationsLock) REQUIRE l.name IS UNIQUE";
-const TAKE: &str = "CREATE (:__Neo4jMigrationsLock {id: randomUUID(), name: 'John Doe'})";
+pub(super) const CONSTRAINT: &str = "CREATE CONSTRAINT __Neo4jMigrationsLock__has_unique_name FOR (l:__Neo4jMigrationsLock) REQUIRE l.name IS UNIQUE";
+pub(super) const TAKE: &str =
+    "CREATE (:__Neo4jMigrationsLock {id: randomUUID(), name: 'John Doe'})";
 
 /// The program with a context `g` of a server.
-struct Bench {
-    program: Program,
-    server: Server,
+pub(super) struct Bench {
+    pub program: Program,
+    pub server: Server,
 }
 
 impl Bench {
-    async fn new(name: &str) -> Bench {
+    pub async fn new(name: &str) -> Bench {
         let server = Server::start(name).await;
         let program = Program::bare(name);
         let running = &server.running;
@@ -42,17 +44,17 @@ impl Bench {
         Bench { program, server }
     }
 
-    fn target(&self) -> Target {
+    pub fn target(&self) -> Target {
         self.server.target()
     }
 
-    fn call(&self, words: &str) -> (i32, String) {
+    pub fn call(&self, words: &str) -> (i32, String) {
         let args: Vec<&str> = words.split(' ').chain(["--context", "g"]).collect();
         let output = self.program.call(&args, None);
         (output.status.code().unwrap_or(-1), said(&output))
     }
 
-    fn json(&self, words: &str) -> Json {
+    pub fn json(&self, words: &str) -> Json {
         let args: Vec<&str> = words.split(' ').chain(["--context", "g"]).collect();
         self.program.json(&args)
     }
@@ -170,7 +172,7 @@ async fn race(target: &Target) {
     // Not as the tool does it: the node stays, and another holds it.
     let in_place = "MATCH (l:__Neo4jMigrationsLock) SET l.id = randomUUID()";
     let (mut first, mut refused) = (0, 0);
-    for n in 0..300 {
+    for n in 0..1000 {
         let shown = lock(target).await.unwrap().unwrap().nodes;
         let changes: &[&str] = if n % 2 == 0 {
             &[let_go, again]
@@ -190,7 +192,7 @@ async fn race(target: &Target) {
         assert_eq!(now.len(), 1, "after {first} and {refused}");
         assert_ne!(now, shown, "somebody's lock is as it was shown");
     }
-    assert_eq!(first + refused, 300);
+    assert_eq!(first + refused, 1000);
     let shown = lock(target).await.unwrap().unwrap().nodes;
     let error = prove_takeable(target, &shown).await.unwrap_err();
     assert_eq!(error.reason(), &LOCK_NOT_TAKEABLE, "{error}");
@@ -313,6 +315,7 @@ async fn neo4j_migrations_is_told_and_its_lock_cleared() {
     assert!(holder.wait().unwrap().success());
     file("R003__again.cypher", "MERGE (:Again);\n");
     assert!(tool(&bench).status().unwrap().success());
+    files_are_compared(&bench, &folder);
     let status = bench.json("migrate status");
     let history = &status["neo4j"]["history"];
     let names: Vec<&str> = history["applied"]
@@ -334,4 +337,88 @@ async fn neo4j_migrations_is_told_and_its_lock_cleared() {
         text.contains(&format!("{ID}  neo4j-migrations: free")),
         "{text}"
     );
+}
+
+/// The files beside the chain, as the tool itself validates them.
+fn files_are_compared(bench: &Bench, folder: &Path) {
+    let words = format!(
+        "migrate status --sources neo4j-migrations={}",
+        folder.display()
+    );
+    let compared = || bench.json(&words)["neo4j"]["sources"].clone();
+    let file = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    let below = folder.join("below");
+    fs::create_dir_all(&below).unwrap();
+    // All that makes a statement in the eyes of the tool, and a kind whose checksum is not computed.
+    let odd = "// a comment\nCREATE (:Odd {t: ';'});\r\n\n;\nMATCH (n:Odd)\n  SET n.s = '\u{e4}' ;\n// the end";
+    fs::write(below.join("V003_1__odd_one.cypher"), odd).unwrap();
+    let catalog = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<migration xmlns=\"https://michael-simons.github.io/neo4j-migrations\"><catalog/></migration>\n";
+    file("V011__catalog.xml", catalog);
+    let before = compared();
+    assert_eq!(
+        before["pending"],
+        json!(["below/V003_1__odd_one.cypher", "V011__catalog.xml"]),
+        "{before:#}"
+    );
+    assert_eq!(
+        (&before["changed"], &before["missing"]),
+        (&json!([]), &json!([])),
+        "{before:#}"
+    );
+    assert!(tool(bench).status().unwrap().success());
+    let after = compared();
+    for list in ["pending", "changed", "missing"] {
+        assert_eq!(after[list], json!([]), "{list}: {after:#}");
+    }
+    assert_eq!(
+        after["not-compared"],
+        json!(["V011__catalog.xml"]),
+        "{after:#}"
+    );
+
+    // Changed: a repeatable one runs again, another is refused by the tool.
+    file("R003__again.cypher", "MERGE (:Again {n: 1});\n");
+    assert_eq!(compared()["pending"], json!(["R003__again.cypher"]));
+    assert!(tool(bench).status().unwrap().success());
+    assert_eq!(compared()["pending"], json!([]));
+    file("V001__first.cypher", "CREATE (:First {n: 2});\n");
+    let changed = compared();
+    assert_eq!(
+        changed["changed"],
+        json!(["V001__first.cypher"]),
+        "{changed:#}"
+    );
+    assert!(
+        !tool(bench).status().unwrap().success(),
+        "the tool refuses it"
+    );
+    // Blanks around a statement are none of it.
+    file("V001__first.cypher", "\n  CREATE (:First {n: 1});\n\n");
+    assert_eq!(compared()["changed"], json!([]));
+    assert!(tool(bench).status().unwrap().success());
+    fs::remove_file(folder.join("V002__second.cypher")).unwrap();
+    file(
+        "V012__later.cypher",
+        "// assume that edition is enterprise\nCREATE (:Later);\n",
+    );
+    let gone = compared();
+    assert_eq!(gone["missing"], json!(["002 second"]), "{gone:#}");
+    assert_eq!(gone["pending"], json!(["V012__later.cypher"]), "{gone:#}");
+    assert!(
+        gone["notes"].to_string().contains("have preconditions"),
+        "{gone:#}"
+    );
+    file("V0021__between.cypher", "CREATE (:Between);\n");
+    let between = compared();
+    assert!(
+        between["notes"].to_string().contains("go out of order"),
+        "{between:#}"
+    );
+    fs::remove_file(folder.join("V0021__between.cypher")).unwrap();
+    let (code, text) = bench.call(&words);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("1 pending, 0 changed, 1 missing"), "{text}");
+    let (code, text) = bench.call("migrate status --sources neo4j-migrations=nowhere");
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("`nowhere` is no folder"), "{text}");
 }

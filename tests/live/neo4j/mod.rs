@@ -7,6 +7,7 @@ mod graph;
 mod import;
 mod migrations;
 mod offline;
+mod poison;
 mod round_trip;
 mod server;
 mod transactions;

@@ -71,6 +71,24 @@ impl Host {
         tokio::task::block_in_place(|| said(&self.program.ok(&words)))
     }
 
+    /// The same server with another program; one that starts nothing is not waited for.
+    fn other(&self, name: &str, argv: &str) -> Elsewhere<'_> {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        let lines = text.lines().map(|line| {
+            let is = |key: &str| line.starts_with(&format!("{key} = "));
+            match line {
+                _ if is(name) => format!("{name} = {argv}"),
+                _ if name == "start" && is("start-within") => "start-within = '5s'".to_owned(),
+                line => line.to_owned(),
+            }
+        });
+        let config = Path::new(&self.config).with_file_name("other.toml");
+        let lines: Vec<String> = lines.collect();
+        std::fs::write(&config, lines.join("\n")).unwrap();
+        let config = config.to_string_lossy().into_owned();
+        Elsewhere { host: self, config }
+    }
+
     /// Runs a command and kills it while neo4j-admin works on the server's files.
     fn killed(&self, words: &[&str], admin: &str) {
         let words = self.with(words);
@@ -111,6 +129,37 @@ impl Host {
              RETURN count(DISTINCT n), count(r), sum(coalesce(n.changed, 0))";
         query(&self.target(), tally).await
     }
+}
+
+/// The server as another configuration has it.
+struct Elsewhere<'a> {
+    host: &'a Host,
+    config: String,
+}
+
+impl Elsewhere<'_> {
+    fn fails(&self, words: &[&str], code: i32) -> String {
+        let words = self.with(words);
+        let output = tokio::task::block_in_place(|| self.host.program.call(&words, None));
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        text
+    }
+
+    fn with<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
+        let words = self.host.with(words);
+        let ours = |word: &&str| *word == self.host.config;
+        let word = |word: &&'a str| match ours(word) {
+            true => self.config.as_str(),
+            false => *word,
+        };
+        words.iter().map(word).collect()
+    }
+}
+
+fn interrupt(child: &mut std::process::Child) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
 }
 
 fn processes(file: &'static str) -> impl Iterator<Item = (std::path::PathBuf, String)> {
@@ -180,10 +229,6 @@ async fn an_offline_backup_keeps_the_dump_and_brings_the_server_back() {
 
     // Whoever stops it, once, finds the server up when the program has ended.
     let words = host.with(&CREATE);
-    let interrupt = |child: &mut std::process::Child| {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    };
     let output = tokio::task::block_in_place(|| {
         host.program.when(&words, |_| host.works("dump"), interrupt)
     });
@@ -193,27 +238,36 @@ async fn an_offline_backup_keeps_the_dump_and_brings_the_server_back() {
 
     // A dump that fails, or is no dump, fails the backup, and the server comes back.
     for (admin, why) in [("false", "ended with"), ("true", "wrote no dump")] {
-        let text = std::fs::read_to_string(&host.config).unwrap();
-        let (head, _) = text.split_once("\nadmin = ").unwrap();
-        let other = Path::new(&host.config).with_file_name("other.toml");
-        std::fs::write(&other, format!("{head}\nadmin = ['{admin}']\n")).unwrap();
-        let other = other.to_string_lossy().into_owned();
-        let words: Vec<&str> = words
-            .iter()
-            .map(|word| {
-                if *word == host.config {
-                    other.as_str()
-                } else {
-                    *word
-                }
-            })
-            .collect();
-        let output = tokio::task::block_in_place(|| host.program.call(&words, None));
-        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-        assert!(said(&output).contains(why), "{}", said(&output));
+        let other = host.other("admin", &format!("['{admin}']"));
+        let output = other.fails(&CREATE, 1);
+        assert!(output.contains(why), "{output}");
         assert_eq!(host.tally().await, before);
         host.ok(&["run", "abort"]);
     }
+    // One that cannot be stopped goes on.
+    let other = host.other("stop", "['no-such-program']");
+    let output = other.fails(&CREATE, 1);
+    assert!(
+        output.contains("`no-such-program` cannot be started"),
+        "{output}"
+    );
+    assert_eq!(host.tally().await, before);
+    host.ok(&["run", "abort"]);
+    // One that cannot be started is said to be down, and what to do; mended, it is brought back.
+    for start in ["['false']", "['true']"] {
+        let other = host.other("start", start);
+        let output = other.fails(&CREATE, 1);
+        assert!(
+            output.contains("is not brought back by") && output.contains("summitctl run abort"),
+            "{output}"
+        );
+        assert!(!host.server_runs());
+        let text = host.ok(&["run", "abort"]);
+        assert!(text.contains("starting Neo4j"), "{text}");
+        assert_eq!(host.tally().await, before);
+    }
+    assert_eq!(host.program.backups().len(), held + 1);
+    assert!(host.program.scratch().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,4 +323,35 @@ async fn an_offline_restore_loads_the_dump_and_its_safety_dump_is_the_way_back()
     let output = tokio::task::block_in_place(|| host.program.call(&words, None));
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("holds no dump"), "{}", said(&output));
+
+    // A load that is stopped half way leaves another database, or none: it is said, and gone on with all the same.
+    let (home, half) = (
+        host.program.dir.join("sandbox/neo4j/home/data"),
+        host.program.dir.join("half"),
+    );
+    let script = format!(
+        "rm -r {0}/databases/neo4j {0}/transactions/neo4j; touch {1}; exec sleep 600",
+        home.display(),
+        half.display()
+    );
+    let other = host.other("admin", &format!("['sh', '-c', '{script}']"));
+    let restore = ["--without-safety-backup", "a test", "--confirm", "sandbox"];
+    let restore = [
+        &["restore", &backup, "--offline", "--stores", "neo4j"][..],
+        &restore,
+    ]
+    .concat();
+    let words = other.with(&restore);
+    let output =
+        tokio::task::block_in_place(|| host.program.when(&words, |_| half.exists(), interrupt));
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    assert!(
+        said(&output).contains("may hold nothing, or half of the dump"),
+        "{}",
+        said(&output)
+    );
+    assert_ne!(host.tally().await, before);
+    host.ok(&["run", "resume"]);
+    assert_eq!(host.tally().await, before);
+    host.ok(&["backup", "create", "--stores", "neo4j", "--yes"]);
 }

@@ -41,7 +41,7 @@ fn fill_large(server: &Server) {
         }
         let _: () = many.query(&mut conn).expect("fills");
     }
-    stream(&mut conn, "stream", 3_500, 1_000);
+    stream(&mut conn, "stream", 8_000, 1_000);
     for key in ["list", "text"] {
         run(&mut conn, &["PEXPIREAT", key, &later(5).to_string()]);
     }
@@ -195,7 +195,7 @@ async fn large_values_come_in_pieces_and_arrive_whole() {
 #[tokio::test]
 async fn one_changed_entry_of_a_large_stream_and_one_damaged_byte_are_found() {
     let (from, to) = (Server::scratch().await, Server::scratch().await);
-    stream(&mut client(&from), "stream", 3_500, 1_000);
+    stream(&mut client(&from), "stream", 8_000, 1_000);
     let parts = MemoryParts::default();
     let captured = capture(&from.target(), &parts, &options())
         .await

@@ -77,25 +77,39 @@ async fn a_lost_answer_does_not_make_a_stranger_of_the_writer() {
     assert!(proxy.spent());
 }
 
-/// A store on which `If-None-Match` has no effect: a real server, behind a proxy that removes what the condition names.
+/// A store on which a condition has no effect: a real server, behind a proxy that removes what the condition names, or says
+/// that it was met.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_ignores_conditions_is_refused() {
     let server = Server::start(Kind::Versity).await;
     server.bucket("faulty").await;
-    let proxy = Proxy::start(server.port, Fault::Forgetful(server.dir.join("data"))).await;
-    let store = through(&proxy, "r").await;
-    let error = store.prove().await.unwrap_err();
-    assert_eq!(
-        error.reason().code,
-        "repository.s3-unsafe-store",
-        "{error:?}"
-    );
-    assert_eq!(error.exit().code(), 3);
-    assert!(error.to_string().contains("`If-None-Match`"), "{error:?}");
-    assert!(
-        store.list("").await.unwrap().is_empty(),
-        "nothing stays there"
-    );
+    let data = server.dir.join("data");
+    for (fault, condition) in [
+        (
+            Fault::Forgetful(data.clone(), "PUT "),
+            "`If-None-Match`, so",
+        ),
+        (Fault::Heedless, "`If-Match`, so"),
+        (
+            Fault::Forgetful(data, "POST "),
+            "`If-None-Match` where an upload in parts is completed, so",
+        ),
+    ] {
+        let proxy = Proxy::start(server.port, fault).await;
+        let store = through(&proxy, "r").await;
+        let error = store.prove().await.unwrap_err();
+        assert_eq!(
+            error.reason().code,
+            "repository.s3-unsafe-store",
+            "{error:?}"
+        );
+        assert_eq!(error.exit().code(), 3);
+        assert!(error.to_string().contains(condition), "{error:?}");
+        assert!(
+            store.list("").await.unwrap().is_empty(),
+            "nothing stays there"
+        );
+    }
 }
 
 /// Garage takes a write with a condition for a write.

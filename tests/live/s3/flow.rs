@@ -12,12 +12,12 @@ use super::proxy::{Fault, Proxy};
 use super::server::{KEY, Kind, SECRET, Server, folder, kinds};
 use crate::redis::Server as Redis;
 
-struct Host {
-    dir: PathBuf,
+pub struct Host {
+    pub dir: PathBuf,
 }
 
 impl Host {
-    fn new(redis: &Redis, endpoint: &str, direct: &str) -> Host {
+    pub fn new(redis: &Redis, endpoint: &str, direct: &str) -> Host {
         let dir = folder("host");
         let write = |name: &str, text: &str| {
             let path = dir.join(name);
@@ -61,7 +61,7 @@ impl Host {
         Host { dir }
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_summitctl"));
         command
             .args(args)
@@ -72,6 +72,13 @@ impl Host {
         command
     }
 
+    /// Edits the configuration.
+    pub fn configure(&self, edit: impl FnOnce(String) -> String) {
+        let path = self.dir.join("direct.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, edit(text)).unwrap();
+    }
+
     fn call(&self, args: &[&str]) -> (Output, String) {
         let output = self.command(args).output().unwrap();
         let text = said(&output);
@@ -79,13 +86,13 @@ impl Host {
         (output, text)
     }
 
-    fn ok(&self, args: &[&str]) -> String {
+    pub fn ok(&self, args: &[&str]) -> String {
         let (output, text) = self.call(args);
         assert!(output.status.success(), "{args:?}: {text}");
         text
     }
 
-    fn fails(&self, args: &[&str], code: i32, words: &[&str]) {
+    pub fn fails(&self, args: &[&str], code: i32, words: &[&str]) {
         let (output, text) = self.call(args);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
         for word in words {
@@ -100,7 +107,7 @@ impl Drop for Host {
     }
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,9 +25,11 @@ pub enum Fault {
     None,
     /// Waits before every 64 KiB.
     Slow(Duration),
-    /// Removes the object that a conditional request names, below this folder, before the server sees the request: to the
-    /// client, the server ignores the condition.
-    Forgetful(PathBuf),
+    /// Removes the object that a conditional request of this method names, below this folder, before the server sees the
+    /// request: to the client, the server ignores the condition.
+    Forgetful(PathBuf, &'static str),
+    /// Says of a write under `If-Match` that it was done, whatever is there.
+    Heedless,
 }
 
 pub struct Proxy {
@@ -35,6 +37,8 @@ pub struct Proxy {
     pub bytes_up: Arc<AtomicU64>,
     /// The head of each request.
     pub heads: Arc<Mutex<Vec<String>>>,
+    /// When each came.
+    pub times: Arc<Mutex<Vec<Instant>>>,
     /// The most parts of an upload that were on their way at once.
     pub most_parts: Arc<AtomicU64>,
     left: Arc<AtomicI64>,
@@ -48,7 +52,7 @@ impl Proxy {
         let left = match fault {
             Fault::CutUp(_, n) | Fault::CutDown(_, n) | Fault::Busy(n) | Fault::Garble(n) => n,
             Fault::Says(_, n, ..) => n,
-            Fault::Slow(_) | Fault::Forgetful(_) | Fault::None => i64::MAX,
+            Fault::Slow(_) | Fault::Forgetful(..) | Fault::Heedless | Fault::None => i64::MAX,
         };
         let left = Arc::new(AtomicI64::new(left));
         let bytes_up = Arc::new(AtomicU64::new(0));
@@ -57,6 +61,7 @@ impl Proxy {
             ..Watch::default()
         };
         let (heads, most_parts) = (Arc::clone(&watch.heads), Arc::clone(&watch.most_parts));
+        let times = Arc::clone(&watch.times);
         let shared = Arc::clone(&left);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -72,6 +77,7 @@ impl Proxy {
             port,
             bytes_up,
             heads,
+            times,
             most_parts,
             left,
             task,
@@ -93,6 +99,7 @@ impl Proxy {
 struct Watch {
     bytes_up: Arc<AtomicU64>,
     heads: Arc<Mutex<Vec<String>>>,
+    times: Arc<Mutex<Vec<Instant>>>,
     parts: Arc<AtomicU64>,
     most_parts: Arc<AtomicU64>,
 }
@@ -103,6 +110,7 @@ impl Watch {
         let text = String::from_utf8_lossy(bytes);
         let head = text.split("\r\n\r\n").next().unwrap_or_default();
         self.heads.lock().unwrap().push(head.to_ascii_lowercase());
+        self.times.lock().unwrap().push(Instant::now());
         let is_part = first_line(head).contains("partNumber=");
         if is_part {
             let now = self.parts.fetch_add(1, Ordering::SeqCst) + 1;
@@ -174,7 +182,12 @@ async fn carry(
                         // Nothing else happens on this connection meanwhile.
                         let _ = tokio::time::timeout(*pause, std::future::pending::<()>()).await;
                     }
-                    Fault::Forgetful(folder) => forget(folder, bytes),
+                    Fault::Heedless if begins && String::from_utf8_lossy(bytes).to_ascii_lowercase().contains("\r\nif-match: ") => {
+                        let answer = "HTTP/1.1 200 OK\r\nETag: \"00\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                        client.write_all(answer.as_bytes()).await?;
+                        return client.shutdown().await;
+                    }
+                    Fault::Forgetful(folder, method) => forget(folder, method, bytes),
                     _ => {}
                 }
                 server.write_all(bytes).await?;
@@ -210,9 +223,9 @@ fn is_request(bytes: &[u8]) -> bool {
         .any(|m| bytes.starts_with(m.as_bytes()))
 }
 
-fn forget(folder: &std::path::Path, bytes: &[u8]) {
+fn forget(folder: &std::path::Path, method: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
-    if !is_request(bytes) || !text.contains("\r\nif-none-match: *") {
+    if !bytes.starts_with(method.as_bytes()) || !text.contains("\r\nif-none-match: *") {
         return;
     }
     let path = text.split(' ').nth(1).and_then(|p| p.split('?').next());

@@ -51,6 +51,28 @@ pub struct Server {
     child: Child,
     pub dir: PathBuf,
     pub port: u16,
+    setup: Setup,
+}
+
+/// Whom versitygw lets in, and what it takes itself for.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    pub key: &'static str,
+    pub secret: &'static str,
+    pub region: &'static str,
+    /// The name below which each bucket has one.
+    pub domain: Option<&'static str>,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            key: KEY,
+            secret: SECRET,
+            region: "us-east-1",
+            domain: None,
+        }
+    }
 }
 
 /// A program on `PATH`, or where `make setup` put it.
@@ -81,6 +103,10 @@ pub fn folder(name: &str) -> PathBuf {
 
 impl Server {
     pub async fn start(kind: Kind) -> Server {
+        Server::start_as(kind, Setup::default()).await
+    }
+
+    pub async fn start_as(kind: Kind, setup: Setup) -> Server {
         let dir = folder("server");
         let port = free_port().unwrap();
         let at = format!("127.0.0.1:{port}");
@@ -93,16 +119,20 @@ impl Server {
                 std::fs::create_dir(&users).unwrap();
                 let mut command = Command::new(program("versitygw"));
                 command
-                    .args(["--port", &at, "--quiet", "--iam-dir"])
+                    .args(["--port", &at, "--quiet", "--region", setup.region])
+                    .arg("--iam-dir")
                     .arg(users);
+                if let Some(domain) = setup.domain {
+                    command.args(["--virtual-domain", domain]);
+                }
                 command
                     .arg("posix")
                     .arg("--versioning-dir")
                     .arg(versions)
                     .arg(&data);
                 command
-                    .env("ROOT_ACCESS_KEY", KEY)
-                    .env("ROOT_SECRET_KEY", SECRET);
+                    .env("ROOT_ACCESS_KEY", setup.key)
+                    .env("ROOT_SECRET_KEY", setup.secret);
                 command
             }
             Kind::Minio => {
@@ -144,7 +174,12 @@ impl Server {
             .stderr(log)
             .spawn()
             .unwrap();
-        let server = Server { child, dir, port };
+        let server = Server {
+            child,
+            dir,
+            port,
+            setup,
+        };
         let deadline = Instant::now() + Duration::from_secs(30);
         while server.admin().list_buckets().send().await.is_err() {
             let log = std::fs::read_to_string(server.dir.join("log")).unwrap();
@@ -168,9 +203,15 @@ impl Server {
             .behavior_version(BehaviorVersion::latest())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .endpoint_url(self.endpoint())
-            .region(Region::new("us-east-1"))
+            .region(Region::new(self.setup.region))
             .force_path_style(true)
-            .credentials_provider(Credentials::new(KEY, SECRET, None, None, "test"));
+            .credentials_provider(Credentials::new(
+                self.setup.key,
+                self.setup.secret,
+                None,
+                None,
+                "test",
+            ));
         Client::from_conf(config.build())
     }
 

@@ -56,16 +56,35 @@ struct Session {
 /// How long after the session that takes the lock a tool opens the one that migrates.
 const TOGETHER: f64 = 60.0;
 
-/// The advisory locks of the tools whose histories the database has, and of others if somebody holds one.
+/// The keys that a tool may take for a history table, the usual one first.
+pub(super) fn keys(tool: Tool, database: &str, schema: &str, table: &str) -> Vec<i64> {
+    match &tool.0.locking {
+        Locking::Advisory(shape) => (shape.keys)(database, schema, table),
+        Locking::Row(_) | Locking::None(_) => Vec::new(),
+    }
+}
+
+/// What a lock's id ends with: always the key, of a tool that may take one of several.
+pub(super) fn name_of(tool: Tool, key: i64) -> String {
+    match keys(tool, "", "", "").len() {
+        0 | 1 => "advisory".to_owned(),
+        _ => format!("advisory:{key}"),
+    }
+}
+
+/// The advisory locks of the tools whose histories the database has, and of others if somebody holds one; and the same by names
+/// that are not told, as in [`lock::Locks::by_name`].
 pub(super) async fn locks(
     target: &Target,
     session: &mut PgConnection,
     places: &[Place],
     pooled: bool,
-) -> Result<Vec<Lock>> {
+) -> Result<(Vec<Lock>, Vec<Lock>)> {
     let sessions = sessions(target, session).await?;
     let prepared = prepared(target, session).await?;
-    let mut found = Vec::new();
+    let (mut found, mut by_name) = (Vec::new(), Vec::new());
+    // A tool whose key is of the whole database has one lock, however many histories there are.
+    let mut told = BTreeSet::new();
     for known in TOOLS {
         let Locking::Advisory(shape) = &known.locking else {
             continue;
@@ -76,86 +95,59 @@ pub(super) async fn locks(
             .filter(|p| p.tool == tool)
             .map(|p| (p.schema.as_str(), p.table.as_str()))
             .collect();
-        let there = tables.len();
-        if there == 0 {
+        let there = !tables.is_empty();
+        if !there {
             // It takes its lock before it makes its table.
             tables.push(("public", shape.default_table));
         }
         for (schema, table) in tables {
-            let keys = (shape.keys)(&target.database, schema, table);
-            let held = |key: &&i64| {
-                let by = |s: &Session| s.holds.contains(*key) || s.awaits.contains(*key);
-                sessions.iter().any(by) || prepared.contains(*key)
-            };
-            let mut keys: Vec<i64> = match keys.iter().filter(held).copied().collect::<Vec<_>>() {
-                none if none.is_empty() => keys.into_iter().take(there.min(1)).collect(),
-                held => held,
-            };
+            let mut keys = keys(tool, &target.database, schema, table);
             keys.dedup();
-            let several = keys.len() > 1;
-            for key in keys {
-                let mut lock = free(target, tool, schema, table, key);
+            let held = |key: &i64| {
+                let by = |s: &Session| s.holds.contains(key) || s.awaits.contains(key);
+                sessions.iter().any(by) || prepared.contains(key)
+            };
+            let several = keys.iter().filter(|k| held(k)).count() > 1;
+            let any = keys.iter().any(held);
+            for (n, key) in keys.into_iter().enumerate() {
+                let mut lock = Lock::free(LockRow {
+                    tool,
+                    database: target.database.clone(),
+                    schema: schema.to_owned(),
+                    table: table.to_owned(),
+                    values: BTreeMap::new(),
+                    written_by: String::new(),
+                    lies_at: String::new(),
+                    key: Some(key),
+                });
                 judge(&mut lock, key, shape, &sessions, target.port, pooled);
                 if prepared.contains(&key) {
                     lock.state = State::InSession;
                     lock.verdict = Some(Verdict::Unknown);
                     lock.observations.push("a prepared transaction holds it, which no client need be alive for: `summitctl migrate blockers` names it".to_owned());
                 }
-                if several {
-                    lock.id.push_str(&format!(":{key}"));
+                if several && held(&key) {
                     lock.observations.push(format!(
                         "{} has more than one key for this table, and another is held, too: its holders do not keep each other out",
                         tool.name()
                     ));
                 }
-                found.push(lock);
+                let tells = held(&key) || there && !any && n == 0;
+                if tells && told.insert((tool.id(), key)) {
+                    found.push(lock);
+                } else {
+                    by_name.push(lock);
+                }
             }
         }
     }
-    // A tool whose key is of the whole database has one lock, however many histories there are.
-    let mut seen = BTreeSet::new();
-    found.retain(|lock| seen.insert((lock.row.tool.id(), lock.row.key)));
-    Ok(found)
+    Ok((found, by_name))
 }
 
 /// A lock that is seen only while it is held: an advisory one whose tool has no history table yet, or has another key too, and one
 /// whose row is there only so long.
 pub fn released(row: &LockRow) -> Option<Lock> {
-    (row.key.is_some() || row.is_presence()).then(|| freed(row.clone()))
-}
-
-fn free(target: &Target, tool: Tool, schema: &str, table: &str, key: i64) -> Lock {
-    freed(LockRow {
-        tool,
-        database: target.database.clone(),
-        schema: schema.to_owned(),
-        table: table.to_owned(),
-        values: BTreeMap::new(),
-        written_by: String::new(),
-        lies_at: String::new(),
-        key: Some(key),
-    })
-}
-
-fn freed(row: LockRow) -> Lock {
-    let value = row.values.values().next().cloned().flatten();
-    let key = match row.key {
-        Some(_) => "advisory",
-        None => value.as_deref().unwrap_or_default(),
-    };
-    Lock {
-        id: format!("{}:{}.{}:{key}", row.database, row.schema, row.table),
-        state: State::Free,
-        holder: None,
-        since: None,
-        written_at: None,
-        verdict: None,
-        observations: Vec::new(),
-        sessions: Vec::new(),
-        waiting: Vec::new(),
-        nobody_left: false,
-        row,
-    }
+    (row.key.is_some() || row.is_presence()).then(|| Lock::free(row.clone()))
 }
 
 /// Says who holds the lock and what they do. Nobody who holds it is dead: the lock would be gone.
@@ -331,20 +323,7 @@ async fn sessions(target: &Target, session: &mut PgConnection) -> Result<Vec<Ses
 
 fn read(row: &PgRow) -> Session {
     Session {
-        seen: Seen {
-            pid: row.get("pid"),
-            began: row.get("began"),
-            role: row.get("role"),
-            application: row.get("application"),
-            address: row.get("address"),
-            host: row.get("host"),
-            port: row.get("port"),
-            state: row.get("state"),
-            holds_table: false,
-            waits: row.get("polls"),
-            of_holder: false,
-            hidden: row.get("hidden"),
-        },
+        seen: Seen::read(row),
         holds: row.get("holds"),
         awaits: row.get("awaits"),
         for_seconds: row.get("seconds"),

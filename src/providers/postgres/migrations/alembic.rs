@@ -28,12 +28,12 @@ pub(super) const KNOWN: Known = Known {
     locking: Locking::None(
         "Alembic takes no lock: nothing keeps a second one out, and nothing tells here whether one runs",
     ),
-    sources: Some(sources::Shape {
-        file,
+    sources: sources::Shape {
+        read: sources::Read::Files(file),
         pending: Some(pending),
         grouped: false,
         sql: false,
-    }),
+    },
     ways: &[
         (
             "start it again: its transaction was rolled back",

@@ -104,7 +104,7 @@ impl Sources {
         history: &History,
         compared: &Compared,
     ) -> Result<Vec<Half>> {
-        if !history.tool.0.sources.as_ref().is_some_and(|s| s.sql) {
+        if !history.tool.0.sources.sql {
             return Ok(Vec::new());
         }
         let mut session = open(target, Access::Read).await?;
@@ -112,8 +112,11 @@ impl Sources {
         run(target, &mut session, limits).await?;
         let mut all = Vec::new();
         for file in self.suspects(history, compared) {
-            let text = std::fs::read_to_string(&file.path)
-                .map_err(|e| Error::io("read", &file.path, e))?;
+            let text = match &file.sql {
+                Some(sql) => sql.clone(),
+                None => std::fs::read_to_string(&file.path)
+                    .map_err(|e| Error::io("read", &file.path, e))?,
+            };
             let mut seen = Vec::new();
             for statement in statements(&text) {
                 let sight = look(target, &mut session, &history.schema, &statement.makes).await?;

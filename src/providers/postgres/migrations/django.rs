@@ -28,12 +28,12 @@ pub(super) const KNOWN: Known = Known {
     locking: Locking::None(
         "Django takes no lock: nothing keeps a second `migrate` out, and nothing tells here whether one runs",
     ),
-    sources: Some(sources::Shape {
-        file,
+    sources: sources::Shape {
+        read: sources::Read::Files(file),
         pending: None,
         grouped: true,
         sql: false,
-    }),
+    },
     ways: &[
         (
             "start it again: undo by hand what of it is there, if it is not atomic",

@@ -56,12 +56,12 @@ pub(super) const KNOWN: Known = Known {
         applications: &["flyway", "postgresql jdbc driver"],
         instead: None,
     }),
-    sources: Some(sources::Shape {
-        file,
+    sources: sources::Shape {
+        read: sources::Read::Files(file),
         pending: Some(pending),
         grouped: false,
         sql: true,
-    }),
+    },
     ways: &[
         (
             "start it again: undo by hand what of it is there, take its failed row away, and migrate",

@@ -37,12 +37,12 @@ pub(super) const KNOWN: Known = Known {
         applications: &[],
         instead: Some(&TABLE),
     }),
-    sources: Some(sources::Shape {
-        file,
+    sources: sources::Shape {
+        read: sources::Read::Files(file),
         pending: Some(pending),
         grouped: false,
         sql: true,
-    }),
+    },
     ways: &[
         (
             "start it again: undo by hand what of it is there, then set the version before it",

@@ -27,12 +27,12 @@ pub(super) const KNOWN: Known = Known {
         checksum: "NULL",
     },
     locking: Locking::Row(&LOCK),
-    sources: Some(sources::Shape {
-        file,
+    sources: sources::Shape {
+        read: sources::Read::Files(file),
         pending: None,
         grouped: false,
         sql: false,
-    }),
+    },
     ways: &[(
         "start it again, when what made it fail is mended",
         "knex migrate:latest",

@@ -3,8 +3,14 @@
 //! The row is committed before the first changeset begins, so it outlives a holder that is killed, and says nothing of its
 //! server process. A waiter looks at the row every ten seconds for five minutes, then gives up.
 
+mod changelog;
+mod formatted;
+mod node;
+mod sums;
+
 use super::history;
 use super::lock::{Holder, Shape};
+use super::sources;
 use super::tool::{Known, Locking};
 
 pub(super) const KNOWN: Known = Known {
@@ -22,21 +28,34 @@ pub(super) const KNOWN: Known = Known {
         ],
         exact: false,
         counts: true,
-        tells_failure: true,
+        // MarkChangeSetRanGenerator.java: one that failed or was skipped gets no row.
+        tells_failure: false,
         name: "{filename} || '::' || {id} || '::' || {author}",
         at: "{dateexecuted}",
         by: "{author}",
         outcome: "lower({exectype})",
         order: "{orderexecuted}, {dateexecuted}",
-        key: "{filename} || '::' || {id} || '::' || {author}",
+        // Its path as the tool compares it: without what classpaths and drives begin with.
+        key: "regexp_replace(replace({filename}, E'\\\\', '/'), '^(classpath:)?([A-Za-z]:)?/*([.]/+)*', '') || '::' || {id} || '::' || {author}",
         checksum: "{md5sum}",
     },
     locking: Locking::Row(&LOCK),
-    sources: None,
-    ways: &[(
-        "start it again, when what made it fail is mended",
-        "liquibase update",
-    )],
+    sources: sources::Shape {
+        read: sources::Read::Root(changelog::read),
+        pending: None,
+        grouped: false,
+        sql: true,
+    },
+    ways: &[
+        (
+            "start it again, when what made it fail is mended; a changeset outside a transaction may be there in part",
+            "liquibase update",
+        ),
+        (
+            "set the version, when all of it is there or was finished by hand",
+            "liquibase changelog-sync-to-tag TAG",
+        ),
+    ],
 };
 
 pub(super) const LOCK: Shape = Shape {

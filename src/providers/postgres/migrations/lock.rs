@@ -13,7 +13,7 @@ use super::super::enumerate::user_schema;
 use super::super::session::{Access, close, failed, open, query, rows, run};
 use super::super::sql::{ident, literal, qualified};
 use super::super::{Target, refuse_pooler};
-use super::history::{Unreadable, places, settled};
+use super::history::{History, Unreadable, places, settled};
 use super::tool::Tool;
 use super::verdict::{Verdict, judge};
 use super::{TOOLS, advisory, here, liquibase};
@@ -131,6 +131,24 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What a row of `pg_stat_activity` says of a session; whether it holds or awaits a lock is for who asked to say.
+    pub(super) fn read(row: &PgRow) -> Seen {
+        Seen {
+            pid: row.get("pid"),
+            began: row.get("began"),
+            role: row.get("role"),
+            application: row.get("application"),
+            address: row.get("address"),
+            host: row.get("host"),
+            port: row.get("port"),
+            state: row.get("state"),
+            holds_table: false,
+            waits: row.get("polls"),
+            of_holder: false,
+            hidden: row.get("hidden"),
+        }
+    }
+
     /// Whether it is in a transaction, or at work.
     pub fn busy(&self) -> bool {
         self.state.as_deref().is_some_and(|state| state != "idle")
@@ -183,11 +201,54 @@ pub struct Lock {
     pub nobody_left: bool,
 }
 
+impl Lock {
+    /// A lock that nobody holds.
+    pub(super) fn free(row: LockRow) -> Lock {
+        let value = row.values.values().next().cloned().flatten();
+        let key = match row.key {
+            Some(key) => advisory::name_of(row.tool, key),
+            None => value.unwrap_or_default(),
+        };
+        Lock {
+            id: format!("{}:{}.{}:{key}", row.database, row.schema, row.table),
+            state: State::Free,
+            holder: None,
+            since: None,
+            written_at: None,
+            verdict: None,
+            observations: Vec::new(),
+            sessions: Vec::new(),
+            waiting: Vec::new(),
+            nobody_left: false,
+            row,
+        }
+    }
+
+    /// Whether it keeps a second one away from this history.
+    pub fn is_of(&self, history: &History) -> bool {
+        let row = &self.row;
+        if (row.tool, &row.database) != (history.tool, &history.database) {
+            return false;
+        }
+        if let Some(key) = row.key {
+            return advisory::keys(row.tool, &row.database, &history.schema, &history.table)
+                .contains(&key);
+        }
+        // A tool with a lock's table names it after its history's, unless the user renames either.
+        let own = format!("{}lock", history.table.to_lowercase());
+        let named = row.is_presence() || row.table.to_lowercase().replace("_lock", "lock") == own;
+        row.schema == history.schema && named
+    }
+}
+
 /// The migration locks of databases.
 #[derive(Debug, Default)]
 pub struct Locks {
     /// Held or not.
     pub locks: Vec<Lock>,
+    /// The same locks under the names of other histories that share them, and keys that a tool may take and nobody holds: they are
+    /// known when somebody names them, and not told otherwise.
+    pub by_name: Vec<Lock>,
     /// Lock tables that could not be read.
     pub unreadable: Vec<Unreadable>,
     /// Histories of tools that take no lock.
@@ -250,8 +311,9 @@ pub async fn locks(target: &Target) -> Result<Locks> {
             found.locks.push(lock);
         }
     }
-    let held = advisory::locks(target, &mut session, &histories, pooled).await?;
+    let (held, by_name) = advisory::locks(target, &mut session, &histories, pooled).await?;
     found.locks.extend(held);
+    found.by_name = by_name;
     close(session).await;
     let none = histories
         .into_iter()
@@ -358,28 +420,26 @@ impl Table {
         let held =
             self.shape.is_presence() || held.is_some_and(|v| !matches!(v.as_str(), "false" | "0"));
         let said = self.shape.holder.and_then(value).filter(|_| held);
+        let since = self.shape.since.and_then(value).filter(|_| held);
         let key = value(self.shape.columns[0]).unwrap_or_default();
+        let written_at = row.get("written_at");
+        let row = LockRow {
+            tool: self.tool,
+            database: target.database.clone(),
+            schema: self.schema.clone(),
+            table: self.name.clone(),
+            values,
+            written_by: row.get("written_by"),
+            lies_at: row.get("lies_at"),
+            key: None,
+        };
         Lock {
-            id: format!("{}:{}.{}:{key}", target.database, self.schema, self.name),
+            id: format!("{}:{}.{}:{key}", row.database, row.schema, row.table),
             state: if held { State::Held } else { State::Free },
             holder: said.map(|said| liquibase::holder(&said)),
-            since: self.shape.since.and_then(value).filter(|_| held),
-            written_at: row.get("written_at"),
-            verdict: None,
-            observations: Vec::new(),
-            sessions: Vec::new(),
-            waiting: Vec::new(),
-            nobody_left: false,
-            row: LockRow {
-                tool: self.tool,
-                database: target.database.clone(),
-                schema: self.schema.clone(),
-                table: self.name.clone(),
-                values,
-                written_by: row.get("written_by"),
-                lies_at: row.get("lies_at"),
-                key: None,
-            },
+            since,
+            written_at,
+            ..Lock::free(row)
         }
     }
 }
@@ -420,19 +480,11 @@ async fn sessions(target: &Target, session: &mut PgConnection, table: &Table) ->
         .iter()
         .map(|row| {
             let (writes, blocked): (bool, bool) = (row.get("writes"), row.get("blocked"));
+            let seen = Seen::read(row);
             Seen {
-                pid: row.get("pid"),
-                began: row.get("began"),
-                role: row.get("role"),
-                application: row.get("application"),
-                address: row.get("address"),
-                host: row.get("host"),
-                port: row.get("port"),
-                state: row.get("state"),
                 holds_table: writes && !blocked,
-                waits: row.get::<bool, _>("polls") || writes && blocked,
-                of_holder: false,
-                hidden: row.get("hidden"),
+                waits: seen.waits || writes && blocked,
+                ..seen
             }
         })
         .collect())

@@ -28,7 +28,7 @@ pub use clear::{by_hand, end_sessions, free, free_by, free_within, prove_takeabl
 pub use history::{Applied, Histories, History, Unreadable, Unrecognised, histories};
 pub use lock::{Lock, LockRow, Lockless, Locks, Seen, State, held, locks};
 pub use sources::{Compared, Sources, Way, sources, ways};
-pub use tool::{Tool, all_names, ids_with_sources};
+pub use tool::{Tool, all_names, ids_and};
 pub use verdict::Verdict;
 
 use crate::reasons;

@@ -50,12 +50,12 @@ pub(super) const KNOWN: Known = Known {
         applications: &[],
         instead: None,
     }),
-    sources: Some(sources::Shape {
-        file,
+    sources: sources::Shape {
+        read: sources::Read::Files(file),
         pending: None,
         grouped: false,
         sql: true,
-    }),
+    },
     ways: &[
         (
             "start it again: undo by hand what of it is there, then mark it as rolled back",

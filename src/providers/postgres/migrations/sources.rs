@@ -13,8 +13,7 @@ use crate::error::{Error, Result};
 
 /// How a tool's files are read and compared.
 pub(super) struct Shape {
-    /// The file of this path below the folder, and its text; `None` if the tool would not take it for a migration.
-    pub file: fn(&Path, &str) -> Option<Source>,
+    pub read: Read,
     /// What is not applied yet, if a missing row is not what says so.
     pub pending: Option<Pending>,
     /// Whether keys begin with a group and a dot, and a group without a file is one of a library's.
@@ -23,23 +22,62 @@ pub(super) struct Shape {
     pub sql: bool,
 }
 
+/// How a tool's migrations are found.
+#[derive(Clone, Copy)]
+pub(super) enum Read {
+    /// In a folder: the file of this path below it, and its text; `None` if the tool would not take it for a migration.
+    Files(fn(&Path, &str) -> Option<Source>),
+    /// In a file that names the others.
+    Root(fn(&Path) -> Result<Gathered>),
+}
+
+/// What was found by way of a file that names the others.
+pub(super) struct Gathered {
+    pub folder: PathBuf,
+    pub files: Vec<Source>,
+    /// What could not be read, and why.
+    pub notes: Vec<String>,
+}
+
+/// Whether a migration that was applied is applied again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Again {
+    #[default]
+    Never,
+    OnChange,
+    Always,
+}
+
 /// Picks those that are not applied yet.
 pub(super) type Pending = fn(&[Source], &[Written]) -> Vec<Source>;
 
 /// A source file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Source {
     /// As [`Written::key`].
     pub key: String,
+    /// Other keys that it may have been written down under.
+    pub also: Vec<String>,
     /// Where it stands among the others: numbers as such.
     pub order: Vec<u64>,
     /// The keys of those that go before it, of tools that say so.
     pub after: Vec<String>,
     /// What it may have been written down with; none where the tool writes down none.
     pub checksums: Vec<String>,
+    /// Checksums that it is to be taken for unchanged with, `ANY` of them all.
+    pub accepts: Vec<String>,
+    /// What its checksum was not computed for, where others of the tool have one.
+    pub unsummed: Option<String>,
+    pub again: Again,
+    /// Whether conditions decide if it runs, which nobody knows before.
+    pub conditions: bool,
+    /// Whether it is for other databases, or to be left out.
+    pub elsewhere: bool,
     /// Its path below the folder.
     pub name: String,
     pub path: PathBuf,
+    /// Its statements, where they are not its whole file.
+    pub sql: Option<String>,
 }
 
 /// What the files say of a history.
@@ -55,6 +93,8 @@ pub struct Compared {
     /// Files whose checksum is not the one that was written down when they were applied; null where the tool writes down none
     /// that can be computed here, so that only names were compared.
     pub changed: Option<Vec<String>>,
+    /// Applied migrations whose checksum is written down and was not compared, because it is not computed here; the notes say of what.
+    pub not_compared: Vec<String>,
     /// Migrations that are applied and have no file.
     pub missing: Vec<String>,
     /// What could not be compared, and why.
@@ -66,18 +106,23 @@ pub struct Compared {
 pub struct Sources {
     folder: PathBuf,
     pub(super) files: Vec<Source>,
+    notes: Vec<String>,
 }
 
 const MOST_FILES: usize = 20_000;
 
 /// Reads the source files of a tool.
 pub fn sources(tool: super::Tool, folder: &Path) -> Result<Sources> {
-    let Some(shape) = &tool.0.sources else {
-        return Err(Error::input(format!(
-            "the source files of {} are not compared",
-            tool.name()
-        ))
-        .hint(format!("They are of {}.", super::ids_with_sources())));
+    let file = match tool.0.sources.read {
+        Read::Files(file) => file,
+        Read::Root(read) => {
+            let found = read(folder)?;
+            return Ok(Sources {
+                folder: found.folder,
+                files: found.files,
+                notes: found.notes,
+            });
+        }
     };
     if !folder.is_dir() {
         return Err(
@@ -98,7 +143,7 @@ pub fn sources(tool: super::Tool, folder: &Path) -> Result<Sources> {
             Err(e) if e.kind() == std::io::ErrorKind::InvalidData => continue,
             Err(e) => return Err(Error::io("read", &path, e)),
         };
-        if let Some(source) = (shape.file)(name, &text) {
+        if let Some(source) = file(name, &text) {
             files.push(Source { path, ..source });
         }
     }
@@ -106,6 +151,7 @@ pub fn sources(tool: super::Tool, folder: &Path) -> Result<Sources> {
     Ok(Sources {
         folder: folder.to_owned(),
         files,
+        notes: Vec::new(),
     })
 }
 
@@ -139,67 +185,108 @@ impl Sources {
         let written = &history.written;
         let by_key: BTreeMap<&str, &Written> =
             written.iter().map(|w| (w.key.as_str(), w)).collect();
-        let mut notes = Vec::new();
-        let shape = history.tool.0.sources.as_ref();
-        let pending = match shape.and_then(|s| s.pending) {
-            Some(pending) => pending(&self.files, written),
-            None => self
-                .files
-                .iter()
-                .filter(|f| {
-                    by_key
-                        .get(f.key.as_str())
-                        .is_none_or(|w| w.outcome == "failed")
-                })
-                .cloned()
-                .collect(),
+        let files: Vec<Source> = self.files.iter().map(|f| f.under(&by_key)).collect();
+        let row = |f: &Source| by_key.get(f.key.as_str()).copied();
+        let mut notes = self.notes.clone();
+        let shape = &history.tool.0.sources;
+        let pending = match shape.pending {
+            Some(pending) => pending(&files, written),
+            None => {
+                let waits = |f: &&Source| f.waits(row(f));
+                files.iter().filter(waits).cloned().collect()
+            }
         };
         let pending_keys: BTreeSet<&str> = pending.iter().map(|p| p.key.as_str()).collect();
-        let sums = self.files.iter().any(|f| !f.checksums.is_empty());
+        let done = |f: &&Source| !pending_keys.contains(f.key.as_str());
+        let sums = files
+            .iter()
+            .any(|f| !f.checksums.is_empty() || f.unsummed.is_some());
         let changed = sums.then(|| {
-            let differs = |f: &&Source| {
-                let row = by_key.get(f.key.as_str());
-                let was = row.and_then(|w| w.checksum.as_ref());
-                was.is_some_and(|was| !f.checksums.is_empty() && !f.checksums.contains(was))
-            };
-            let changed = self.files.iter().filter(differs);
-            changed
-                .filter(|f| !pending_keys.contains(f.key.as_str()))
-                .map(|f| f.name.clone())
-                .collect()
+            let differs = |f: &&Source| row(f).is_some_and(|w| f.differs(w) && !f.accepts(w));
+            let changed = files.iter().filter(done).filter(differs);
+            changed.map(|f| f.name.clone()).collect()
         });
+        let unknown = |f: &&Source| sums && row(f).is_some_and(|w| !f.comparable(w));
+        let not_compared: Vec<&Source> = files.iter().filter(done).filter(unknown).collect();
+        notes.extend(self.judged(&pending, &not_compared));
         if !sums && !self.files.is_empty() {
             notes.push(format!(
                 "{} writes down no checksum, so files were compared by name alone",
                 history.tool.name()
             ));
         }
-        let there: BTreeSet<&str> = self.files.iter().map(|f| f.key.as_str()).collect();
+        let there: BTreeSet<&str> = files.iter().map(|f| f.key.as_str()).collect();
         // Whole groups of migrations come with libraries, and their files are elsewhere.
         let group = |key: &str| key.split_once('.').map(|(g, _)| g.to_owned());
         let groups: BTreeSet<Option<String>> = there.iter().map(|k| group(k)).collect();
-        let elsewhere =
-            |w: &&Written| shape.is_some_and(|s| s.grouped) && !groups.contains(&group(&w.key));
+        let elsewhere = |w: &&Written| shape.grouped && !groups.contains(&group(&w.key));
         let outside = written.iter().filter(elsewhere).count();
         if outside > 0 {
             notes.push(format!(
                 "{outside} applied migrations are of apps that have no folder there, and were not compared"
             ));
         }
-        let missing = written
+        let missing: Vec<&Written> = written
             .iter()
             .filter(|w| !there.contains(w.key.as_str()) && !elsewhere(w))
             .filter(|w| w.outcome != "baseline")
-            .map(|w| w.name.clone())
             .collect();
+        let beside = |p: &Source| missing.iter().find(|w| ends_alike(&p.key, &w.key)).copied();
+        if let (Read::Root(_), Some((here, there))) = (
+            shape.read,
+            pending.iter().find_map(|p| beside(p).map(|w| (p, w))),
+        ) {
+            notes.push(format!(
+                "`{}` seems to be written down as `{}`: mark where the search path ends with `/./`, as in `FOLDER/./db/changelog/master.xml`",
+                here.name, there.name
+            ));
+        }
         Compared {
             folder: self.folder.display().to_string(),
             files: self.files.len(),
             pending: pending.into_iter().map(|p| p.name).collect(),
             changed,
-            missing,
+            not_compared: not_compared.into_iter().map(|f| f.name.clone()).collect(),
+            missing: missing.into_iter().map(|w| w.name.clone()).collect(),
             notes,
         }
+    }
+
+    /// What was not judged, and why.
+    fn judged(&self, pending: &[Source], not_compared: &[&Source]) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !not_compared.is_empty() {
+            let of: BTreeSet<&str> = not_compared
+                .iter()
+                .filter_map(|f| f.unsummed.as_deref())
+                .collect();
+            let of: Vec<&str> = of.into_iter().collect();
+            let because = match of.is_empty() {
+                true => "none of this kind is written down or computed".to_owned(),
+                false => format!("not computed here are those of {}", of.join(", ")),
+            };
+            notes.push(format!(
+                "the checksums of {} applied migrations were not compared: {because}",
+                not_compared.len()
+            ));
+        }
+        let says = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+        let conditional = pending.iter().filter(|p| p.conditions).count();
+        notes.extend(says(
+            conditional,
+            "of those that are pending have contexts, labels or preconditions, which decide whether they run, and are not judged",
+        ));
+        let elsewhere = self.files.iter().filter(|f| f.elsewhere).count();
+        notes.extend(says(
+            elsewhere,
+            "are for other databases or to be ignored, and never pending",
+        ));
+        let always = self.files.iter().filter(|f| f.again == Again::Always);
+        notes.extend(says(
+            always.count(),
+            "run every time, which is not counted as pending",
+        ));
+        notes
     }
 
     /// The files that may be half applied: what is written down as such, what failed, and the first that is pending.
@@ -217,6 +304,15 @@ impl Sources {
             .filter(|f| keys.contains(f.key.as_str()) || Some(&f.name) == first)
             .collect()
     }
+}
+
+/// Whether one of two keys is the other with folders before it.
+fn ends_alike(a: &str, b: &str) -> bool {
+    let below = |long: &str, short: &str| {
+        let folders = long.strip_suffix(short);
+        folders.is_some_and(|f| f.ends_with('/'))
+    };
+    below(a, b) || below(b, a)
 }
 
 /// The digits that a name begins with, and what follows.
@@ -238,12 +334,61 @@ impl Source {
     pub(super) fn named(path: &Path, key: String) -> Source {
         Source {
             key,
-            order: Vec::new(),
-            after: Vec::new(),
-            checksums: Vec::new(),
             name: path.display().to_string(),
-            path: PathBuf::new(),
+            ..Source::default()
         }
+    }
+
+    /// With the key that it is written down under, if that is another of its own.
+    fn under(&self, written: &BTreeMap<&str, &Written>) -> Source {
+        let mut all = std::iter::once(&self.key).chain(&self.also);
+        match all.find(|key| written.contains_key(key.as_str())) {
+            Some(key) if *key != self.key => Source {
+                key: key.clone(),
+                name: key.clone(),
+                ..self.clone()
+            },
+            _ => self.clone(),
+        }
+    }
+
+    /// Whether it would be applied the next time, as far as conditions let it.
+    fn waits(&self, row: Option<&Written>) -> bool {
+        match row {
+            _ if self.elsewhere => false,
+            None => true,
+            Some(row) => {
+                row.outcome == "failed" || self.again == Again::OnChange && self.differs(row)
+            }
+        }
+    }
+
+    /// Whether what is written down can be compared: a sum, and of a kind that was computed.
+    fn comparable(&self, row: &Written) -> bool {
+        let kind = |sum: &str| sum.split_once(':').map(|(kind, _)| kind.to_owned());
+        let was = row.checksum.as_deref();
+        was.is_some_and(|was| self.checksums.iter().any(|c| kind(c) == kind(was)))
+    }
+
+    fn differs(&self, row: &Written) -> bool {
+        self.comparable(row)
+            && row
+                .checksum
+                .as_ref()
+                .is_some_and(|was| !self.checksums.contains(was))
+    }
+
+    fn accepts(&self, row: &Written) -> bool {
+        let any = |sum: &str| {
+            matches!(
+                sum.to_lowercase().trim_start_matches("1:"),
+                "any" | "all" | "*"
+            )
+        };
+        let is = |sum: &str| {
+            row.checksum.as_deref() == Some(sum) || self.checksums.iter().any(|c| c == sum)
+        };
+        self.accepts.iter().any(|sum| any(sum) || is(sum))
     }
 }
 

@@ -16,8 +16,8 @@ pub(super) struct Known {
     pub name: &'static str,
     pub history: history::Shape,
     pub locking: Locking,
-    /// How its files are compared; `None` where they are of too many forms.
-    pub sources: Option<sources::Shape>,
+    /// How its files are compared.
+    pub sources: sources::Shape,
     /// What can be done about a migration that failed or is half applied: when, and the command. `{version}`, `{previous}`,
     /// `{folder}` and `{table}` are filled in.
     pub ways: &'static [(&'static str, &'static str)],
@@ -85,10 +85,9 @@ pub fn all_names() -> String {
     sentence(Tool::all().map(Tool::name).collect())
 }
 
-/// The ids of the tools whose source files can be compared.
-pub fn ids_with_sources() -> String {
-    let with = Tool::all().filter(|t| t.0.sources.is_some());
-    sentence(with.map(Tool::id).collect())
+/// The ids of all tools, and of another.
+pub fn ids_and(other: &'static str) -> String {
+    sentence(Tool::all().map(Tool::id).chain([other]).collect())
 }
 
 fn sentence(names: Vec<&str>) -> String {

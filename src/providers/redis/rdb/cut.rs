@@ -7,7 +7,7 @@
 use super::cursor::{Cursor, Length, Result, Stop, bad};
 use super::file::{Entry, Piece, Usage};
 use super::lzf::Unpacking;
-use super::{Payload, VALKEY, crc64, kind, skip};
+use super::{FOOTER, Payload, VALKEY, crc64, kind, skip};
 
 /// A value that is being cut.
 #[derive(Debug, Clone)]
@@ -224,7 +224,9 @@ impl Cutting {
     pub fn piece(&mut self) -> (Entry, bool) {
         if let Some(walk) = self.walk {
             let last = walk == Walk::Over;
-            let mut payload = std::mem::take(&mut self.raw);
+            // The buffer stays, and grows no second time.
+            let mut payload = Vec::with_capacity(self.raw.len() + FOOTER);
+            payload.append(&mut self.raw);
             if last {
                 payload.extend_from_slice(&self.version.to_le_bytes());
             }

@@ -1,7 +1,7 @@
 //! Fragments of one payload, checked and summed as they come: none of them is a value by itself.
 
 use super::cursor::{Cursor, Result, Stop, bad};
-use super::large::{Large, StreamSum};
+use super::large::{LARGE, Large, StreamSum};
 use super::rows::Row;
 use super::{FOOTER, crc64, kind, skip, stream};
 
@@ -13,7 +13,11 @@ pub struct Fragments {
 }
 
 enum What {
-    Module(Large),
+    Module {
+        sum: Large,
+        /// The value, as long as it is small: then it has the form of its content.
+        few: Option<Vec<u8>>,
+    },
     Stream {
         sum: StreamSum,
         /// Nodes that did not come yet.
@@ -30,7 +34,11 @@ impl Fragments {
             return bad("a fragment is empty");
         };
         let (what, body) = if kind == kind::MODULE_2 {
-            (What::Module(Large::new(database, key, expiry)), body)
+            let what = What::Module {
+                sum: Large::new(database, key, expiry),
+                few: Some(Vec::new()),
+            };
+            (what, body)
         } else if skip::is_stream(kind, 0) {
             let mut cursor = Cursor::new(body);
             let what = What::Stream {
@@ -54,7 +62,7 @@ impl Fragments {
     /// Whether a fragment belongs to this key.
     pub fn is_of(&self, database: u32, key: &[u8]) -> bool {
         match &self.what {
-            What::Module(sum) => sum.is_of(database, key),
+            What::Module { sum, .. } => sum.is_of(database, key),
             What::Stream { sum, .. } => sum.is_of(database, key),
         }
     }
@@ -80,7 +88,11 @@ impl Fragments {
         let version = u16::from_le_bytes([payload[body], payload[body + 1]]);
         self.take(&payload[..body])?;
         match self.what {
-            What::Module(sum) => Ok(sum.finish()),
+            What::Module {
+                sum,
+                few: Some(bytes),
+            } => Ok(sum.of_small(bytes)),
+            What::Module { sum, few: None } => Ok(sum.finish()),
             What::Stream { nodes: 1.., .. } => bad("a value is cut off"),
             What::Stream { .. } if !skip::is_stream(self.kind, version) => {
                 Err(Stop::Unknown(self.kind))
@@ -98,16 +110,22 @@ impl Fragments {
 
     fn take(&mut self, bytes: &[u8]) -> Result<()> {
         match &mut self.what {
-            What::Module(sum) => sum.add_module(bytes),
+            What::Module { sum, few } => match few {
+                Some(few) if few.len() + bytes.len() < LARGE => few.extend_from_slice(bytes),
+                _ => {
+                    sum.add_module(&few.take().unwrap_or_default());
+                    sum.add_module(bytes);
+                }
+            },
             What::Stream { sum, nodes, tail } => {
                 let mut cursor = Cursor::new(bytes);
+                // They are cut between nodes. A heap of a fragment's entries would leave holes that no large buffer fits into.
                 let mut entries = Vec::new();
-                // They are cut between nodes.
                 while *nodes > 0 && !cursor.is_at_end() {
                     stream::node(&mut cursor, &mut entries)?;
+                    sum.add(&mut entries);
                     *nodes -= 1;
                 }
-                sum.add(entries);
                 tail.extend_from_slice(&bytes[cursor.position()..]);
             }
         }

@@ -100,6 +100,12 @@ impl Large {
         self.count += bytes.len() as u64;
     }
 
+    /// The rows of a module's value that is not large after all.
+    pub fn of_small(self, bytes: Vec<u8>) -> Vec<Row> {
+        let value = Value::Module(bytes);
+        super::rows(self.database, &self.key, self.expiry, &value)
+    }
+
     fn field(&mut self, field: &Field) {
         let Some((few, size)) = &mut self.few else {
             self.element(&[&field.name, &field.value], 0);
@@ -202,14 +208,14 @@ impl StreamSum {
         self.count + self.few.as_ref().map_or(0, |(few, _)| few.len() as u64)
     }
 
-    /// Adds entries.
-    pub fn add(&mut self, entries: Vec<StreamEntry>) {
+    /// Adds entries, and takes them away.
+    pub fn add(&mut self, entries: &mut Vec<StreamEntry>) {
         let Some((few, size)) = &mut self.few else {
-            entries.iter().for_each(|entry| self.hash(entry));
+            entries.drain(..).for_each(|entry| self.hash(&entry));
             return;
         };
         *size += entries.iter().map(entry_of).sum::<usize>();
-        few.extend(entries);
+        few.append(entries);
         if *size >= LARGE {
             let (many, _) = self.few.take().unwrap_or_default();
             many.iter().for_each(|entry| self.hash(entry));

@@ -1,12 +1,14 @@
 //! The access that the checks need, proven by access reviews, and the Roles that give it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::{PATIENCE, reach, unmeasured};
 use crate::check::{Category, Check, Finding};
+use crate::engine::step::Step as _;
 use crate::error::Result;
 use crate::providers::kubernetes::{Ask, Cluster, may};
+use crate::steps::kube::{job::RunJob, rollout::RolloutUndo, scale::KubeScale, set::KubeSet};
 use crate::steps::world::World;
 use crate::wait::Deadline;
 
@@ -32,6 +34,46 @@ const NEEDS: &[Need] = &[
     ("discovery.k8s.io", "endpointslices", &["list"], false),
     ("", "nodes", &["list"], true),
 ];
+
+/// What each step kind that changes something in the cluster asks besides.
+const STEPS: &[(&str, &[Need])] = &[
+    (
+        KubeScale::KIND,
+        &[
+            ("apps", "deployments", &["get", "patch"], false),
+            ("apps", "statefulsets", &["get", "patch"], false),
+        ],
+    ),
+    (
+        RolloutUndo::KIND,
+        &[
+            ("apps", "deployments", &["get", "patch"], false),
+            ("apps", "replicasets", &["list"], false),
+        ],
+    ),
+    (
+        KubeSet::KIND,
+        &[
+            ("", "configmaps", &["get", "patch"], false),
+            ("", "serviceaccounts", &["get", "patch"], false),
+            ("apps", "deployments", &["get", "patch"], false),
+            ("apps", "statefulsets", &["get", "patch"], false),
+            ("batch", "cronjobs", &["get", "patch"], false),
+        ],
+    ),
+    (
+        RunJob::KIND,
+        &[
+            ("batch", "cronjobs", &["get"], false),
+            ("batch", "jobs", &["create", "delete", "get"], false),
+        ],
+    ),
+];
+
+/// The step kinds that need more than the checks do.
+pub fn steps() -> impl Iterator<Item = &'static str> {
+    STEPS.iter().map(|(kind, _)| *kind)
+}
 
 /// What a missing access means.
 pub const IMPACT: &str = "What `smoke` cannot read it does not evaluate.";
@@ -128,8 +170,14 @@ async fn review(cluster: &Cluster, need: Need, deadline: Deadline) -> Result<Fin
     Ok(finding.hint("Print a Role with all that is needed with `summitctl kube rbac`."))
 }
 
-/// Least-privilege Roles and their bindings, as YAML: one Role for each namespace, and a ClusterRole for nodes.
-pub fn manifest(name: &str, namespaces: &[String], account: &str, home: &str) -> String {
+/// Least-privilege Roles and their bindings, as YAML: one Role for each namespace, and a ClusterRole for nodes. With what these step
+/// kinds need, besides what the checks do.
+pub fn manifest(
+    name: &str,
+    namespaces: &[String],
+    (account, home): (&str, &str),
+    kinds: &[String],
+) -> String {
     let mut text = String::new();
     let subject =
         format!("subjects:\n- kind: ServiceAccount\n  name: {account}\n  namespace: {home}\n");
@@ -139,7 +187,7 @@ pub fn manifest(name: &str, namespaces: &[String], account: &str, home: &str) ->
             "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n  name: {name}\n  namespace: {namespace}\nrules:\n{}---\n\
              apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata:\n  name: {name}\n  namespace: {namespace}\n\
              roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: Role\n  name: {name}\n{subject}---\n",
-            rules(false)
+            rules(false, kinds)
         );
     }
     let _ = write!(
@@ -147,18 +195,29 @@ pub fn manifest(name: &str, namespaces: &[String], account: &str, home: &str) ->
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {name}\nrules:\n{}---\n\
          apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata:\n  name: {name}\n\
          roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: ClusterRole\n  name: {name}\n{subject}",
-        rules(true)
+        rules(true, kinds)
     );
     text
 }
 
 /// The rules, with resources of one group and the same verbs together.
-fn rules(whole: bool) -> String {
-    let mut together: BTreeMap<(&str, &[&str]), Vec<&str>> = BTreeMap::new();
-    for (group, resource, verbs, cluster) in NEEDS {
-        if *cluster == whole {
-            together.entry((group, verbs)).or_default().push(resource);
-        }
+fn rules(whole: bool, kinds: &[String]) -> String {
+    let chosen = STEPS
+        .iter()
+        .filter(|(kind, _)| kinds.iter().any(|k| k == kind));
+    let needs = NEEDS
+        .iter()
+        .chain(chosen.flat_map(|(_, needs)| needs.iter()));
+    let mut all: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for (group, resource, verbs, _) in needs.filter(|need| need.3 == whole) {
+        all.entry((group, resource))
+            .or_default()
+            .extend(verbs.iter());
+    }
+    let mut together: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
+    for ((group, resource), verbs) in all {
+        let verbs = verbs.into_iter().collect();
+        together.entry((group, verbs)).or_default().push(resource);
     }
     let quoted = |words: &[&str]| {
         let words: Vec<String> = words.iter().map(|w| format!("\"{w}\"")).collect();
@@ -170,7 +229,7 @@ fn rules(whole: bool) -> String {
             text,
             "- apiGroups: [\"{group}\"]\n  resources: [{}]\n  verbs: [{}]\n",
             quoted(&resources),
-            quoted(verbs)
+            quoted(&verbs)
         );
     }
     // Which cluster it is: the UID of one namespace, and nothing else of it.

@@ -6,11 +6,25 @@ use std::time::Duration;
 use super::{EXPLAINED, Problem, Tally, attach};
 use crate::check::Finding;
 use crate::error::Result;
+use crate::providers::kubernetes::meta::{ObjectMeta, Time};
 use crate::providers::kubernetes::objects::batch::v1::{CronJob, Job};
 use crate::providers::kubernetes::objects::core::v1::Pod;
 use crate::providers::kubernetes::{Api, Cluster, Filter, pod, scan};
 use crate::time::{Instant, Span};
 use crate::wait::Deadline;
+
+/// When somebody last set whether a CronJob is suspended, after it was made, as its managed fields tell.
+fn suspend_set(meta: &ObjectMeta) -> Option<Instant> {
+    let at = |t: &Time| Instant::from_millis(t.0.as_millisecond());
+    let made = meta.creation_timestamp.as_ref().map(at)?;
+    let all = meta.managed_fields.iter().flatten();
+    let own = all.filter(|m| {
+        let fields = m.fields_v1.as_ref().map(|f| &f.0);
+        fields.is_some_and(|f| !f["f:spec"]["f:suspend"].is_null())
+    });
+    let times = own.filter_map(|m| m.time.as_ref().map(at));
+    times.filter(|t| *t > made).max()
+}
 
 /// What matters of a Job.
 struct JobFacts {
@@ -216,6 +230,7 @@ pub(super) async fn cron_jobs(cluster: &Cluster, deadline: Deadline) -> Result<F
             let name = cron.metadata.name.clone().unwrap_or_default();
             let spec = cron.spec.unwrap_or_default();
             let status = cron.status.unwrap_or_default();
+            let set = suspend_set(&cron.metadata);
             let made = cron.metadata.creation_timestamp;
             let at = status.last_schedule_time.map(|t| Instant::from_millis(t.0.as_millisecond()));
             let shown = at.map_or("never".to_owned(), Instant::human);
@@ -243,6 +258,15 @@ pub(super) async fn cron_jobs(cluster: &Cluster, deadline: Deadline) -> Result<F
             );
             if status.active.is_some_and(|a| !a.is_empty()) {
                 what.push_str("; its last run has not ended");
+            }
+            // No time passed by since it was let go on, if that is what somebody did.
+            if let Some(set) = set.filter(|s| at.is_none_or(|at| *s > at) && now.since(*s) <= pause) {
+                what.push_str(&format!(
+                    "; whether it is suspended was set {} ago, and none has come since",
+                    Span(now.since(set))
+                ));
+                problems.push(problem(what).bearable());
+                return;
             }
             problems.push(problem(what));
         })
