@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Category, Severity};
+use crate::error::{Error, Reason, Result};
 use crate::event::Outcome;
 use crate::exit::Exit;
 use crate::time::Instant;
@@ -186,6 +187,31 @@ impl Report {
             .iter()
             .find(|c| c.check == id)
             .map_or(&[], |c| &c.consequences)
+    }
+
+    /// Fails unless every required check passed: with the checks that explain the others, and what to do about them.
+    pub fn must_pass(&self, reason: &'static Reason, checks: &str) -> Result<()> {
+        if self.exit() == Exit::Ok {
+            return Ok(());
+        }
+        let Totals {
+            checks: all,
+            passed,
+            ..
+        } = self.totals;
+        let failed = all - passed;
+        let mut error = Error::new(reason, format!("{failed} of {all} {checks} did not pass"));
+        let roots: Vec<String> = self
+            .roots()
+            .map(|c| format!("`{}`: {}", c.id, c.detail))
+            .collect();
+        if !roots.is_empty() {
+            error = error.caused_by(roots.join("; "));
+        }
+        for hint in self.roots().flat_map(|c| &c.hints) {
+            error = error.hint(hint.clone());
+        }
+        Err(error.with_details(self))
     }
 
     /// The exit code: 0 only if the verdict is `passed`.

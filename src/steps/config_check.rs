@@ -10,7 +10,6 @@ use super::variables::{self, Judge, Source};
 use super::world::World;
 use crate::engine::step::{Look, Observed, ReadCx};
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::reasons;
 
 reasons! {
@@ -68,27 +67,7 @@ impl Look<World> for ConfigCheck {
             ingress_host: None,
         };
         let report = variables::evaluate(&source, &judge, &world.environment).await?;
-        if report.exit() == Exit::Ok {
-            return Ok(Observed::of(&report));
-        }
-        let roots: Vec<String> = report
-            .roots()
-            .map(|c| format!("`{}`: {}", c.id, c.detail))
-            .collect();
-        let mut error = Error::new(
-            &FAILED,
-            format!(
-                "{} of {} checks of the variables did not pass",
-                report.totals.checks - report.totals.passed,
-                report.totals.checks
-            ),
-        );
-        if !roots.is_empty() {
-            error = error.caused_by(roots.join("; "));
-        }
-        for hint in report.roots().flat_map(|c| c.hints.iter()) {
-            error = error.hint(hint.clone());
-        }
-        Err(error.with_details(&report))
+        report.must_pass(&FAILED, "checks of the variables")?;
+        Ok(Observed::of(&report))
     }
 }

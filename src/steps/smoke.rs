@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Category, Check, Finding, Options, Report, run};
 use crate::engine::step::{Look, Observed, ReadCx};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::identity::Store;
 use crate::providers::http::{self, Client};
 use crate::reasons;
@@ -302,35 +302,7 @@ impl Look<World> for Smoke {
 
     async fn look(&self, cx: &ReadCx<'_, World>, args: &SmokeArgs) -> Result<Observed> {
         let report = smoke(cx, args.wait, None).await?;
-        judged(report)
+        report.must_pass(&FAILED, "checks")?;
+        Ok(Observed::of(&report))
     }
-}
-
-/// A report as a step's observation; an error if a required check did not pass.
-pub fn judged(report: Report) -> Result<Observed> {
-    use crate::exit::Exit;
-    if report.exit() == Exit::Ok {
-        return Ok(Observed::of(&report));
-    }
-    let roots: Vec<String> = report
-        .roots()
-        .map(|c| format!("`{}`: {}", c.id, c.detail))
-        .collect();
-    let mut error = Error::new(
-        &FAILED,
-        format!(
-            "{} of {} checks did not pass",
-            report.totals.checks - report.totals.passed,
-            report.totals.checks
-        ),
-    );
-    if !roots.is_empty() {
-        error = error.caused_by(roots.join("; "));
-    }
-    for check in report.roots() {
-        for hint in &check.hints {
-            error = error.hint(hint.clone());
-        }
-    }
-    Err(error.with_details(&report))
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::bench::{Bench, Gave};
 use crate::documents::copy;
+use crate::keys::{configure, naming};
 use crate::stocked::{BACKUPS, alice, bare, one_more, stocked};
 
 const BOB: &str = "age1mukt0wyxk2rqkz24xsx5vml0xk79w43ve7mwu3jk0gkwtpytye3qzusf4w";
@@ -119,11 +120,22 @@ impl Station {
         backups.len()
     }
 
-    /// A new repository gets its first backup.
+    /// A new repository gets its first backup, and so does a new epoch: from the host that was told its secret.
     fn is_put_to_use(&self) {
         if !self.path("repository/backups").exists() {
             one_more(&self.bench, "made.secret", BACKUPS[3]);
+        } else if self.epoch() == 2 {
+            configure(&self.bench, |text| {
+                naming(text, "secret", "\"file:new.secret\"")
+            });
+            one_more(&self.bench, "new.secret", "20261121T030000Z-0005");
         }
+    }
+
+    fn epoch(&self) -> usize {
+        let text = std::fs::read(self.path("repository/repository.json")).unwrap();
+        let said: Value = serde_json::from_slice(&text).unwrap();
+        said["epochs"].as_array().unwrap().len()
     }
 
     /// The repository serves as if nothing had been: the newest backup is whole, and a prune leaves it and nothing else.
@@ -334,6 +346,26 @@ const REMOVE: Case = Case {
     ..VERIFY
 };
 
+const NEW: &[&str] = &[
+    "keys",
+    "new-epoch",
+    "--secret-file",
+    "new.secret",
+    "--confirm",
+    "sample",
+];
+
+const NEW_EPOCH: Case = Case {
+    args: NEW,
+    after: |station| {
+        if station.epoch() == 1 {
+            station.ok(NEW);
+        }
+        assert_eq!(station.epoch(), 2);
+    },
+    ..VERIFY
+};
+
 const COPY: Case = Case {
     args: &["backup", "copy", "usb", "--yes"],
     after: |station| drop(station.ok(&["backup", "copy", "usb", "--yes"])),
@@ -389,6 +421,7 @@ killed! {
     keys_add: super::ADD;
     keys_rotate: super::ROTATE;
     keys_remove: super::REMOVE;
+    new_epoch: super::NEW_EPOCH;
     copy: super::COPY;
     export: super::EXPORT;
     init: super::MAKE;

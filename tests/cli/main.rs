@@ -16,6 +16,8 @@ mod generated;
 mod interrupted;
 mod keys;
 mod kills;
+#[path = "../shared/memory.rs"]
+mod memory;
 mod prune;
 mod records;
 mod refusals;

@@ -2,11 +2,11 @@
 //! prints.
 
 use std::fs::File;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::bench::Bench;
+use crate::memory::watched;
 use crate::stock::fill;
 
 const BACKUPS: u64 = 200;
@@ -25,20 +25,7 @@ fn looked(bench: &Bench, args: &[&str]) -> (Value, u64) {
     command.stdout(File::create(&said).unwrap());
     command.stderr(File::create(&errors).unwrap());
     let mut child = command.spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let mut most = 0;
-    let code = loop {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        // The peak never falls (proc(5), VmHWM), so that the last look tells it.
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        if let Some(kib) = line.and_then(|l| l.trim().strip_suffix(" kB")) {
-            most = kib.trim().parse::<u64>().unwrap() / 1024;
-        }
-        if let Some(code) = child.try_wait().unwrap() {
-            break code;
-        }
-        std::thread::park_timeout(Duration::from_millis(2));
-    };
+    let (code, most) = watched(&mut child);
     let errors = std::fs::read_to_string(errors).unwrap();
     assert!(code.success(), "{args:?}: {errors}");
     let said = std::fs::read(said).unwrap();
@@ -46,7 +33,7 @@ fn looked(bench: &Bench, args: &[&str]) -> (Value, u64) {
 }
 
 #[test]
-fn a_thousand_backups_are_listed_and_judged_in_bounded_memory() {
+fn many_backups_are_listed_and_judged_in_bounded_memory() {
     let bench = Bench::new();
     fill(&bench.dir, BACKUPS, SEGMENTS);
     let (listed, most) = looked(&bench, &["backup", "list"]);

@@ -18,6 +18,8 @@ mod import;
 mod journey;
 mod kills;
 mod kubernetes;
+#[path = "../shared/memory.rs"]
+mod memory;
 mod migrations;
 mod neo4j;
 mod poison;

@@ -13,6 +13,8 @@ use sqlx::Connection as _;
 
 use summitctl::sandbox::servers::Record;
 
+use crate::memory::watched;
+
 /// Where a test makes the program die: see `CrashPoint`.
 const CRASH: &str = "SUMMITCTL_TEST_CRASH";
 /// How often the processes are looked at.
@@ -46,20 +48,7 @@ pub fn memory(mut command: Command) -> u64 {
         .stderr(Stdio::inherit())
         .spawn()
         .unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let mut most = 0;
-    let code = loop {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        // The peak never falls (proc(5), VmHWM), so that the last look tells it.
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        if let Some(kib) = line.and_then(|l| l.trim().strip_suffix(" kB")) {
-            most = kib.trim().parse::<u64>().unwrap() / 1024;
-        }
-        if let Some(code) = child.try_wait().unwrap() {
-            break code;
-        }
-        std::thread::park_timeout(Duration::from_millis(5));
-    };
+    let (code, most) = watched(&mut child);
     assert!(code.success(), "{command:?}");
     println!("{most} MiB for {:?}", command.get_args());
     most

@@ -14,12 +14,15 @@ use crate::cli::args::{RunbookCommand, RunbookRunArgs};
 use crate::cli::layout::Table;
 use crate::cli::output::{Answer, Stream, width};
 use crate::consent::Ask as _;
+use crate::engine::plan::Spec;
+use crate::engine::registry::Registry;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::ops::runbook_run;
 use crate::runbook::{
     Diagnostic, Drift, Library, Param, ParamType, Runbook, Severity, Source, drift, parse, template,
 };
+use crate::steps::world::World;
 
 /// What `runbook list` gives.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -211,18 +214,7 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
             Ok(Answer::new(Exit::Ok, markdown.clone(), Started { markdown }).verbatim())
         }
         RunbookCommand::Plan(args) => {
-            let (library, id) = library_with(&args.name.runbook)?;
-            let book = library.get(&id, &registry)?;
-            stands_in(session, &library, book)?;
-            let world = world::world(session).await?;
-            let spec = runbook_run::spec(
-                &world,
-                &registry,
-                &library,
-                book,
-                &params(session, book, &args)?,
-            )
-            .await?;
+            let (world, spec) = planned(session, &registry, &args).await?;
             let mut globals = session.globals.clone();
             globals.plan_only = true;
             let planning = Session {
@@ -243,18 +235,7 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
             Ok(answer)
         }
         RunbookCommand::Run(args) => {
-            let (library, id) = library_with(&args.name.runbook)?;
-            let book = library.get(&id, &registry)?;
-            stands_in(session, &library, book)?;
-            let world = world::world(session).await?;
-            let spec = runbook_run::spec(
-                &world,
-                &registry,
-                &library,
-                book,
-                &params(session, book, &args)?,
-            )
-            .await?;
+            let (world, spec) = planned(session, &registry, &args).await?;
             let executed = run_spec(session, &world, spec, words(&args)).await?;
             let mut answer = show::executed(&executed, |report| {
                 format!("{}\n\n", show::steps(&report.steps))
@@ -268,6 +249,21 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
             Ok(answer)
         }
     }
+}
+
+/// The run that a runbook and its parameters ask for.
+async fn planned(
+    session: &Session,
+    registry: &Registry<World>,
+    args: &RunbookRunArgs,
+) -> Result<(World, Spec)> {
+    let (library, id) = library_with(&args.name.runbook)?;
+    let book = library.get(&id, registry)?;
+    stands_in(session, &library, book)?;
+    let world = world::world(session).await?;
+    let params = params(session, book, args)?;
+    let spec = runbook_run::spec(&world, registry, &library, book, &params).await?;
+    Ok((world, spec))
 }
 
 impl Parameter {

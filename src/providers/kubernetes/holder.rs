@@ -406,10 +406,7 @@ pub(super) async fn told(
         ));
     }
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), space);
-    let filter = Filter {
-        labels: Some(format!("batch.kubernetes.io/job-name={name}")),
-        fields: None,
-    };
+    let filter = Filter::of_job(name);
     let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|t| t.0);
     let mut newest: Option<Pod> = None;
     scan(cluster, &api, Some(space), &filter, deadline, |pod: Pod| {

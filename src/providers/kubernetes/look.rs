@@ -32,6 +32,16 @@ pub struct Filter {
     pub fields: Option<String>,
 }
 
+impl Filter {
+    /// The pods of a Job.
+    pub fn of_job(name: &str) -> Filter {
+        Filter {
+            labels: Some(format!("batch.kubernetes.io/job-name={name}")),
+            fields: None,
+        }
+    }
+}
+
 /// How far a look at many objects got.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scan {

@@ -282,10 +282,7 @@ async fn readable(
     followed: &BTreeSet<String>,
 ) -> Result<Option<Readable>> {
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-    let filter = Filter {
-        labels: Some(format!("batch.kubernetes.io/job-name={name}")),
-        fields: None,
-    };
+    let filter = Filter::of_job(name);
     let mut found: Option<(Option<_>, Readable)> = None;
     let deadline = Deadline::after(PATIENCE);
     scan(

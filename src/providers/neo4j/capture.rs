@@ -22,7 +22,9 @@ use super::rows::{self, NodeRecord, RelationshipRecord};
 use super::scan::{self, What, Worker};
 use super::target::Target;
 use super::{INCONSISTENT, migrations, schema, server};
-use crate::capture::{Captured, Consistency, FingerprintKey, Fingerprinter, PartInfo, PartSink};
+use crate::capture::{
+    BatchFingerprinter, Captured, Consistency, FingerprintKey, PartInfo, PartSink,
+};
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::identity::Store;
@@ -228,7 +230,7 @@ async fn read(
     let about = meta("row-format", rows::ROW_FORMAT);
     let mut nodes = part("nodes", rows::FORMAT, about.clone()).await?;
     let make = || NodeWorker {
-        sum: options.key.start(),
+        sum: options.key.gather(),
         seen: IdSet::default(),
         labels: Counts::default(),
     };
@@ -236,7 +238,7 @@ async fn read(
     let done = scan::read(target, &begin, what, jobs, make, Some(&mut nodes)).await?;
     let mut sum = options.key.start();
     let (mut seen, mut labels) = (IdSet::default(), Counts::default());
-    for worker in done.workers {
+    for mut worker in done.workers {
         sum.merge(&worker.sum.finish());
         seen.merge(worker.seen);
         labels.merge(worker.labels);
@@ -248,7 +250,7 @@ async fn read(
     let mut relationships = part("relationships", rows::FORMAT, about).await?;
     let (seen, markers) = (Arc::new(seen), Arc::new(markers));
     let make = || RelationshipWorker {
-        sum: options.key.start(),
+        sum: options.key.gather(),
         seen: Arc::clone(&seen),
         markers: Arc::clone(&markers),
         types: Counts::default(),
@@ -261,7 +263,7 @@ async fn read(
     let (mut at_marker, mut dangling) = (0, 0);
     let mut types = Counts::default();
     bookmarks.extend(done.bookmarks);
-    for worker in done.workers {
+    for mut worker in done.workers {
         sum.merge(&worker.sum.finish());
         types.merge(worker.types);
         at_marker += worker.at_marker;
@@ -282,7 +284,7 @@ async fn read(
 
 /// Writes nodes, and remembers which there are.
 struct NodeWorker {
-    sum: Fingerprinter,
+    sum: BatchFingerprinter,
     seen: IdSet,
     labels: Counts,
 }
@@ -302,7 +304,7 @@ impl Worker for NodeWorker {
 
 /// Writes the relationships whose ends were read.
 struct RelationshipWorker {
-    sum: Fingerprinter,
+    sum: BatchFingerprinter,
     seen: Arc<IdSet>,
     markers: Arc<Vec<i64>>,
     types: Counts,

@@ -10,7 +10,7 @@ use super::rows::{self, Frames, Node, NodeRecord, Relationship, RelationshipReco
 use super::scan::{self, What, Worker};
 use super::target::Target;
 use super::{BAD_PART, admin, schema, server};
-use crate::capture::{Fingerprint, FingerprintKey, Fingerprinter, PartInfo, PartReader};
+use crate::capture::{BatchFingerprinter, Fingerprint, FingerprintKey, PartInfo, PartReader};
 use crate::error::{Error, Result};
 use crate::wait::Deadline;
 
@@ -53,7 +53,7 @@ pub async fn decode(
     if kind == PartKind::Dump {
         return dump(info, reader).await.map(|()| None);
     }
-    let mut sum = key.start();
+    let mut sum = key.gather();
     let mut frames = Frames::new(info, reader)?;
     let mut again = Vec::new();
     loop {
@@ -136,15 +136,15 @@ async fn measure(
     let measure = async |what| {
         let make = || Measure {
             what,
-            sum: key.start(),
+            sum: key.gather(),
             inverse: Arc::clone(&inverse),
             markers: Arc::clone(&markers),
             row: Vec::new(),
         };
         let done = scan::read(target, &begin, what, jobs, make, None).await?;
         let mut sum = key.start();
-        let workers = done.workers.iter();
-        workers.for_each(|worker| sum.merge(&worker.sum.finish()));
+        let workers = done.workers.into_iter();
+        workers.for_each(|mut worker| sum.merge(&worker.sum.finish()));
         Result::Ok(sum.finish())
     };
     let nodes = measure(What::Nodes).await?;
@@ -162,7 +162,7 @@ async fn measure(
 /// Adds up what one connection reads, under the source's ids.
 struct Measure {
     what: What,
-    sum: Fingerprinter,
+    sum: BatchFingerprinter,
     inverse: Arc<Option<Inverse>>,
     markers: Arc<Vec<i64>>,
     row: Vec<u8>,

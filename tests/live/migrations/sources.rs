@@ -10,6 +10,15 @@ pub fn given(bench: &Bench, tool: &str, folder: &Path, at: usize) -> Value {
     status["tools"][at].clone()
 }
 
+/// What of each statement of a half applied migration is in the catalogue.
+fn seen(half: &Value) -> Vec<&str> {
+    let statements = half["statements"].as_array().unwrap();
+    statements
+        .iter()
+        .map(|s| s["seen"].as_str().unwrap())
+        .collect()
+}
+
 pub fn sqlx_files_are_compared(bench: &Bench, folder: &Path) {
     let tool = given(bench, "sqlx", folder, 0);
     assert_eq!(
@@ -52,14 +61,8 @@ pub fn half_applied_is_told(bench: &Bench, folder: &Path) {
     assert_eq!(tool["sources"]["changed"], Value::Null);
     let half = &tool["half-applied"][0];
     assert_eq!(half["file"], "2_second.up.sql", "{tool:#}");
-    let seen: Vec<&str> = half["statements"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|s| s["seen"].as_str().unwrap())
-        .collect();
     assert_eq!(
-        seen,
+        seen(half),
         ["seen", "not-recognised", "not-seen", "not-recognised"],
         "{half:#}"
     );
@@ -112,13 +115,11 @@ pub fn prisma_files_are_compared(bench: &Bench, folder: &Path) {
     assert_eq!(tool["sources"]["changed"], json!([]), "{tool:#}");
     let half = &tool["half-applied"][0];
     assert_eq!(half["file"], "2_second/migration.sql", "{tool:#}");
-    let seen: Vec<&str> = half["statements"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|s| s["seen"].as_str().unwrap())
-        .collect();
-    assert_eq!(seen, ["seen", "not-recognised", "not-seen"], "{half:#}");
+    assert_eq!(
+        seen(half),
+        ["seen", "not-recognised", "not-seen"],
+        "{half:#}"
+    );
     let ways = tool["ways"].to_string();
     assert!(ways.contains("resolve --rolled-back 2_second &&"), "{ways}");
     let first = |text: &str| bench.files("prisma/migrations/1_first", &[("migration.sql", text)]);

@@ -18,6 +18,8 @@ use summitctl::repository::{LocalStore, Operator, Repository};
 use summitctl::sandbox::servers;
 use summitctl::sign::SigningKey;
 
+use crate::memory::peak;
+
 use super::{Server, capture_options, key, query, restore_options, scratch};
 
 const CAPTURE_AT: &str = "SUMMITCTL_TEST_NEO4J_CAPTURE";
@@ -217,17 +219,8 @@ async fn capture_alone() {
         .filter_map(|p| p.fingerprint)
         .map(|f| f.rows)
         .sum();
-    let status = std::fs::read_to_string("/proc/self/status").expect("is there");
-    let peak = status
-        .lines()
-        .find_map(|l| l.strip_prefix("VmHWM:"))
-        .expect("is there");
-    let kib: u64 = peak
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .expect("a number");
-    println!("captured {rows} {}", kib >> 10);
+    let most = peak("self").expect("is there");
+    println!("captured {rows} {most}");
 }
 
 /// Rows, and the most MiB that a process had which captured them.

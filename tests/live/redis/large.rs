@@ -187,7 +187,7 @@ async fn large_values_come_in_pieces_and_arrive_whole() {
     ] {
         let error = refused.expect_err("is too large");
         assert_eq!(error.reason().code, "redis.value-too-large", "{error:?}");
-        assert!(error.to_string().contains("key `text`"), "{error}");
+        assert!(error.to_string().contains("key `stream`"), "{error}");
     }
     assert_eq!(run(&mut copy, &["DBSIZE"]), Value::Int(56 + 1));
 }

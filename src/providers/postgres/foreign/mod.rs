@@ -226,6 +226,7 @@ fn refused(path: &Path, tool: &Tool, said: &[u8]) -> Error {
         ),
     )
     .caused_by(line.to_owned())
+    .hint("copy the dump again from where it was made, and compare the checksums of both; or take it anew")
 }
 
 /// Makes a database of a scratch server and loads a dump into it, as a new role of the name `owner`. `server` is the server's

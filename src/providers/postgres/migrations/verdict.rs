@@ -126,27 +126,20 @@ mod tests {
 
     fn lock(holder: Option<&str>, state: State) -> Lock {
         let tool = holder.map_or(Tool(&knex::KNOWN), |_| Tool(&liquibase::KNOWN));
+        let row = LockRow {
+            tool,
+            database: "app".to_owned(),
+            schema: "public".to_owned(),
+            table: "l".to_owned(),
+            values: BTreeMap::new(),
+            written_by: "728".to_owned(),
+            lies_at: "(0,2)".to_owned(),
+            key: None,
+        };
         Lock {
-            id: "app:public.l:1".to_owned(),
-            row: LockRow {
-                tool,
-                database: "app".to_owned(),
-                schema: "public".to_owned(),
-                table: "l".to_owned(),
-                values: BTreeMap::new(),
-                written_by: "728".to_owned(),
-                lies_at: "(0,2)".to_owned(),
-                key: None,
-            },
             state,
             holder: holder.map(liquibase::holder),
-            since: None,
-            written_at: None,
-            verdict: None,
-            observations: Vec::new(),
-            sessions: Vec::new(),
-            waiting: Vec::new(),
-            nobody_left: false,
+            ..Lock::free(row)
         }
     }
 
