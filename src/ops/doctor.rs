@@ -382,7 +382,8 @@ fn key_proven(world: &World) -> Check<'_> {
 async fn opens_newest(world: &World) -> Result<Finding> {
     let repository = world.readable_repository().await?;
     let newest = repository.newest(&Show::default()).await?;
-    repository.can_open(newest.as_ref().map_or(repository.epoch(), |b| b.epoch))?;
+    let signed = newest.as_ref().and_then(|backup| backup.signed.as_ref());
+    repository.can_open(signed.map_or(repository.epoch(), |signed| signed.epoch))?;
     Ok(Finding::passed(match newest {
         Some(backup) => format!("the identity opens the keys of `{}`", backup.id),
         None => "the identity opens the keys of the next backup".to_owned(),

@@ -121,7 +121,7 @@ async fn rows_of_text(
         }
     }
     rows.end()?;
-    Ok(sum.fingerprinter.finish())
+    Ok(sum.finish())
 }
 
 async fn tuples(
