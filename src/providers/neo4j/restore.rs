@@ -144,6 +144,7 @@ pub(super) fn parts_of(source: &dyn PartSource) -> Result<Parts> {
             PartKind::Schema => "schema",
             PartKind::Nodes => "nodes",
             PartKind::Relationships => "relationships",
+            PartKind::Dump => "dump",
         };
         found.insert(kind, info);
     }
