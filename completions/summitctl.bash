@@ -2328,7 +2328,7 @@ _summitctl() {
             return 0
             ;;
         summitctl__subcmd__config__subcmd__check)
-            opts="-c -o -y -j -v -h -V --env-file --compose --service --tier --ingress-host --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
+            opts="-c -o -y -j -v -h -V --env-file --compose --service --source --workload --container --namespace --tier --ingress-host --context --repository --config --output --events --no-input --yes --confirm --plan-only --plan --jobs --timeout --state-dir --sandbox-dir --evidence-dir --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2343,6 +2343,22 @@ _summitctl() {
                     return 0
                     ;;
                 --service)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --source)
+                    COMPREPLY=($(compgen -W "process kubernetes" -- "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6199,7 +6215,7 @@ _summitctl() {
                     return 0
                     ;;
                 --step)
-                    COMPREPLY=($(compgen -W "kube.scale kube.rollout.undo kube.set kube.job.run" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "config.check kube.scale kube.rollout.undo kube.set kube.job.run" -- "${cur}"))
                     return 0
                     ;;
                 --context)

@@ -149,6 +149,11 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fi
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l env-file -d 'Read the variables from this .env file instead of the process environment' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l compose -d 'Read the variables of a service from this Compose file' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l service -d 'The Compose service' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l source -d 'Where the variables are read from [default: what the other flags name, else the context\'s `variables`, else `process`]' -r -f -a "process\t''
+kubernetes\t''"
+complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l workload -d 'Read what this workload of the context\'s cluster really gives its container, such as deployment/gateway' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l container -d 'The container, if the workload has several' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l namespace -d 'The workload\'s namespace [default: the context\'s, if it has only one]' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l tier -d 'Judge as for this tier [default: the context\'s]' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l ingress-host -d 'The host clients reach the platform at, to compare origins and redirects with' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
@@ -806,7 +811,8 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l name -d 'The name of the Roles and bindings' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l service-account -d 'The service account that gets them, in the first of the context\'s namespaces' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l step -d 'With what this step kind needs, too; may be given several times' -r -f -a "kube.scale\t''
+complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l step -d 'With what this step kind needs, too; may be given several times' -r -f -a "config.check\t''
+kube.scale\t''
 kube.rollout.undo\t''
 kube.set\t''
 kube.job.run\t''"

@@ -244,6 +244,18 @@ pub struct ConfigCheckArgs {
     /// The Compose service
     #[arg(long, value_name = "NAME", requires = "compose")]
     pub service: Option<String>,
+    /// Where the variables are read from [default: what the other flags name, else the context's `variables`, else `process`]
+    #[arg(long, value_name = "SOURCE", value_parser = ["process", "kubernetes"], conflicts_with_all = ["env_file", "compose"])]
+    pub source: Option<String>,
+    /// Read what this workload of the context's cluster really gives its container, such as deployment/gateway
+    #[arg(long, value_name = "KIND/NAME", conflicts_with_all = ["env_file", "compose"])]
+    pub workload: Option<String>,
+    /// The container, if the workload has several
+    #[arg(long, value_name = "NAME", requires = "workload")]
+    pub container: Option<String>,
+    /// The workload's namespace [default: the context's, if it has only one]
+    #[arg(long, value_name = "NAME", requires = "workload")]
+    pub namespace: Option<String>,
     /// Judge as for this tier [default: the context's]
     #[arg(long, value_name = "TIER")]
     pub tier: Option<String>,

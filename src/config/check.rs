@@ -14,7 +14,7 @@ use super::environment::Environment;
 use super::reference::{Presence, SecretRef};
 use super::show::{self, Value};
 use super::source::{Provenance, Sourced};
-use super::values::Values;
+use super::values::{Unknown, Values};
 use super::variables::{Group, Kind, Need, VARIABLES, Variable};
 use crate::check::{Category, Check, Finding};
 use crate::consent::Tier;
@@ -32,6 +32,9 @@ pub use tls::DAYS_LEFT;
 /// How long the search through tracked files may take.
 const SEARCH: Duration = Duration::from_secs(60);
 
+/// The check without which nobody knows what some variables are.
+pub const REFERENCES: &str = "workload.references";
+
 /// What the checks look at.
 #[derive(Debug, Clone)]
 pub struct Input {
@@ -45,6 +48,8 @@ pub struct Input {
     pub ui_origin: Option<Sourced<String>>,
     /// What relative paths in variables are relative to.
     pub base: PathBuf,
+    /// The container whose files the paths name, if they are not this machine's.
+    pub inside: Option<String>,
     /// A folder inside the Git repository to search for secrets; `None` if there is none to search.
     pub repository: Option<PathBuf>,
     /// The process environment, which `git` runs in.
@@ -86,6 +91,7 @@ impl Input {
             hosts,
             ui_origin,
             base: base.to_owned(),
+            inside: None,
             repository: None,
             environment: environment.clone(),
             now: Instant::now(),
@@ -107,12 +113,14 @@ impl Input {
 /// would only mean that this is not where the platform is configured.
 pub fn variables(input: Input) -> Vec<Check<'static>> {
     mask_all(&input.values);
-    let any = VARIABLES
-        .iter()
-        .any(|v| v.names().any(|n| input.values.get(n).is_some()));
+    let values = &input.values;
+    let any = VARIABLES.iter().any(|v| {
+        v.names()
+            .any(|n| values.get(n).is_some() || values.unknown(n).is_some())
+    });
     if !any {
         let finding = Finding::not_evaluated("not one of the platform's variables is set here")
-            .hint("Name their source with `summitctl config check --env-file .env` or `--compose docker-compose.yaml --service gateway`.");
+            .hint("Name their source with `summitctl config check --env-file .env` or `--compose docker-compose.yaml --service gateway` or `--workload deployment/gateway`.");
         let title = "the platform's variables";
         return vec![Check::known(
             "variables",
@@ -176,7 +184,13 @@ fn examine(variable: &Variable, input: &Input) -> (Finding, bool) {
         .names()
         .find_map(|name| Some((name, input.values.get(name)?)));
     let Some((name, value)) = set else {
-        return absent(variable, input);
+        let unknown = variable
+            .names()
+            .find_map(|name| Some((name, input.values.unknown(name)?)));
+        return match unknown {
+            Some((name, why)) => (not_known(name, why), variable.need == Need::Required),
+            None => absent(variable, input),
+        };
     };
     let judged = judge::judge(variable.kind, value.value.expose(), input.tier);
     let worst = judged
@@ -206,6 +220,14 @@ fn examine(variable: &Variable, input: &Input) -> (Finding, bool) {
         ));
     }
     (finding, true)
+}
+
+/// A variable that somebody sets to what is not known here.
+fn not_known(name: &str, why: &Unknown) -> Finding {
+    Finding::not_evaluated(format!("not known: {}; from {}", why.value, why.source))
+        .fact("variable", name)
+        .fact("source", why.source.to_string())
+        .caused_by(REFERENCES)
 }
 
 fn absent(variable: &Variable, input: &Input) -> (Finding, bool) {
@@ -247,6 +269,29 @@ fn tls_checks(input: &Input) -> Vec<Check<'static>> {
             .impact("Clients cannot connect to the ingress by TLS.")
     };
     let (key, cert) = (input.path("TLS_KEY_PATH"), input.path("TLS_CERT_PATH"));
+    let unknown = ["TLS_KEY_PATH", "TLS_CERT_PATH"]
+        .iter()
+        .find_map(|name| Some((name, input.values.unknown(name)?)));
+    if let Some((name, why)) = unknown {
+        let finding = Finding::not_evaluated(format!("`{name}` is not known: {}", why.value))
+            .caused_by(REFERENCES);
+        return vec![tls("tls.files", "the ingress's TLS files", finding).advisory()];
+    }
+    let content = [&key, &cert].into_iter().flatten();
+    if content
+        .into_iter()
+        .any(|path| judge::holds_content(&path.value.to_string_lossy()))
+    {
+        // It is not repeated as a path that does not exist.
+        let finding = Finding::failed("a file's content stands where its path belongs");
+        return vec![tls("tls.files", "the ingress's TLS files", finding)];
+    }
+    if let (Some(container), true) = (&input.inside, key.is_some() || cert.is_some()) {
+        let finding = Finding::not_evaluated(format!(
+            "their paths are inside {container}, whose files are not looked at; probe the ingress with `summitctl smoke`"
+        ));
+        return vec![tls("tls.files", "the ingress's TLS files", finding).advisory()];
+    }
     let files = match (key, cert) {
         (Some(key), Some(cert)) => Arc::new(tls::Files { key, cert }),
         (None, None) => {

@@ -167,11 +167,15 @@ pub struct Kubernetes {
     pub selector: Option<Sourced<String>>,
     /// How long a Job may run before that is a finding; 1 h if nobody said.
     pub longest_job: Sourced<Span>,
+    /// How many lines of one container's log may tell of errors in ten minutes; 50 if nobody said.
+    pub error_lines: Sourced<u32>,
 }
 
 impl Kubernetes {
     /// The default of `longest-job`.
     pub const LONGEST_JOB: Span = Span::secs(3_600);
+    /// The default of `error-lines`.
+    pub const ERROR_LINES: u32 = 50;
 }
 
 /// The gateway and the UI.

@@ -133,6 +133,7 @@ pub(super) struct Kubernetes {
     pub namespaces: Vec<At<String>>,
     pub selector: Option<At<String>>,
     pub longest_job: Option<At<Span>>,
+    pub error_lines: Option<At<u32>>,
 }
 
 #[derive(Deserialize)]

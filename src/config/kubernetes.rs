@@ -53,6 +53,7 @@ pub(super) fn build(file: &File<'_>, at: &At<written::Kubernetes>) -> Result<Kub
         namespaces: section.namespaces.iter().map(|n| file.sourced(n)).collect(),
         selector: section.selector.as_ref().map(|s| file.sourced(s)),
         longest_job: file.or(section.longest_job.as_ref(), Kubernetes::LONGEST_JOB),
+        error_lines: file.or(section.error_lines.as_ref(), Kubernetes::ERROR_LINES),
     })
 }
 

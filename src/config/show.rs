@@ -254,6 +254,7 @@ impl List<'_> {
         }
         self.optional("kubernetes.selector", kubernetes.selector.as_ref());
         self.display("kubernetes.longest-job", &kubernetes.longest_job);
+        self.display("kubernetes.error-lines", &kubernetes.error_lines);
     }
 
     fn request(&mut self, key: &str, request: Option<&Request>) {

@@ -33,6 +33,14 @@ pub enum Provenance {
         /// The line, counted from 1.
         line: usize,
     },
+    /// What a cluster gives a container.
+    Kubernetes {
+        /// The object that holds it, such as ``secret `prod/gateway` ``.
+        object: String,
+        /// The place in it, such as ``key `JWT_SECRET` `` or ``container `app` ``.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
     /// Nobody said anything.
     Default,
 }
@@ -55,6 +63,11 @@ impl fmt::Display for Provenance {
             Provenance::Flag { name } => write!(f, "flag `{name}`"),
             Provenance::Environment { name } => write!(f, "environment `{name}`"),
             Provenance::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Provenance::Kubernetes { object, key: None } => f.write_str(object),
+            Provenance::Kubernetes {
+                object,
+                key: Some(key),
+            } => write!(f, "{object}, {key}"),
             Provenance::Default => f.write_str("default"),
         }
     }

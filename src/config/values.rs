@@ -11,6 +11,9 @@ use super::environment::Environment;
 use super::source::{Provenance, Sourced};
 use crate::error::{Error, Result};
 
+/// Why a value is not known, and where it is.
+pub type Unknown = Sourced<String>;
+
 /// Names and values with provenance. `Debug` shows no value: any may be a secret.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Values {
@@ -19,6 +22,9 @@ pub struct Values {
     pub repeated: Vec<Sourced<String>>,
     /// References that nobody had set, with the place that uses them.
     pub unset: Vec<Sourced<String>>,
+    unknown: BTreeMap<String, Unknown>,
+    /// Sources of which not even the names are known, with what these begin with.
+    veils: Vec<(String, Unknown)>,
 }
 
 /// A value that shows itself to nobody by accident.
@@ -90,6 +96,29 @@ impl Values {
         self.map.contains_key(name)
     }
 
+    /// Why nobody here knows whether the variable is set, or to what.
+    pub fn unknown(&self, name: &str) -> Option<&Unknown> {
+        if self.is_assigned(name) {
+            return None;
+        }
+        let veil = || self.veils.iter().rev().find(|(p, _)| name.starts_with(p));
+        self.unknown
+            .get(name)
+            .or_else(|| veil().map(|(_, why)| why))
+    }
+
+    /// Says that a variable is set to something that is not known here.
+    pub fn put_unknown(&mut self, name: &str, why: String, source: Provenance) {
+        self.unknown
+            .insert(name.to_owned(), Sourced::new(why, source));
+    }
+
+    /// Says that any variable whose name begins so may be set by a source that is not known here.
+    pub fn veil(&mut self, prefix: &str, why: String, source: Provenance) {
+        self.veils
+            .push((prefix.to_owned(), Sourced::new(why, source)));
+    }
+
     /// Every name that has a value, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.map.keys().map(String::as_str)
@@ -111,6 +140,8 @@ impl Values {
         }
         self.repeated.extend(other.repeated);
         self.unset.extend(other.unset);
+        self.unknown.extend(other.unknown);
+        self.veils.extend(other.veils);
         self
     }
 }

@@ -252,6 +252,70 @@ const KUBERNETES: &[Known] = &[
         None,
         Some("See the revisions with `helm history NAME`, and go back with `helm rollback NAME`."),
     ),
+    (
+        "kubernetes.logs",
+        "No container's log of the last ten minutes has more lines that tell of errors than `error-lines` allows",
+        Category::Kubernetes,
+        None,
+        Some("Read one with `kubectl logs POD -c CONTAINER --since 10m`."),
+    ),
+    (
+        "kubernetes.certificates",
+        "Every Certificate of cert-manager, where there are such, is ready and was renewed when it was to be",
+        Category::Kubernetes,
+        Some("Clients refuse the connection once one has expired."),
+        Some(
+            "See what stops one with `cmctl status certificate NAME`, or `kubectl describe certificate NAME`.",
+        ),
+    ),
+    (
+        "kubernetes.external-secrets",
+        "Every ExternalSecret, where there are such, is ready and was refreshed within two of its intervals",
+        Category::Kubernetes,
+        Some("Secrets stay as they were last, or are not made."),
+        Some("See what stops one with `kubectl describe externalsecret NAME`."),
+    ),
+];
+
+/// The checks of `config check` on a workload of a cluster, besides those of the variables.
+const WORKLOAD: &[Known] = &[
+    (
+        "workload.container",
+        "The container is there, and what it gets comes from where it says",
+        Category::Kubernetes,
+        None,
+        None,
+    ),
+    (
+        "workload.references",
+        "Every ConfigMap, Secret and key that the container's environment needs is there",
+        Category::Kubernetes,
+        Some("A new pod does not start (CreateContainerConfigError)."),
+        Some("Make what is missing, or mark it `optional: true` where it may be."),
+    ),
+    (
+        "workload.expansion",
+        "Every `$(NAME)` in a value leads to a variable that was set before",
+        Category::Kubernetes,
+        Some("The container gets the reference itself instead of a value."),
+        Some("Put the variable that is used above the one that uses it."),
+    ),
+    (
+        "workload.service-links",
+        "No Service sets a variable of the platform, as one named `redis` sets `REDIS_PORT`",
+        Category::Kubernetes,
+        None,
+        Some(
+            "Set the variable yourself, or set `enableServiceLinks: false` in the pod's template.",
+        ),
+    ),
+    (
+        "workload.pods",
+        "The pods that run were started after the newest change of what they are given",
+        Category::Kubernetes,
+        Some("They work with other values than those that are checked here."),
+        Some("Start them anew with `kubectl rollout restart deployment/NAME`."),
+    ),
 ];
 
 /// The checks of `gate run`.
@@ -592,6 +656,7 @@ pub fn all() -> Vec<FindingInfo> {
     let known = SMOKE
         .iter()
         .chain(KUBERNETES)
+        .chain(WORKLOAD)
         .chain(GATE)
         .chain(DOCTOR)
         .chain(RESTORE);

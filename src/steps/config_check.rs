@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::variables::{self, Judge, Source};
+use super::variables::{self, Judge, Source, Workload};
 use super::world::World;
 use crate::engine::step::{Look, Observed, ReadCx};
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ reasons! {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ConfigCheckArgs {
-    /// A `.env` file; without it and without `compose`, the file that the context's `variables` names, or else the
+    /// A `.env` file; without it, `compose` and `workload`, the file that the context's `variables` names, or else the
     /// process environment.
     #[serde(default)]
     pub env_file: Option<PathBuf>,
@@ -31,6 +31,15 @@ pub struct ConfigCheckArgs {
     /// The Compose service.
     #[serde(default)]
     pub service: Option<String>,
+    /// A workload of the context's cluster, as in `deployment/gateway`: what it really gives its container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
+    /// The container, if the workload has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The workload's namespace; the context's, if it has only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
 }
 
 /// The step kind `config.check`.
@@ -48,26 +57,47 @@ impl Look<World> for ConfigCheck {
 
     async fn look(&self, cx: &ReadCx<'_, World>, args: &ConfigCheckArgs) -> Result<Observed> {
         let world = cx.world;
-        let source = match (&args.env_file, &args.compose, &args.service) {
-            (Some(file), None, None) => Source::EnvFile(file.clone()),
-            (None, Some(file), Some(service)) => Source::Compose(file.clone(), service.clone()),
-            (None, None, None) => match &world.settings.variables {
-                Some(file) => Source::EnvFile(file.value.clone()),
-                None => Source::Process,
-            },
-            _ => {
-                return Err(Error::input(
-                    "`config.check` reads an `env-file`, or a `service` of a `compose` file",
-                ));
-            }
-        };
+        let source = source(world, args)?;
         let judge = Judge {
             context: Some(&world.settings),
             tier: None,
             ingress_host: None,
+            cluster: world.kubernetes.as_ref(),
         };
         let report = variables::evaluate(&source, &judge, &world.environment).await?;
         report.must_pass(&FAILED, "checks of the variables")?;
         Ok(Observed::of(&report))
+    }
+}
+
+/// Where a step reads from.
+fn source(world: &World, args: &ConfigCheckArgs) -> Result<Source> {
+    let ConfigCheckArgs {
+        env_file,
+        compose,
+        service,
+        workload,
+        container,
+        namespace,
+    } = args;
+    let of_workload = container.is_some() || namespace.is_some();
+    match (env_file, compose, service, workload) {
+        (None, None, None, Some(object)) => Ok(Source::Workload(Workload {
+            object: object.clone(),
+            namespace: namespace.clone(),
+            container: container.clone(),
+        })),
+        (Some(file), None, None, None) if !of_workload => Ok(Source::EnvFile(file.clone())),
+        (None, Some(file), Some(service), None) if !of_workload => {
+            Ok(Source::Compose(file.clone(), service.clone()))
+        }
+        (None, None, None, None) if !of_workload => Ok(match &world.settings.variables {
+            Some(file) => Source::EnvFile(file.value.clone()),
+            None => Source::Process,
+        }),
+        _ => Err(Error::input(
+            "`config.check` reads an `env-file`, a `service` of a `compose` file, or a `workload`",
+        )
+        .hint("Give one of them; `container` and `namespace` go with `workload`.")),
     }
 }

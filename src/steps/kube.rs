@@ -31,7 +31,7 @@ async fn cluster(world: &World) -> Result<&Cluster> {
 }
 
 /// The namespace that is meant: the one that is named, else the context's only one.
-async fn space<'a>(cluster: &'a Cluster, named: Option<&'a str>) -> Result<&'a str> {
+pub(super) async fn space<'a>(cluster: &'a Cluster, named: Option<&'a str>) -> Result<&'a str> {
     let space = match (named, cluster.namespaces.as_slice()) {
         (Some(named), all) if all.iter().any(|n| n == named) => named,
         (Some(named), all) => {

@@ -4,13 +4,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::world::World;
-use crate::check::{Options, Report, run};
+use crate::check::{Check, Options, Report, run};
 use crate::config::check::{self, Input};
 use crate::config::{Context, Environment, Provenance, Sourced, Values, compose};
 use crate::consent::Tier;
 use crate::error::Result;
+use crate::providers::kubernetes;
 use crate::time::Instant;
 use crate::wait::Deadline;
+
+mod workload;
+
+pub use workload::Workload;
+
+/// How long everything may take if nobody said.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Where variables are read from.
 #[derive(Debug, Clone)]
@@ -21,6 +29,8 @@ pub enum Source {
     EnvFile(PathBuf),
     /// A service of a Compose file.
     Compose(PathBuf, String),
+    /// What a workload of the context's cluster gives a container.
+    Workload(Workload),
 }
 
 /// What the variables are judged for.
@@ -31,6 +41,8 @@ pub struct Judge<'a> {
     pub tier: Option<Tier>,
     /// The host clients reach the platform at, besides the context's.
     pub ingress_host: Option<&'a str>,
+    /// The context's cluster.
+    pub cluster: Option<&'a kubernetes::Target>,
 }
 
 /// Checks the variables of a source.
@@ -39,11 +51,19 @@ pub async fn evaluate(
     judge: &Judge<'_>,
     environment: &Environment,
 ) -> Result<Report> {
+    let deadline = Deadline::after(PATIENCE);
+    let mut own: Vec<Check<'static>> = Vec::new();
+    let mut inside = None;
     let (values, base) = match source {
         Source::Process => (Values::of_process(environment), PathBuf::from(".")),
         Source::EnvFile(file) => (Values::of_dotenv(file, environment)?, folder(file)),
         Source::Compose(file, service) => {
             (compose::read(file, service, environment)?, folder(file))
+        }
+        Source::Workload(wanted) => {
+            let seen = workload::read(judge.cluster, wanted, deadline).await?;
+            (own, inside) = (seen.checks, Some(seen.container));
+            (seen.values, PathBuf::from("."))
         }
     };
     let mut input = match judge.context {
@@ -54,6 +74,7 @@ pub async fn evaluate(
             hosts: Vec::new(),
             ui_origin: None,
             base: base.clone(),
+            inside: None,
             repository: None,
             environment: environment.clone(),
             now: Instant::now(),
@@ -69,13 +90,9 @@ pub async fn evaluate(
         ));
     }
     input.repository = tracked(&base);
-    let checks = check::variables(input);
-    run(
-        "Configuration",
-        &checks,
-        &Options::once(Deadline::after(Duration::from_secs(90))),
-    )
-    .await
+    input.inside = inside;
+    own.extend(check::variables(input));
+    run("Configuration", &own, &Options::once(deadline)).await
 }
 
 /// Checks the variables that a context names; `None` if it names none.
@@ -87,6 +104,7 @@ pub async fn check(world: &World) -> Result<Option<Report>> {
         context: Some(&world.settings),
         tier: None,
         ingress_host: None,
+        cluster: world.kubernetes.as_ref(),
     };
     evaluate(
         &Source::EnvFile(file.value.clone()),

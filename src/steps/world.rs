@@ -567,8 +567,11 @@ pub(super) fn seen(
     }
 }
 
-/// The cluster, not asked yet.
-fn kubernetes(context: &config::Context, environment: &Environment) -> Option<kubernetes::Target> {
+/// The context's cluster, not asked yet.
+pub fn kubernetes(
+    context: &config::Context,
+    environment: &Environment,
+) -> Option<kubernetes::Target> {
     let settings = context.kubernetes.as_ref()?;
     let named = settings.kubeconfig.as_ref().map(|p| p.value.as_path());
     let mut target = kubernetes::Target::new(

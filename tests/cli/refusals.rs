@@ -48,6 +48,7 @@ fn wrong_words_about_a_cluster_show_their_line() {
         ("namespaces = [\"a\", \"a\"]", "named twice"),
         ("selector = \" \"", "`selector` is empty"),
         ("longest-job = \"0s\"", "zero"),
+        ("error-lines = -1", "error-lines"),
     ] {
         let text = format!("version = 1\n[contexts.k.kubernetes]\n{line}\n");
         bench.write("summitctl.toml", &text);

@@ -17,6 +17,7 @@ use crate::error::{Error, NOT_FOUND, Result};
 use crate::exit::Exit;
 use crate::ops::backup as plans;
 use crate::steps::variables;
+use crate::steps::world::kubernetes;
 
 /// What `init` gives.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -241,28 +242,61 @@ pub async fn check(session: &Session, args: &ConfigCheckArgs) -> Result<Answer> 
     let environment = world::environment();
     let context = world::context(session, &environment);
     let tier = args.tier.as_deref().map(parse_tier).transpose()?;
-    let source = match (&args.env_file, &args.compose) {
-        (Some(file), _) => variables::Source::EnvFile(file.clone()),
-        (None, Some(file)) => {
+    let source = source(args, context.as_ref().ok())?;
+    // A context that cannot be read is the error to show, not that it names no cluster.
+    let context = match (&source, context) {
+        (variables::Source::Workload(_), context) => Some(context?),
+        (_, context) => context.ok(),
+    };
+    let cluster = context.as_ref().and_then(|c| kubernetes(c, &environment));
+    let judge = variables::Judge {
+        context: context.as_ref(),
+        tier,
+        ingress_host: args.ingress_host.as_deref(),
+        cluster: cluster.as_ref(),
+    };
+    let report = variables::evaluate(&source, &judge, &environment).await?;
+    Ok(Answer::new(report.exit(), shown::checks(&report), &report))
+}
+
+/// Where `config check` reads from.
+fn source(args: &ConfigCheckArgs, context: Option<&config::Context>) -> Result<variables::Source> {
+    use variables::Source;
+    match (&args.env_file, &args.compose, &args.workload) {
+        (Some(file), ..) => return Ok(Source::EnvFile(file.clone())),
+        (None, Some(file), _) => {
             let service = args.service.clone().ok_or_else(|| {
                 Error::new(&NOT_FOUND, "`--compose` needs `--service`").hint(
                     "Name the service whose environment is checked, as in `--service gateway`.",
                 )
             })?;
-            variables::Source::Compose(file.clone(), service)
+            return Ok(Source::Compose(file.clone(), service));
         }
-        (None, None) => match context.as_ref().ok().and_then(|c| c.variables.clone()) {
-            Some(file) => variables::Source::EnvFile(file.value),
-            None => variables::Source::Process,
-        },
-    };
-    let judge = variables::Judge {
-        context: context.as_ref().ok(),
-        tier,
-        ingress_host: args.ingress_host.as_deref(),
-    };
-    let report = variables::evaluate(&source, &judge, &environment).await?;
-    Ok(Answer::new(report.exit(), shown::checks(&report), &report))
+        (None, None, Some(object)) if args.source.as_deref() != Some("process") => {
+            return Ok(Source::Workload(variables::Workload {
+                object: object.clone(),
+                namespace: args.namespace.clone(),
+                container: args.container.clone(),
+            }));
+        }
+        (None, None, Some(_)) => {
+            return Err(
+                Error::input("`--workload` is no part of the process environment")
+                    .hint("Leave `--source` away, or say `--source kubernetes`."),
+            );
+        }
+        (None, None, None) => {}
+    }
+    match args.source.as_deref() {
+        Some("kubernetes") => Err(Error::input("`--source kubernetes` needs `--workload`").hint(
+            "Name what is checked, as in `--workload deployment/gateway`; see what there is with `kubectl get deployments,statefulsets,cronjobs`.",
+        )),
+        Some(_) => Ok(Source::Process),
+        None => Ok(match context.and_then(|c| c.variables.clone()) {
+            Some(file) => Source::EnvFile(file.value),
+            None => Source::Process,
+        }),
+    }
 }
 
 fn parse_tier(text: &str) -> Result<Tier> {

@@ -120,7 +120,7 @@ pub(super) fn judge(kind: Kind, text: &str, tier: Tier) -> Judgement {
             number(&mut j, trimmed, min, max, &format!("a number of {unit}"));
         }
         Kind::Bool => boolean(&mut j, trimmed),
-        Kind::Path => j.seen = trimmed.to_owned(),
+        Kind::Path => path(&mut j, trimmed),
         Kind::LogLevel => level(&mut j, trimmed, tier),
     }
     j
@@ -422,6 +422,22 @@ fn boolean(j: &mut Judgement, text: &str) {
             }
             _ => j.failed("is neither `true` nor `false`"),
         },
+    }
+}
+
+/// Whether something stands where a path belongs that belongs into the file.
+pub(super) fn holds_content(text: &str) -> bool {
+    text.contains("-----BEGIN") || text.contains(char::is_control)
+}
+
+/// A path, shown only if it looks like one: keys and certificates end up here, too.
+fn path(j: &mut Judgement, text: &str) {
+    if holds_content(text) {
+        j.failed("is no path: it holds what belongs into the file");
+    } else if text.len() <= 255 && (text.starts_with('/') || text.contains('.')) {
+        text.clone_into(&mut j.seen);
+    } else {
+        j.seen = count(text.chars().count(), "character", "characters");
     }
 }
 

@@ -2,45 +2,79 @@
 
 use std::collections::BTreeMap;
 
-use super::Input;
 use super::judge::{list, place};
+use super::{Input, REFERENCES};
 use crate::check::{Category, Check, Finding};
 use crate::config::source::Sourced;
 use crate::config::variables::{Kind, VARIABLES};
 use crate::consent::Tier;
+use crate::event::Outcome;
 
 /// The checks over several variables.
 pub(super) fn checks(input: &Input) -> Vec<Check<'static>> {
     let configuration =
         |id: &str, title: &str, finding| Check::known(id, Category::Configuration, title, finding);
+    let known = |names: &[&'static str], finding| unless_unknown(input, names, finding);
+    let redirect_names = VARIABLES.iter().filter(|v| v.kind == Kind::Redirects);
+    let redirect_names: Vec<_> = redirect_names.flat_map(|v| v.names()).collect();
     vec![
         configuration(
             "variables.redis-form",
             "Redis is given in one way",
-            redis_form(input),
+            known(
+                &["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
+                known(
+                    &["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
+                    redis_form(input),
+                ),
+            ),
         )
         .impact("Without Redis, caches and queues are degraded."),
-        configuration("variables.pools", "connection pools fit", pools(input)).advisory(),
+        configuration(
+            "variables.pools",
+            "connection pools fit",
+            known(
+                &[
+                    "PG_WRITE_POOL_SIZE",
+                    "PG_READ_POOL_SIZE",
+                    "DATABASE_READ_REPLICAS",
+                ],
+                pools(input),
+            ),
+        )
+        .advisory(),
         configuration(
             "variables.rate-limits",
             "rate limits fit each other",
-            rate_limits(input),
+            known(
+                &["RATE_LIMIT_MAX", "AI_RATE_LIMIT_MAX_REQUESTS"],
+                known(
+                    &["RATE_LIMIT_MAX", "AI_RATE_LIMIT_MAX_REQUESTS"],
+                    rate_limits(input),
+                ),
+            ),
         ),
         configuration(
             "variables.read-replicas",
             "read replicas are not the primary",
-            replicas(input),
+            known(
+                &["DATABASE_READ_REPLICAS", "DATABASE_URL"],
+                known(&["DATABASE_READ_REPLICAS", "DATABASE_URL"], replicas(input)),
+            ),
         ),
         configuration(
             "variables.oidc-redirects",
             "logins come back to the ingress",
-            redirects(input),
+            known(&redirect_names, known(&redirect_names, redirects(input))),
         )
         .impact("Logins end at a host that does not serve the platform."),
         configuration(
             "variables.origins",
             "the UI may call the gateway",
-            origins(input),
+            known(
+                &["ALLOWED_ORIGINS"],
+                known(&["ALLOWED_ORIGINS"], origins(input)),
+            ),
         )
         .advisory(),
         configuration(
@@ -56,6 +90,23 @@ pub(super) fn checks(input: &Input) -> Vec<Check<'static>> {
         )
         .hint("Give each purpose its own secret, as from `openssl rand -hex 32`."),
     ]
+}
+
+/// What passes without a value passes; all else says nothing while one that it rests on is not known.
+fn unless_unknown(input: &Input, names: &[&str], finding: Finding) -> Finding {
+    if finding.outcome == Outcome::Passed {
+        return finding;
+    }
+    let unknown = names
+        .iter()
+        .find_map(|name| Some((name, input.values.unknown(name)?)));
+    match unknown {
+        Some((name, why)) => {
+            Finding::not_evaluated(format!("`{name}` is not known: {}", why.value))
+                .caused_by(REFERENCES)
+        }
+        None => finding,
+    }
 }
 
 fn number(input: &Input, name: &str) -> Option<u64> {
@@ -291,11 +342,13 @@ fn assignments(input: &Input) -> Finding {
 fn distinct(input: &Input) -> Finding {
     let mut by_value: BTreeMap<[u8; 32], Vec<&str>> = BTreeMap::new();
     let mut count = 0;
+    let mut unknown = Vec::new();
     for variable in VARIABLES {
         if !matches!(variable.kind, Kind::Key { .. } | Kind::Password { .. }) {
             continue;
         }
         let Some(text) = variable.names().find_map(|n| input.text(n)) else {
+            unknown.extend(variable.names().find(|n| input.values.unknown(n).is_some()));
             continue;
         };
         count += 1;
@@ -308,6 +361,11 @@ fn distinct(input: &Input) -> Finding {
         .map(|names| format!("`{}`", names.join("` = `")))
         .collect();
     match (same.is_empty(), count) {
+        (true, _) if !unknown.is_empty() => Finding::not_evaluated(format!(
+            "{count} secrets, all different; `{}` is not known",
+            unknown.join("`, `")
+        ))
+        .caused_by(REFERENCES),
         (_, 0) => Finding::not_evaluated("no secret is set"),
         (true, count) => Finding::passed(format!("{count} secrets, all different")),
         (false, _) if input.tier == Tier::Development => {

@@ -98,6 +98,7 @@ pub(super) fn input(tier: Tier, changes: &[(&str, &str)]) -> Input {
         hosts: vec![host("api.acme.test"), host("app.acme.test")],
         ui_origin: Some(host("https://app.acme.test")),
         base: PathBuf::from("/nonexistent"),
+        inside: None,
         repository: None,
         environment,
         now: "2026-11-21T00:00:00Z".parse().unwrap(),
@@ -640,5 +641,58 @@ proptest! {
             let shown_as_host = all.to_lowercase().contains("canary");
             prop_assert!(!shown_as_host, "{:?} {}: {}", kind, text, all);
         }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_known_is_never_called_missing() {
+    let left_out = ["JWT_SECRET", "ALLOWED_ORIGINS", "REDIS_URL"];
+    let kept = GOOD.iter().copied();
+    let kept: Environment = kept.filter(|(n, _)| !left_out.contains(n)).collect();
+    let mut input = input(Tier::Production, &[]);
+    input.values = Values::of_process(&kept);
+    let place = |key: Option<&str>| Provenance::Kubernetes {
+        object: "secret `p/keys`".to_owned(),
+        key: key.map(str::to_owned),
+    };
+    let why = || "it may not be read".to_owned();
+    input
+        .values
+        .put_unknown("JWT_SECRET", why(), place(Some("key `jwt`")));
+    input.values.veil("REDIS_", why(), place(None));
+    let report = report(input).await;
+    for (id, outcome, detail) in [
+        (
+            "variable.jwt-secret",
+            Outcome::NotEvaluated,
+            "not known: it may not be read; from secret `p/keys`, key `jwt`",
+        ),
+        (
+            "variables.redis-form",
+            Outcome::NotEvaluated,
+            "`REDIS_URL` is not known: it may not be read",
+        ),
+        (
+            "variables.distinct-secrets",
+            Outcome::NotEvaluated,
+            "5 secrets, all different; `REDIS_PASSWORD`, `JWT_SECRET` is not known",
+        ),
+        ("variable.allowed-origins", Outcome::Failed, ""),
+    ] {
+        let found = report.check(id).unwrap();
+        assert_eq!(found.outcome, outcome, "{id}: {}", found.detail);
+        if outcome == Outcome::NotEvaluated {
+            assert_eq!(found.detail, detail, "{id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_where_its_path_belongs_is_not_shown() {
+    let key = "-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----";
+    for id in ["variable.tls-key-path", "tls.files"] {
+        let changes = [("TLS_KEY_PATH", key), ("TLS_CERT_PATH", "/tls/tls.crt")];
+        let found = evaluated(id, Tier::Production, &changes).await;
+        assert_eq!(found.outcome, Outcome::Failed, "{}", found.detail);
     }
 }

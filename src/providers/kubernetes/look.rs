@@ -122,12 +122,27 @@ pub async fn scan<K>(
     namespace: Option<&str>,
     filter: &Filter,
     deadline: Deadline,
-    mut take: impl FnMut(K),
+    take: impl FnMut(K),
 ) -> Result<Scan>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     let ask = Ask::of::<K>("list", namespace);
+    pages(cluster, &ask, api, filter, deadline, take).await
+}
+
+/// As [`scan`], of any kind.
+pub(super) async fn pages<K>(
+    cluster: &Cluster,
+    ask: &Ask,
+    api: &Api<K>,
+    filter: &Filter,
+    deadline: Deadline,
+    mut take: impl FnMut(K),
+) -> Result<Scan>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
     let mut params = ListParams {
         label_selector: filter.labels.clone(),
         field_selector: filter.fields.clone(),
@@ -136,7 +151,7 @@ where
     };
     let mut scan = Scan::default();
     loop {
-        let page = asked(cluster, &ask, deadline, api.list(&params)).await?;
+        let page = asked(cluster, ask, deadline, api.list(&params)).await?;
         for object in page.items {
             scan.seen += 1;
             take(object);
@@ -230,6 +245,29 @@ pub async fn log(
         .map(one_line)
         .filter(|l| !l.is_empty())
         .collect())
+}
+
+/// A container's log since so long ago: at most its last `lines` lines, and of these so many bytes; and whether there was more.
+pub async fn recent(
+    cluster: &Cluster,
+    (namespace, pod, container): (&str, &str, &str),
+    since: Duration,
+    (lines, bytes): (usize, usize),
+    deadline: Deadline,
+) -> Result<(String, bool)> {
+    let ask = Ask::named("get", "", "pods/log", Some(namespace));
+    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+    let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let params = LogParams {
+        container: Some(container.to_owned()),
+        since_seconds: Some(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
+        tail_lines: Some(number(lines)),
+        limit_bytes: Some(number(bytes)),
+        ..LogParams::default()
+    };
+    let text = asked(cluster, &ask, deadline, api.logs(pod, &params)).await?;
+    let more = text.len() >= bytes || text.lines().count() >= lines;
+    Ok((text, more))
 }
 
 /// Without what moves a terminal's cursor, and no longer than a line may be.

@@ -5,7 +5,10 @@
 use crate::reasons;
 
 mod ask;
+mod environment;
 mod explain;
+mod extension;
+mod given;
 mod helm;
 mod holder;
 mod look;
@@ -18,9 +21,15 @@ mod target;
 mod workloads;
 
 pub use ask::{Access, Allowed, Ask, may, whoami};
+pub use environment::{Given, Origin, Store, Variable, Veil};
+pub use extension::{
+    CERTIFICATES, Condition, EXTERNAL_SECRETS, Extension, Maker, SEALED_SECRETS, condition,
+    documents, served, time,
+};
+pub use given::{Source, SourceState, WORKLOADS, Workload as GivenBy, given};
 pub use helm::{Release, releases};
 pub use holder::{Evidence, Fate, JobSeen, holder, job};
-pub use look::{Filter, Scan, Version, events, identify, log, namespace, scan, version};
+pub use look::{Filter, Scan, Version, events, identify, log, namespace, recent, scan, version};
 pub use named::{Found, Kind, Named, change, changed, find};
 pub use pods::{PodFacts, Trouble, pod};
 pub use rollout::{Revision, Rollout, roll_to, rollout};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::Error as Theirs;
@@ -33,6 +33,8 @@ pub enum Kind {
     Deployment,
     /// A StatefulSet.
     StatefulSet,
+    /// A DaemonSet.
+    DaemonSet,
     /// A CronJob.
     CronJob,
     /// A Job.
@@ -47,6 +49,7 @@ pub enum Kind {
 const KINDS: &[(Kind, &[&str])] = &[
     (Kind::Deployment, &["deployment", "deployments", "deploy"]),
     (Kind::StatefulSet, &["statefulset", "statefulsets", "sts"]),
+    (Kind::DaemonSet, &["daemonset", "daemonsets", "ds"]),
     (Kind::CronJob, &["cronjob", "cronjobs", "cj"]),
     (Kind::Job, &["job", "jobs"]),
     (
@@ -61,6 +64,7 @@ impl Kind {
         match self {
             Kind::Deployment => ApiResource::erase::<Deployment>(&()),
             Kind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+            Kind::DaemonSet => ApiResource::erase::<DaemonSet>(&()),
             Kind::CronJob => ApiResource::erase::<CronJob>(&()),
             Kind::Job => ApiResource::erase::<Job>(&()),
             Kind::ServiceAccount => ApiResource::erase::<ServiceAccount>(&()),

@@ -1,5 +1,5 @@
-//! What a cluster says of the platform: nodes, pods, rollouts, jobs, volumes, autoscalers, services and Helm releases. Each
-//! check names what is wrong and attaches the newest events and log lines; what may not be read is not evaluated.
+//! What a cluster says of the platform: nodes, pods, rollouts, jobs, volumes, autoscalers, services, Helm releases, and
+//! certificates and ExternalSecrets where it has their kinds. Each check names what is wrong and attaches the newest events and log lines; what may not be read is not evaluated.
 
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use crate::wait::Deadline;
 pub mod access;
 mod batch;
 mod cron;
+mod extension;
+mod logs;
 mod pods;
 mod rest;
 mod rollout;
@@ -43,6 +45,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Limits {
     /// How long a Job may run.
     longest_job: Duration,
+    /// How many lines of a log may tell of errors.
+    error_lines: u32,
+}
+
+impl Limits {
+    const USUAL: Limits = Limits {
+        longest_job: config::Kubernetes::LONGEST_JOB.0,
+        error_lines: config::Kubernetes::ERROR_LINES,
+    };
 }
 
 type Look = for<'x> fn(&'x Cluster, Limits, Deadline) -> BoxFuture<'x, Result<Finding>>;
@@ -53,13 +64,11 @@ pub fn checks<'a>(world: &'a World, checks: &mut Vec<Check<'a>>) {
         return;
     }
     reach(world, checks);
-    let limits = Limits {
-        longest_job: world
-            .settings
-            .kubernetes
-            .as_ref()
-            .map_or(config::Kubernetes::LONGEST_JOB.0, |k| k.longest_job.value.0),
-    };
+    let limits = world.settings.kubernetes.as_ref();
+    let limits = limits.map_or(Limits::USUAL, |k| Limits {
+        longest_job: k.longest_job.value.0,
+        error_lines: k.error_lines.value,
+    });
     let mut add = |id: &str, title: &str, look: Look| {
         checks.push(probe(world, id, title, limits, look).needs(NAMESPACES));
     };
@@ -110,15 +119,37 @@ pub fn checks<'a>(world: &'a World, checks: &mut Vec<Check<'a>>) {
         "Helm releases are deployed",
         |c, _, d| Box::pin(rest::helm(c, d)),
     );
+    add(
+        "kubernetes.certificates",
+        "Certificates are ready and renewed",
+        |c, _, d| Box::pin(extension::certificates(c, d)),
+    );
+    add(
+        "kubernetes.external-secrets",
+        "ExternalSecrets are ready and refreshed",
+        |c, _, d| Box::pin(extension::external_secrets(c, d)),
+    );
+    add(
+        "kubernetes.logs",
+        "Logs tell of no burst of errors",
+        |c, l, d| Box::pin(logs::errors(c, l.error_lines, d)),
+    );
     for check in checks.iter_mut() {
         match check.id.as_str() {
             // Who looks after one namespace often may not see nodes.
-            "kubernetes.nodes" | "kubernetes.autoscalers" => {
+            "kubernetes.nodes" | "kubernetes.autoscalers" | "kubernetes.logs" => {
                 check.severity = crate::check::Severity::Advisory
             }
             PODS => check.impact = Some("What runs in these pods does not serve.".to_owned()),
             "kubernetes.services" => {
                 check.impact = Some("Requests to these services are refused.".to_owned())
+            }
+            "kubernetes.certificates" => {
+                check.impact =
+                    Some("Clients refuse the connection once one has expired.".to_owned())
+            }
+            "kubernetes.external-secrets" => {
+                check.impact = Some("Secrets stay as they were last, or are not made.".to_owned())
             }
             _ => {}
         }
@@ -127,9 +158,7 @@ pub fn checks<'a>(world: &'a World, checks: &mut Vec<Check<'a>>) {
 
 /// Whether the cluster answers and has the namespaces.
 pub fn reach<'a>(world: &'a World, checks: &mut Vec<Check<'a>>) {
-    let limits = Limits {
-        longest_job: PATIENCE,
-    };
+    let limits = Limits::USUAL;
     checks.push(
         probe(
             world,

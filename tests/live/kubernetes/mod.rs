@@ -2,6 +2,8 @@
 
 mod acts;
 mod cluster;
+mod config;
+mod extension;
 mod holder;
 mod reach;
 mod smoke;

@@ -194,7 +194,33 @@ async fn wrong_names_logins_and_a_stopped_server_each_have_their_own_reason() {
         "an empty list of nothing is not well"
     );
 
+    // No operator brought its kinds along: not looked at is not well.
     space.configure("admin", &["names"]);
+    let seen = space.checks(&["smoke", "--timeout", "60s"]);
+    let doctor = space.checks(&["doctor"]);
+    for (id, access, kind) in [
+        (
+            "certificates",
+            "certificates",
+            "certificates.cert-manager.io",
+        ),
+        (
+            "external-secrets",
+            "externalsecrets",
+            "externalsecrets.external-secrets.io",
+        ),
+    ] {
+        let absent = format!("the cluster has no `{kind}`");
+        seen.says(&format!("kubernetes.{id}"), "skipped", &[&absent])
+            .unwrap();
+        doctor
+            .says(
+                &format!("kubernetes.access.{access}"),
+                "skipped",
+                &[&absent],
+            )
+            .unwrap();
+    }
     cluster.stop_api();
     reason(
         &["kube", "show"],

@@ -361,3 +361,37 @@ async fn statuses_of_images_and_memory_are_read_as_a_kubelet_writes_them() {
     )
     .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_errors_in_a_log_is_held_against_its_bound() {
+    let cluster = Cluster::shared().await;
+    let space = cluster.namespace("noise").await;
+    let noise = |lines: u32| {
+        format!(
+            "i=0; while [ $i -lt {lines} ]; do echo 'ERROR no login with password={PASSWORD}'; echo INFO; i=$((i+1)); done; exec sleep 600"
+        )
+    };
+    for (app, lines) in [("noisy", 80), ("calm", 5)] {
+        let template = template(app, &noise(lines));
+        space.make::<Deployment>(deployment(app, template)).await;
+    }
+    let look = || space.checks(&["smoke", "--timeout", "60s"]);
+    let words = [
+        "1 of 2 containers: `noise/noisy-",
+        "container `app`: 80 of its last 160 lines, of 10m, tell of errors; 50 are allowed",
+        "ERROR no login with password=***",
+    ];
+    space
+        .until("the burst is named", async || {
+            let seen = look();
+            assert!(!seen.0.to_string().contains(PASSWORD), "a password shows");
+            seen.says("kubernetes.logs", "degraded", &words)
+        })
+        .await;
+    assert_eq!(look().find("kubernetes.logs")["severity"], "advisory");
+    let file = space.dir.join("summitctl.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text + "error-lines = 80\n").unwrap();
+    let words = ["2 containers wrote at most 80 lines that tell of errors in 10m; 80 are allowed"];
+    look().says("kubernetes.logs", "passed", &words).unwrap();
+}

@@ -5,9 +5,12 @@ use std::fmt::Write as _;
 
 use super::{PATIENCE, reach, unmeasured};
 use crate::check::{Category, Check, Finding};
-use crate::engine::step::Step as _;
+use crate::engine::step::{Look as _, Step as _};
 use crate::error::Result;
-use crate::providers::kubernetes::{Ask, Cluster, may};
+use crate::providers::kubernetes::{
+    Ask, CERTIFICATES, Cluster, EXTERNAL_SECRETS, SEALED_SECRETS, may, served,
+};
+use crate::steps::config_check::ConfigCheck;
 use crate::steps::kube::{job::RunJob, rollout::RolloutUndo, scale::KubeScale, set::KubeSet};
 use crate::steps::world::World;
 use crate::wait::Deadline;
@@ -32,11 +35,44 @@ const NEEDS: &[Need] = &[
     ("batch", "cronjobs", &["list"], false),
     ("autoscaling", "horizontalpodautoscalers", &["list"], false),
     ("discovery.k8s.io", "endpointslices", &["list"], false),
+    // Asked only where the cluster has these kinds.
+    (CERTIFICATES.group, CERTIFICATES.plural, &["list"], false),
+    (
+        EXTERNAL_SECRETS.group,
+        EXTERNAL_SECRETS.plural,
+        &["list"],
+        false,
+    ),
     ("", "nodes", &["list"], true),
 ];
 
-/// What each step kind that changes something in the cluster asks besides.
+/// What each step kind that does more in the cluster than the checks do asks besides.
 const STEPS: &[(&str, &[Need])] = &[
+    (
+        ConfigCheck::KIND,
+        &[
+            ("apps", "deployments", &["get"], false),
+            ("apps", "statefulsets", &["get"], false),
+            ("apps", "daemonsets", &["get"], false),
+            ("batch", "cronjobs", &["get"], false),
+            ("batch", "jobs", &["get"], false),
+            ("", "configmaps", &["get"], false),
+            ("", "secrets", &["get"], false),
+            // Who is to make a Secret that is missing.
+            (
+                SEALED_SECRETS.group,
+                SEALED_SECRETS.plural,
+                &["list"],
+                false,
+            ),
+            (
+                EXTERNAL_SECRETS.group,
+                EXTERNAL_SECRETS.plural,
+                &["list"],
+                false,
+            ),
+        ],
+    ),
     (
         KubeScale::KIND,
         &[
@@ -128,6 +164,13 @@ pub fn checks<'a>(world: &'a World, checks: &mut Vec<Check<'a>>) {
 
 async fn review(cluster: &Cluster, need: Need, deadline: Deadline) -> Result<Finding> {
     let (group, resource, verbs, whole) = need;
+    let extensions = [CERTIFICATES, EXTERNAL_SECRETS].into_iter();
+    for extension in extensions.filter(|e| e.group == group) {
+        if served(cluster, extension, deadline).await?.is_none() {
+            let name = extension.name();
+            return Ok(Finding::skipped(format!("the cluster has no `{name}`")));
+        }
+    }
     let places: Vec<Option<&str>> = if whole {
         vec![None]
     } else {
