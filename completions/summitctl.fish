@@ -380,6 +380,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l stores -d 'Only these stores' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l label -d 'A label to find it by, such as `pre-deploy`; may be given more than once' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l commit -d 'The commit that is deployed now, to find it by: 7 to 64 hexadecimal digits' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l hold-writes -d 'Hold writes to Neo4j back while it is read, for SPAN at most each time, if a first reading was disturbed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -s c -l context -d 'Context to work on; `env` is made of the process environment' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l repository -d 'Work on this copy of the repository as if it were the repository itself' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l config -d 'Configuration file [default: summitctl.toml here or above, then in the user\'s configuration folder]' -r -F
@@ -394,6 +395,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l quiesce -d 'Stop writes meanwhile, by the programs of the context\'s `quiesce` section'
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l offline -d 'Stop Neo4j meanwhile and dump it, by the programs of the context\'s `neo4j.offline` section'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l no-input -d 'Never ask; refuse what would need an answer'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -s y -l yes -d 'Consent to a change without being asked'
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l plan-only -d 'Show the plan and its digest, and do nothing'
@@ -862,6 +864,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l in-place
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l flush -d 'Redis: drop all its keys first, and load in place'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l replace -d 'Redis: overwrite the keys that the backup has, and keep the others. With `--in-place`: a table that holds rows moves into a schema of its own, and stays there'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l merge -d 'Redis: keep all keys that are there, and add those that are missing'
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l offline -d 'Neo4j: stop it and load the dump that the backup holds, by the programs of the context\'s `neo4j.offline` section'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l can-i -d 'Check whether the restore could be done, touching nothing'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l undo -d 'Take the context\'s last restore back'
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l no-input -d 'Never ask; refuse what would need an answer'

@@ -16,6 +16,16 @@ use crate::error::Result;
 use crate::identity::{Identity, Store};
 use crate::time::Instant;
 
+mod batch;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+/// Other CPUs hash a row at a time.
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "capture/no_lanes.rs"]
+mod lanes;
+
+pub use batch::{BatchFingerprinter, RowBatch};
+
 /// The key of row hashes: derived from the repository secret, so that fingerprints tell an outsider nothing.
 #[derive(Clone)]
 pub struct FingerprintKey(zeroize::Zeroizing<[u8; 32]>);
@@ -34,6 +44,19 @@ impl FingerprintKey {
             sum: 0,
         }
     }
+
+    /// An empty fingerprint under this key, for many rows.
+    pub fn gather(&self) -> BatchFingerprinter {
+        BatchFingerprinter::new(self.start())
+    }
+}
+
+/// What is used of a row's hash: its first words.
+type RowHash = [u32; 5];
+
+fn words(hash: &blake3::Hash) -> RowHash {
+    let bytes = hash.as_bytes().as_chunks().0;
+    std::array::from_fn(|word| u32::from_le_bytes(bytes[word]))
 }
 
 /// Adds up row hashes: count and sum modulo 2^128 of keyed 128-bit BLAKE3 hashes, so that order does not matter and
@@ -53,7 +76,7 @@ impl Fingerprinter {
 
     /// Adds one row, and returns some bits of its hash, for whoever decides by a row's content.
     pub fn add_with_hash(&mut self, row: &[u8]) -> u32 {
-        self.add_hash(blake3::keyed_hash(&self.key, row))
+        self.add_hash(&words(&blake3::keyed_hash(&self.key, row)))
     }
 
     /// Begins a row that comes in pieces.
@@ -63,17 +86,17 @@ impl Fingerprinter {
 
     /// Adds a row that came in pieces, as [`Fingerprinter::add_with_hash`] does.
     pub fn end(&mut self, row: &RowHasher) -> u32 {
-        self.add_hash(row.0.finalize())
+        self.add_hash(&words(&row.0.finalize()))
     }
 
-    fn add_hash(&mut self, hash: blake3::Hash) -> u32 {
-        let bytes = hash.as_bytes();
-        let mut low = [0; 16];
-        low.copy_from_slice(&bytes[..16]);
-        self.sum = self.sum.wrapping_add(u128::from_le_bytes(low));
+    fn add_hash(&mut self, [a, b, c, d, bits]: &RowHash) -> u32 {
+        let number = [d, c, b, a]
+            .into_iter()
+            .fold(0, |number, word| number << 32 | u128::from(*word));
+        self.sum = self.sum.wrapping_add(number);
         self.rows += 1;
         // Bytes that the sum does not show.
-        u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]])
+        *bits
     }
 
     /// Adds what another fingerprinter under the same key has seen.

@@ -33,7 +33,7 @@ pub use bucket::{Bucket, Lock as ObjectLock, Place};
 pub use connection::{ConnectionUrl, Endpoint, Resolved, split_password};
 pub use context::{
     Context, CrossCheck, DataPlane, ENV_CONTEXT, Evidence, Gateway, Keys, Kubernetes, Lease, Neo4j,
-    Payload, Policy, Postgres, Quiesce, Redis, Rendered, Repository, Request, substitute,
+    Offline, Payload, Policy, Postgres, Quiesce, Redis, Rendered, Repository, Request, substitute,
 };
 pub use environment::Environment;
 pub use excerpt::{Position, Text, is_secret_name, nearest, redact};

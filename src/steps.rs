@@ -27,6 +27,7 @@ pub mod mend;
 pub mod mend_graph;
 pub mod migrate;
 pub mod migrate_job;
+pub mod offline;
 pub mod pin;
 pub mod place;
 pub mod posture;

@@ -206,6 +206,8 @@ fn check(running: &server::Running) {
 pub async fn export(folder: &Path, uri: &str, backup: &str) {
     let (repository, writer) = super::ours::begin(folder, backup).await;
     let options = neo4j::CaptureOptions {
+        called: None,
+        barrier: None,
         key: repository.fingerprint_key().unwrap(),
         jobs: super::ours::JOBS,
         events: Default::default(),

@@ -604,12 +604,20 @@ def score_bits(score):
     return struct.pack("<d", score + 0.0 if score else 0.0)
 
 
-def stream_row(found):
-    last, deleted, added, entries, groups = found
-    out = [u64(n) for n in (*last, *deleted, added, len(entries))]
+def stream_entries(entries):
+    out = []
     for at, fields in entries:
         out += [u64(at[0]), u64(at[1]), u64(len(fields)), *map(behind, fields)]
-    out.append(u64(len(groups)))
+    return b"".join(out)
+
+
+def stream_head(found):
+    last, deleted, added, _, _ = found
+    return b"".join(u64(n) for n in (*last, *deleted, added))
+
+
+def stream_groups(groups):
+    out = [u64(len(groups))]
     for name, seen, pending, consumers in sorted(groups, key=lambda group: group[0]):
         out += [behind(name), u64(seen[0]), u64(seen[1]), u64(len(pending))]
         for at, (who, delivered, count) in sorted(pending.items()):
@@ -620,14 +628,27 @@ def stream_row(found):
     return b"".join(out)
 
 
-def rows_of_key(database, key, expiry, pieces, divided):
+def rows_of_key(database, key, expiry, pieces, form):
     """The rows of a key, whose value came in so many pieces."""
+    divided = form > 1
     begin = lambda tag: tag.encode() + struct.pack("<I", database) + behind(key) + u64(expiry)
     tag = pieces[0][0]
     if any(other != tag for other, _ in pieces):
         raise ValueError("pieces of %r are of several types" % key)
-    if tag in "mx":
-        yield begin(tag) + (behind if tag == "m" else stream_row)(pieces[0][1])
+    if tag == "m":
+        bytes_of = pieces[0][1]
+        if form == 3 and len(bytes_of) >= LARGE:
+            yield begin("B") + b"m" + u64(len(bytes_of)) + bytes(16) + hashes([bytes_of])[0]
+        else:
+            yield begin("m") + behind(bytes_of)
+        return
+    if tag == "x":
+        stream = pieces[0][1]
+        entries, groups = stream_entries(stream[3]), stream_groups(stream[4])
+        if form == 3 and sum(24 + sum(8 + len(each) for each in fields) for _, fields in stream[3]) >= LARGE:
+            yield begin("B") + b"x" + u64(len(stream[3])) + hashes([entries])[0] + hashes([stream_head(stream) + groups])[0]
+        else:
+            yield begin("x") + stream_head(stream) + u64(len(stream[3])) + entries + groups
         return
     content = b"".join(p for _, p in pieces) if tag == "s" else [each for _, p in pieces for each in p]
     several = len(pieces) > 1
@@ -665,12 +686,13 @@ def rows_of_key(database, key, expiry, pieces, divided):
 
 
 def keys(part, stream):
-    form = part["meta"].get("rows", "redis-rows-2")
-    if form not in ("redis-rows-1", "redis-rows-2"):
-        raise ValueError("rows in the form %s are not known" % form)
+    name = part["meta"].get("rows", "redis-rows-3")
+    form = {"redis-rows-1": 1, "redis-rows-2": 2, "redis-rows-3": 3}.get(name)
+    if form is None:
+        raise ValueError("rows in the form %s are not known" % name)
     if stream.take(20) not in (b"redis-dump-stream 1\n", b"redis-dump-stream 2\n"):
         raise ValueError("it does not begin as a redis-dump-stream")
-    database, records, open_key, pieces = int(part["name"].split("/")[1]), 0, None, []
+    database, records, open_key, pieces, fragments = int(part["name"].split("/")[1]), 0, None, [], []
     while stream.take(1) == b"\x01":
         records += 1
         expiry, flags = stream.number("<Q"), stream.number("<B")
@@ -678,13 +700,16 @@ def keys(part, stream):
             stream.take(8 if flags & 2 else 1)
         key = stream.take(stream.number("<I"))
         payload = stream.take(stream.number("<Q"))
-        if flags & ~31 or flags & 6 == 6 or bool(flags & 8) != (open_key is not None) or flags & 8 and key != open_key:
+        if flags & ~63 or flags & 32 and not flags & 24 or flags & 6 == 6 or bool(flags & 8) != (open_key is not None) or flags & 8 and key != open_key:
             raise ValueError("the records of %r do not fit together" % key)
-        pieces.append(decoded(payload))
         open_key = key if flags & 16 else None
+        if flags & 32:
+            fragments.append(payload)
+        if not flags & 32 or not flags & 16:
+            pieces.append(decoded(b"".join(fragments) if flags & 32 else payload))
         if not flags & 16:
-            yield from rows_of_key(database, key, expiry, pieces, form == "redis-rows-2")
-            pieces = []
+            yield from rows_of_key(database, key, expiry, pieces, form)
+            pieces, fragments = [], []
     if stream.number("<Q") != records or open_key is not None:
         raise ValueError("it does not hold as many records as it says")
 
@@ -700,12 +725,19 @@ def functions(part, stream):
         yield b"F" + behind(string(inside))
 
 
+def dump(part, stream):
+    """What neo4j-admin wrote is its own: it has no rows."""
+    if stream.rest()[:4] not in (b"DZV1", b"DGV1"):
+        raise ValueError("it is no dump of neo4j-admin")
+    return iter(())
+
+
 # --- The comparison ---------------------------------------------------------------------------------------------------
 
 FORMATS = {
     "pg-dump-custom": archive, "pg-copy-binary": copy_binary, "pg-copy-text": copy_text, "pg-sequences-jsonl": lines, "pg-large-objects-jsonl": lines,
     "pg-roles-jsonl": lines, "pg-catalogue-jsonl": lines, "neo4j-packstream": frames, "json": document, "redis-dump-stream": keys,
-    "redis-function-dump": functions,
+    "redis-function-dump": functions, "neo4j-dump": dump,
 }
 
 

@@ -5,11 +5,14 @@
 #
 # OUT holds contents.json and parts/; DATABASE is the database's name as parts/index writes it; TARGET is a new, empty database,
 # made with `createdb`. Where the server is and who logs in say PGHOST, PGPORT, PGUSER and PGPASSWORD. Needs jq and the client
-# programs of Postgres. Roles are made without login if they are missing.
+# programs of Postgres. Roles are made without login if they are missing. No text of the backup reaches psql but as a quoted name or
+# text, a number or plain words: psql runs the commands that it reads outside of quotes.
 set -eu
 
 prefix="postgres/$DATABASE/"
-quote='def name: "\"" + gsub("\""; "\"\"") + "\""; def text: "'\''" + gsub("'\''"; "'\'''\''") + "'\''";'
+quote='def name: "\"" + gsub("\""; "\"\"") + "\""; def text: "'\''" + gsub("'\''"; "'\'''\''") + "'\''";
+  def number: tonumber | tostring;
+  def words: if test("^[A-Z ]+$") then . else error("these are no words of SQL") end;'
 
 # The files of the parts whose names begin so.
 files() {
@@ -31,7 +34,7 @@ statements() {
 
 statements roles '
   if .line == "role" then
-    "DO $summitctl$ BEGIN CREATE ROLE \(.name | name) NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $summitctl$;"
+    "DO \("BEGIN CREATE ROLE \(.name | name) NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END" | text);"
   elif .line == "member" then "GRANT \(.role | name) TO \(.member | name);"
   else empty end'
 
@@ -56,13 +59,13 @@ for file in $(files sequences); do
 done
 statements large-objects '
   if .line == "object" then
-    "SELECT pg_catalog.lo_create(\(.oid));" + (if .comment then "COMMENT ON LARGE OBJECT \(.oid) IS \(.comment | text);" else "" end)
-  else "SELECT pg_catalog.lo_put(\(.oid), \(.offset), pg_catalog.decode(\(.data | text), '\''base64'\''));" end'
+    "SELECT pg_catalog.lo_create(\(.oid | number));" + (if .comment then "COMMENT ON LARGE OBJECT \(.oid | number) IS \(.comment | text);" else "" end)
+  else "SELECT pg_catalog.lo_put(\(.oid | number), \(.offset | number), pg_catalog.decode(\(.data | text), '\''base64'\''));" end'
 
 statements ownership '
-  if .kind == "large objects" then . as $all | .oids[] | "LARGE OBJECT \(.)" as $object |
+  if .kind == "large objects" then . as $all | .oids[] | "LARGE OBJECT \(number)" as $object |
     "ALTER \($object) OWNER TO \($all.owner | name);",
-    ($all.grants[] | "GRANT \(.privilege) ON \($object) TO \(if .grantee == "" then "PUBLIC" else .grantee | name end)\(if .grantable then " WITH GRANT OPTION" else "" end);")
+    ($all.grants[] | "GRANT \(.privilege | words) ON \($object) TO \(if .grantee == "" then "PUBLIC" else .grantee | name end)\(if .grantable then " WITH GRANT OPTION" else "" end);")
   else empty end'
 
 pg_restore --exit-on-error --section=post-data --dbname "$TARGET" "$OUT/parts/$schema"

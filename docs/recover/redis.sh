@@ -45,14 +45,19 @@ while read -r file name; do
     my ($database) = $name =~ m{^redis/(\d+)/keys$} or die "$name is of a cluster: its keys go to the node of their slot\n";
     take(20) =~ /^redis-dump-stream [12]\n$/ or die "$name is no redis-dump-stream\n";
     command("SELECT", $database);
-    my ($records, $first, $count, $elements) = (0);
+    my ($records, $first, $count, $elements, $fragments) = (0, "", 0, "", "");
     while ((my $kind = take(1)) eq "\x01") {
       $records++;
       my ($expiry, $flags) = unpack "Q<C", take(9);
       my @usage = $flags & 2 ? ("IDLETIME", unpack "Q<", take(8)) : $flags & 4 ? ("FREQ", unpack "C", take(1)) : ();
       my $key = take(unpack "L<", take(4));
       my $payload = take(unpack "Q<", take(8));
-      if ($flags & 24) {
+      if ($flags & 32) {
+        # Some bytes of one payload.
+        $fragments .= $payload;
+        next if $flags & 16;
+        ($payload, $fragments) = ($fragments, "");
+      } elsif ($flags & 24) {
         # A large value in pieces: type, for hashes with expiring fields 8 bytes more, 0x81, the number of elements, the elements.
         my $head = 1 + (ord $payload == 24 ? 8 : 0);
         substr($payload, $head, 1) eq "\x81" or die "a piece of $key is damaged\n";

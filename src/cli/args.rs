@@ -349,6 +349,12 @@ pub struct BackupCreateArgs {
     /// Stop writes meanwhile, by the programs of the context's `quiesce` section
     #[arg(long)]
     pub quiesce: bool,
+    /// Stop Neo4j meanwhile and dump it, by the programs of the context's `neo4j.offline` section
+    #[arg(long)]
+    pub offline: bool,
+    /// Hold writes to Neo4j back while it is read, for SPAN at most each time, if a first reading was disturbed
+    #[arg(long, value_name = "SPAN", conflicts_with = "offline", value_parser = |text: &str| with_hint(text.parse::<Span>()))]
+    pub hold_writes: Option<Span>,
 }
 
 /// Names a backup.
@@ -429,6 +435,9 @@ pub struct RestoreArgs {
     /// Redis: keep all keys that are there, and add those that are missing
     #[arg(long, group = "keys", conflicts_with = "place")]
     pub merge: bool,
+    /// Neo4j: stop it and load the dump that the backup holds, by the programs of the context's `neo4j.offline` section
+    #[arg(long, conflicts_with_all = ["place", "database", "can_i", "undo"])]
+    pub offline: bool,
     /// Check whether the restore could be done, touching nothing
     #[arg(long)]
     pub can_i: bool,

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::connection::{ConnectionUrl, Endpoint};
 use super::context::{
-    Context, CrossCheck, DataPlane, ENV_CONTEXT, Evidence, Gateway, Keys, Lease, Neo4j, Payload,
-    Policy, Postgres, Quiesce, Redis, Request,
+    Context, CrossCheck, DataPlane, ENV_CONTEXT, Evidence, Gateway, Keys, Lease, Neo4j, Offline,
+    Payload, Policy, Postgres, Quiesce, Redis, Request,
 };
 use super::document::{self as written, At};
 use super::excerpt::Text;
@@ -251,18 +251,19 @@ impl File<'_> {
     }
 
     fn quiesce(&self, quiesce: &written::Quiesce) -> Result<Quiesce> {
-        let program = |at: &At<Vec<String>>| {
-            if at.value.first().is_none_or(String::is_empty) {
-                return Err(self
-                    .bad(at, "this names no program")
-                    .hint("Give the program and its arguments, one each, such as `[\"kubectl\", \"scale\", …]`."));
-            }
-            Ok(self.sourced(at))
-        };
         Ok(Quiesce {
-            begin: program(&quiesce.begin)?,
-            end: program(&quiesce.end)?,
+            begin: self.program(&quiesce.begin)?,
+            end: self.program(&quiesce.end)?,
         })
+    }
+
+    fn program(&self, at: &At<Vec<String>>) -> Result<Sourced<Vec<String>>> {
+        if at.value.first().is_none_or(String::is_empty) {
+            return Err(self
+                .bad(at, "this names no program")
+                .hint("Give the program and its arguments, one each, such as `[\"kubectl\", \"scale\", …]`."));
+        }
+        Ok(self.sourced(at))
     }
 
     fn cross_check(
@@ -568,7 +569,7 @@ impl Scope<'_, '_> {
         Ok(databases)
     }
 
-    /// How long a capture may be in others' way: looked at by the second, so that less means nothing.
+    /// A time that is looked at by the second, so that less means nothing.
     fn patience(&self, key: &str, at: Option<&At<Span>>, default: Span) -> Result<Sourced<Span>> {
         match at {
             Some(at) if at.value < Span::secs(1) => Err(self
@@ -584,6 +585,18 @@ impl Scope<'_, '_> {
         Ok(Neo4j {
             endpoint: self.endpoint("neo4j", &n.url, n.user.as_ref(), n.password.as_ref())?,
             database: n.database.as_ref().map(|d| self.file.sourced(d)),
+            offline: self.optional(n.offline.as_ref(), Scope::offline)?,
+        })
+    }
+
+    fn offline(&mut self, at: &At<written::Offline>) -> Result<Offline> {
+        let o = &at.value;
+        let default = Offline::START_WITHIN;
+        Ok(Offline {
+            stop: self.file.program(&o.stop)?,
+            start: self.file.program(&o.start)?,
+            admin: self.file.program(&o.admin)?,
+            start_within: self.patience("start-within", o.start_within.as_ref(), default)?,
         })
     }
 

@@ -123,6 +123,26 @@ pub struct Neo4j {
     pub endpoint: Endpoint,
     /// The database; the server's default one if nobody said.
     pub database: Option<Sourced<String>>,
+    /// How the server is stopped, worked on while it does not run, and started again.
+    pub offline: Option<Offline>,
+}
+
+/// What stops a Neo4j server, works on its files, and starts it again: programs with their arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offline {
+    /// Stops it, and comes back once it has. It may run when the server is stopped already.
+    pub stop: Sourced<Vec<String>>,
+    /// Starts it, and comes back by itself. It may run when the server runs already.
+    pub start: Sourced<Vec<String>>,
+    /// `neo4j-admin` where the server's files are; `database dump …` follows.
+    pub admin: Sourced<Vec<String>>,
+    /// How long the server may take until it answers again; 5 min if nobody said.
+    pub start_within: Sourced<Span>,
+}
+
+impl Offline {
+    /// The default of `start-within`.
+    pub const START_WITHIN: Span = Span::secs(300);
 }
 
 /// Redis.

@@ -101,6 +101,17 @@ pub(super) struct Neo4j {
     pub user: Option<At<String>>,
     pub password: Option<At<Written>>,
     pub database: Option<At<String>>,
+    pub offline: Option<At<Offline>>,
+}
+
+/// How Neo4j is stopped, worked on by neo4j-admin, and started again.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Offline {
+    pub stop: At<Vec<String>>,
+    pub start: At<Vec<String>>,
+    pub admin: At<Vec<String>>,
+    pub start_within: Option<At<Span>>,
 }
 
 #[derive(Deserialize)]

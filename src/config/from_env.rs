@@ -236,6 +236,7 @@ impl Reader<'_> {
                 password: self.secret(&["NEO4J_PASSWORD"]),
             },
             database: self.text("NEO4J_DATABASE"),
+            offline: None,
         }))
     }
 

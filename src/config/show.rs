@@ -77,6 +77,17 @@ pub fn show(context: &Context, environment: &Environment) -> Vec<Shown> {
     if let Some(neo4j) = &context.neo4j {
         list.endpoint("neo4j", &neo4j.endpoint);
         list.optional("neo4j.database", neo4j.database.as_ref());
+        if let Some(offline) = &neo4j.offline {
+            for (name, argv) in [
+                ("stop", &offline.stop),
+                ("start", &offline.start),
+                ("admin", &offline.admin),
+            ] {
+                let name = format!("neo4j.offline.{name}");
+                list.plain(&name, argv.value.join(" "), &argv.source);
+            }
+            list.display("neo4j.offline.start-within", &offline.start_within);
+        }
     }
     if let Some(redis) = &context.redis {
         list.endpoint("redis", &redis.endpoint);

@@ -650,7 +650,7 @@ fn the_documentations_examples_are_right() {
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    assert_eq!(blocks.len(), 7);
+    assert_eq!(blocks.len(), 8);
     let staging = context(&blocks.join("\n"), "staging");
     let offsite = context(&blocks.join("\n"), "offsite").repository.unwrap();
     let Place::Bucket(bucket) = &offsite.place.value else {
@@ -668,6 +668,8 @@ fn the_documentations_examples_are_right() {
     };
     assert_eq!(copy.place.value.to_string(), "s3://example-copies/summit");
     assert!(staging.cross_checks.len() == 1 && staging.quiesce.is_some());
+    let offline = staging.neo4j.unwrap().offline.unwrap();
+    assert_eq!(offline.start_within.value, Offline::START_WITHIN);
     // What is said to be the default is the default.
     let policy = staging.policy;
     let default = Policy::default();

@@ -11,7 +11,7 @@ use crate::repository::{BackupId, COMMIT_LABEL, Sample};
 use crate::runbook::EXEC;
 use crate::steps::import::{Foreign, IMPORTED, describe};
 use crate::steps::world::World;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// A request about some stores of a world; looks at their identities.
 /// The parameter that names the copy which a run works on as if it were the repository.
@@ -46,23 +46,37 @@ pub(super) fn named(stores: &[Store]) -> String {
         .join(", ")
 }
 
+/// How stores are captured, where there is a choice.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// Writes are stopped meanwhile by the context's programs.
+    pub quiesce: bool,
+    /// Neo4j is stopped and dumped.
+    pub offline: bool,
+    /// Writes to Neo4j may be held back for this long.
+    pub hold_writes: Option<Span>,
+}
+
 /// The steps that capture stores and publish the backup. All captures side by side; the manifest last.
 pub(super) fn capture_steps(
     stores: &[Store],
     labels: &[String],
     prefix: &str,
     needs: &[&str],
+    how: How,
 ) -> Vec<StepSpec> {
     let id = |store: &Store| format!("{prefix}{store}");
     let mut steps: Vec<StepSpec> = stores
         .iter()
         .map(|store| {
-            StepSpec::new(
-                id(store),
-                "backup.capture",
-                json!({"store": store, "backup": "${ run.id }"}),
-                needs,
-            )
+            let mut args = json!({"store": store, "backup": "${ run.id }"});
+            if how.offline && *store == Store::Neo4j {
+                args["offline"] = json!(true);
+            }
+            if let Some(span) = how.hold_writes.filter(|_| *store == Store::Neo4j) {
+                args["hold-writes"] = json!(format!("{}ms", span.0.as_millis()));
+            }
+            StepSpec::new(id(store), "backup.capture", args, needs)
         })
         .collect();
     let needs: Vec<String> = stores.iter().map(id).collect();
@@ -104,7 +118,7 @@ pub async fn create(
     stores: &[Store],
     labels: &[String],
     commit: Option<&str>,
-    quiesce: bool,
+    how: How,
 ) -> Result<Spec> {
     let commit = commit.map(|sha| format!("{COMMIT_LABEL}{sha}"));
     let labels: Vec<String> = labels.iter().cloned().chain(commit).collect();
@@ -112,16 +126,22 @@ pub async fn create(
     if stores.is_empty() {
         return Err(world.lacks("postgres"));
     }
+    if (how.offline || how.hold_writes.is_some()) && !stores.contains(&Store::Neo4j) {
+        return Err(Error::input(
+            "`--offline` and `--hold-writes` are about Neo4j, which is not backed up here",
+        )
+        .hint("Leave the flag out, or add `neo4j` to `--stores`."));
+    }
     let mut steps = vec![StepSpec::new(
         "pin",
         "context.pin",
         json!({"stores": stores}),
         &[],
     )];
-    if quiesce {
-        steps.extend(quiesced(world, &stores, &labels)?);
+    if how.quiesce {
+        steps.extend(quiesced(world, &stores, &labels, how)?);
     } else {
-        steps.extend(capture_steps(&stores, &labels, "", &["pin"]));
+        steps.extend(capture_steps(&stores, &labels, "", &["pin"], how));
     }
     steps.push(StepSpec::new(
         "verify",
@@ -142,7 +162,7 @@ pub async fn create(
 
 /// The captures between the programs that stop writes and let them go on. If a capture fails, everything is taken back,
 /// which lets writes go on; a run that was interrupted or killed does so when it is resumed or aborted.
-fn quiesced(world: &World, stores: &[Store], labels: &[String]) -> Result<Vec<StepSpec>> {
+fn quiesced(world: &World, stores: &[Store], labels: &[String], how: How) -> Result<Vec<StepSpec>> {
     let Some(programs) = &world.settings.quiesce else {
         return Err(world.lacks("quiesce"));
     };
@@ -155,7 +175,7 @@ fn quiesced(world: &World, stores: &[Store], labels: &[String]) -> Result<Vec<St
     );
     stop.on_failure = OnFailure::Undo;
     let mut steps = vec![stop];
-    let mut captures = capture_steps(stores, labels, "", &["quiesce"]);
+    let mut captures = capture_steps(stores, labels, "", &["quiesce"], how);
     for capture in captures.iter_mut().filter(|s| s.kind != "backup.commit") {
         capture.on_failure = OnFailure::Undo;
     }

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::identity::Store;
 use crate::providers::postgres;
+use crate::repository::Show;
 use crate::sandbox::servers::program;
 use crate::steps::evidence::trusted_keys;
 use crate::steps::gate::{NONE_MISSING, none_missing};
@@ -327,10 +328,9 @@ fn keys<'a>(world: &'a World, checks: &mut Vec<Check<'a>>) {
                 Category::Secrets,
                 "Somebody here can open the newest backup",
                 move |_| async move {
-                    match world.readable_repository().await {
-                        Ok(_) => Finding::passed("the identity opens the repository's keys"),
-                        Err(error) => Finding::from_error(&error),
-                    }
+                    opens_newest(world)
+                        .await
+                        .unwrap_or_else(|e| Finding::from_error(&e))
                 },
             )
             .advisory()
@@ -376,4 +376,16 @@ fn key_proven(world: &World) -> Check<'_> {
     .advisory()
     .impact("The backups may be unreadable, and nobody would know.")
     .needs("repository.opens")
+}
+
+/// That an identity opens some epoch of keys says nothing of the epoch that the newest backup is of.
+async fn opens_newest(world: &World) -> Result<Finding> {
+    let repository = world.readable_repository().await?;
+    let newest = repository.newest(&Show::default()).await?;
+    let signed = newest.as_ref().and_then(|backup| backup.signed.as_ref());
+    repository.can_open(signed.map_or(repository.epoch(), |signed| signed.epoch))?;
+    Ok(Finding::passed(match newest {
+        Some(backup) => format!("the identity opens the keys of `{}`", backup.id),
+        None => "the identity opens the keys of the next backup".to_owned(),
+    }))
 }

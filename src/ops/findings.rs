@@ -46,6 +46,7 @@ pub fn reasons() -> Vec<&'static [&'static Reason]> {
         crate::steps::health::REASONS,
         crate::steps::import::REASONS,
         crate::steps::load::REASONS,
+        crate::steps::offline::REASONS,
         crate::steps::manual::REASONS,
         crate::steps::mend::REASONS,
         crate::steps::restore::REASONS,

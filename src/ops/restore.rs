@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::backup::{capture_steps, named, spec};
+use super::backup::{How, capture_steps, named, spec};
 use crate::engine::plan::{Spec, StepSpec};
 use crate::engine::replay::{RunState, StepState};
 use crate::engine::runs::Runs;
@@ -78,6 +78,8 @@ pub struct Wanted<'a> {
     pub keys: Option<redis::Replace>,
     /// What is mended in a restored copy of Postgres before anybody works with it.
     pub mend: &'a BTreeSet<Mend>,
+    /// Whether Neo4j is stopped and loads the backup's dump; the safety backup is made the same way.
+    pub offline: bool,
 }
 
 /// `restore`: into the world's own targets.
@@ -122,6 +124,12 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
         )
         .hint("Leave the flag out, or add `redis` to `--stores`."));
     }
+    if wanted.offline && !stores.contains(&Store::Neo4j) {
+        return Err(
+            Error::input("`--offline` is about Neo4j, which is not restored here")
+                .hint("Leave it out, or add `neo4j` to `--stores`."),
+        );
+    }
     let mut steps = vec![
         StepSpec::new("pinned", "context.pin", json!({"stores": stores}), &[]),
         check(backup, wanted.from),
@@ -130,7 +138,11 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
         Some(_) => "check",
         None => {
             let labels = vec![SAFETY.to_owned(), format!("before-{backup}")];
-            steps.extend(capture_steps(&stores, &labels, "safety-", &["check"]));
+            let how = How {
+                offline: wanted.offline,
+                ..How::default()
+            };
+            steps.extend(capture_steps(&stores, &labels, "safety-", &["check"], how));
             "safety-commit"
         }
     };
@@ -157,6 +169,9 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
         let mut args = from(json!({"store": store, "backup": backup}), wanted.from);
         if let Some(keys) = wanted.keys.filter(|_| *store == Store::Redis) {
             args["keys"] = json!(keys);
+        }
+        if wanted.offline && *store == Store::Neo4j {
+            args["offline"] = json!(true);
         }
         let id = format!("swap-{store}");
         steps.push(StepSpec::new(id.clone(), "restore.swap", args, &[&last]));
@@ -463,7 +478,13 @@ pub async fn undo(world: &World, wanted: &[Store], database: Option<&str>) -> Re
         };
         steps.push(check(safety, None));
         let labels = vec![SAFETY.to_owned(), format!("before-undo-{}", done.run)];
-        steps.extend(capture_steps(&replaced, &labels, "safety-", &["check"]));
+        steps.extend(capture_steps(
+            &replaced,
+            &labels,
+            "safety-",
+            &["check"],
+            How::default(),
+        ));
         last = "safety-commit".to_owned();
         for store in &replaced {
             let id = format!("swap-{store}");

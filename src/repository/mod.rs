@@ -358,6 +358,23 @@ impl Repository {
         self.epochs.values().any(|keys| keys.segments.is_some())
     }
 
+    /// Fails unless an identity opens the backups of this epoch.
+    pub fn can_open(&self, epoch: u32) -> Result<()> {
+        if self.keys_of(epoch)?.segments.is_some() {
+            return Ok(());
+        }
+        if !self.can_read() {
+            return Err(no_identity());
+        }
+        Err(Error::new(
+            &WRONG_IDENTITY,
+            format!(
+                "the identity opens backups of other epochs of keys, and none of epoch {epoch}"
+            ),
+        )
+        .hint("Somebody who can read that epoch adds you: `summitctl keys add NAME RECIPIENT`."))
+    }
+
     /// The repository secret, as an operator recovers it for a new backup host.
     pub fn secret(&self) -> Result<Secret> {
         self.writing_keys()?.secret.to_text()

@@ -1,13 +1,14 @@
 //! `backup.capture`: one store into the repository, staged under the backup's id.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::offline::{self, Stopped};
 use super::stores;
 use super::world::World;
 use crate::capture::Captured;
@@ -17,7 +18,9 @@ use crate::engine::step::{
 };
 use crate::error::{Error, Result};
 use crate::identity::Store;
+use crate::providers::neo4j;
 use crate::repository::{BackupId, INCOMPLETE, Repository, State};
+use crate::time::Span;
 
 /// Arguments of `backup.capture`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +31,43 @@ pub struct CaptureArgs {
     /// The backup's id; the run's id if absent.
     #[serde(default)]
     pub backup: Option<BackupId>,
+    /// Neo4j: stopped meanwhile and dumped by neo4j-admin, with the programs of the context's `neo4j.offline` section.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub offline: bool,
+    /// Neo4j: hold writes back for this long at most, each time that a first reading was disturbed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_writes: Option<Span>,
+}
+
+impl CaptureArgs {
+    fn of_neo4j_alone(&self) -> Result<()> {
+        let asked = match (self.offline, self.hold_writes) {
+            (true, Some(_)) => {
+                return Err(Error::input(
+                    "`offline` and `hold-writes` exclude each other: nobody writes to a stopped server",
+                ));
+            }
+            (true, None) => "offline",
+            (false, Some(_)) => "hold-writes",
+            (false, None) => return Ok(()),
+        };
+        if self.store != Store::Neo4j {
+            let store = self.store;
+            return Err(Error::input(format!(
+                "`{asked}` is for Neo4j, not for {store}"
+            )));
+        }
+        if let Some(span) = self
+            .hold_writes
+            .filter(|span| span.0 < Duration::from_secs(1) || span.0 > neo4j::BARRIER_LIMIT)
+        {
+            let most = Span(neo4j::BARRIER_LIMIT);
+            return Err(Error::input(format!(
+                "writes can be held back for 1s to {most}, not for {span}"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// What will be captured.
@@ -35,6 +75,10 @@ pub struct CaptureArgs {
 pub struct CaptureChange {
     store: Store,
     backup: BackupId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hold_writes_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    offline: Option<Stopped>,
 }
 
 /// The step kind `backup.capture`.
@@ -65,41 +109,22 @@ impl Step<World> for Capture {
         cx: &ReadCx<'_, World>,
         args: &CaptureArgs,
     ) -> Result<Decision<CaptureChange>> {
-        let backup = backup_of(cx, args.backup.as_ref())?;
-        let repository = cx.world.repository().await?;
-        if let Some(captured) = staged(&repository, &backup, args.store).await? {
-            return Ok(Decision::Done(observed(&captured)));
-        }
-        repository.check_signer(cx.world.signing_key()?)?;
-        // The marker may be planted by an earlier step of the same plan.
-        let identity = cx.world.identify(args.store).await?;
-        let facts = identity.without_markers().facts;
-        let decisive = Facts::from_iter([
-            ("source".to_owned(), json!(facts)),
-            ("repository".to_owned(), json!(repository.id())),
-        ]);
-        let shown = shown(cx.world, args.store, &repository);
-        Ok(Decision::Change {
-            change: CaptureChange {
-                store: args.store,
-                backup,
-            },
-            decisive,
-            shown,
-        })
+        offline::told(cx, planned(cx, args).await)
     }
 
     async fn foresee(&self, cx: &ReadCx<'_, World>, args: &CaptureArgs) -> Result<Foresight> {
+        args.of_neo4j_alone()?;
         let repository = cx.world.repository().await?;
         let identity = cx.world.identify(args.store).await?;
         let facts = identity.without_markers().facts;
-        let decisive = Facts::from_iter([
-            ("source".to_owned(), json!(facts)),
-            ("repository".to_owned(), json!(repository.id())),
-        ]);
+        let mut decisive = Facts::from_iter([("source".to_owned(), json!(facts))]);
+        if args.offline {
+            decisive.extend(offline::foreseen(cx.world)?);
+        }
+        decisive.extend(decided(args, &repository));
         Ok(Foresight {
             decisive,
-            shown: shown(cx.world, args.store, &repository),
+            shown: shown(cx.world, args, &repository)?,
         })
     }
 
@@ -110,11 +135,21 @@ impl Step<World> for Capture {
         grant: Grant<'_>,
     ) -> Result<()> {
         grant.still_held().await?;
+        if change.offline.is_some() {
+            // What an earlier process left down does not wait for what is made ready here.
+            Box::pin(offline::back(cx)).await?;
+        }
         let began = Instant::now();
         let repository = cx.world.repository().await?;
         let writer = repository.begin(&change.backup, &cx.events).await?;
-        let captured =
-            stores::capture(cx, change.store, &writer, repository.fingerprint_key()?).await?;
+        let key = repository.fingerprint_key()?;
+        let captured = match &change.offline {
+            Some(stopped) => Box::pin(offline::capture(cx, stopped, &writer, key)).await?,
+            None => {
+                let barrier = change.hold_writes_ms.map(Duration::from_millis);
+                stores::capture(cx, change.store, &writer, key, barrier).await?
+            }
+        };
         for line in &captured.not_carried {
             cx.events.note(format!("not carried: {line}"));
         }
@@ -146,8 +181,61 @@ impl Step<World> for Capture {
         change: &CaptureChange,
         _: Grant<'_>,
     ) -> Result<Undo> {
-        discard(cx, &change.backup).await
+        let back = match change.offline {
+            Some(_) => offline::take_back(cx).await?,
+            None => Undo::Nothing,
+        };
+        match (back, discard(cx, &change.backup).await?) {
+            (Undo::Done(back), Undo::Nothing) => Ok(Undo::Done(back)),
+            (Undo::Done(back), Undo::Done(mut discarded)) => {
+                discarded.0.extend(back.0);
+                Ok(Undo::Done(discarded))
+            }
+            (_, discarded) => Ok(discarded),
+        }
     }
+}
+
+async fn planned(cx: &ReadCx<'_, World>, args: &CaptureArgs) -> Result<Decision<CaptureChange>> {
+    args.of_neo4j_alone()?;
+    let backup = backup_of(cx, args.backup.as_ref())?;
+    let repository = cx.world.repository().await?;
+    if let Some(captured) = staged(&repository, &backup, args.store).await? {
+        return Ok(Decision::Done(observed(&captured)));
+    }
+    repository.check_signer(cx.world.signing_key()?)?;
+    let (mut decisive, offline) = if args.offline {
+        let stopped = Stopped::of(cx).await?;
+        (stopped.decisive(), Some(stopped))
+    } else {
+        // The marker may be planted by an earlier step of the same plan.
+        let identity = cx.world.identify(args.store).await?;
+        let facts = identity.without_markers().facts;
+        (
+            Facts::from_iter([("source".to_owned(), json!(facts))]),
+            None,
+        )
+    };
+    decisive.extend(decided(args, &repository));
+    Ok(Decision::Change {
+        change: CaptureChange {
+            store: args.store,
+            backup,
+            hold_writes_ms: args.hold_writes.map(|span| span.0.as_millis() as u64),
+            offline,
+        },
+        decisive,
+        shown: shown(cx.world, args, &repository)?,
+    })
+}
+
+/// What else consent rests on.
+fn decided(args: &CaptureArgs, repository: &Repository) -> Facts {
+    let mut facts = Facts::from_iter([("repository".to_owned(), json!(repository.id()))]);
+    if let Some(span) = args.hold_writes {
+        facts.insert("hold-writes".to_owned(), json!(span));
+    }
+    facts
 }
 
 /// The capture of a store as it is staged or published; an error if it is not.
@@ -181,12 +269,22 @@ pub(super) async fn discard(cx: &ReadCx<'_, World>, backup: &BackupId) -> Result
     }
 }
 
-fn shown(world: &World, store: Store, repository: &Repository) -> Facts {
+fn shown(world: &World, args: &CaptureArgs, repository: &Repository) -> Result<Facts> {
     let mut shown = Facts::from_iter([("repository".to_owned(), json!(repository.place()))]);
-    if store == Store::Postgres && world.databases.len() > 1 {
+    if args.store == Store::Postgres && world.databases.len() > 1 {
         shown.insert("databases".to_owned(), json!(world.databases.join(", ")));
     }
-    shown
+    if args.offline {
+        let lines = offline::shown(world)?;
+        shown.insert("what-happens".to_owned(), json!(lines));
+    }
+    if let Some(span) = args.hold_writes {
+        let line = format!(
+            "if Neo4j is written to while it is read, writes to nodes with labels and to relationships wait, for {span} at most each time"
+        );
+        shown.insert("what-happens".to_owned(), json!([line]));
+    }
+    Ok(shown)
 }
 
 /// The capture of a store, if it is staged or published.

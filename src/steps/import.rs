@@ -23,6 +23,7 @@ use crate::engine::step::{
 use crate::error::{Error, Result};
 use crate::evidence::sha256_of_file;
 use crate::identity::Store;
+use crate::providers::neo4j::admin::DUMP_MAGIC;
 use crate::providers::{postgres, redis};
 use crate::reasons;
 use crate::repository::{BackupId, Repository};
@@ -40,8 +41,6 @@ reasons! {
 
 /// The label of backups that were imported.
 pub const IMPORTED: &str = "imported";
-/// What `neo4j-admin database dump` begins its files with (org.neo4j.dbms.archive, StandardCompressionFormat).
-const NEO4J: [&[u8]; 2] = [b"DZV1", b"DGV1"];
 /// The database that Neo4j's scratch server has.
 const GRAPH: &str = "neo4j";
 
@@ -91,7 +90,7 @@ pub async fn describe(path: &Path) -> Result<Foreign> {
                 server_version: snapshot.server_version,
             });
         }
-        if NEO4J.contains(&first_bytes(path)?.as_slice()) {
+        if DUMP_MAGIC.contains(&first_bytes(path)?.as_slice()) {
             return Ok(Foreign {
                 store: Store::Neo4j,
                 kind: "neo4j-admin dump".to_owned(),
@@ -259,7 +258,8 @@ impl Step<World> for Import {
         let key = repository.fingerprint_key()?;
         let work = async {
             let loaded = load(cx, change, &dir).await?;
-            let mut captured = stores::capture_from(cx, &loaded.origin(), &writer, key).await?;
+            let mut captured =
+                stores::capture_from(cx, &loaded.origin(), &writer, key, None).await?;
             captured.not_carried.extend(loaded.left_out);
             Ok(captured)
         };
@@ -400,12 +400,7 @@ async fn load(cx: &ReadCx<'_, World>, change: &ImportChange, dir: &Path) -> Resu
                     .map_err(|e| Error::io("resolve", &change.file, e))?;
                 std::os::unix::fs::symlink(&file, &link)
                     .map_err(|e| Error::io("link", &link, e))?;
-                let mut from = std::ffi::OsString::from("--from-path=");
-                from.push(&folder);
-                let words = ["database", "load", GRAPH, "--overwrite-destination=true"];
-                let mut words: Vec<std::ffi::OsString> = words.map(Into::into).into();
-                words.push(from);
-                offline.admin(&folder, &words).await?;
+                offline.load(&folder, GRAPH).await?;
             }
             let running = servers::neo4j::start(dir, &size).await?;
             Ok(Loaded {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::mend_graph;
+use super::offline::{self, Stopped};
 use super::stores::{differences, expected};
 use super::world::World;
 use crate::capture::{Fingerprint, PartSource as _, Trouble};
@@ -70,6 +71,9 @@ pub struct SwapArgs {
     /// that can be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<redis::Replace>,
+    /// Neo4j: stopped, and loaded from the dump that the backup holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub offline: bool,
 }
 
 /// What will take the place of the live data.
@@ -110,6 +114,16 @@ pub enum SwapChange {
         /// Where the restore keeps which old node is which new one.
         map: PathBuf,
     },
+    /// Everything is replaced by a dump, while the server is stopped.
+    Neo4jOffline {
+        /// The backup.
+        backup: BackupId,
+        /// The context whose repository holds it, if it is another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        /// The server, as it was before.
+        stopped: Stopped,
+    },
 }
 
 /// The step kind `restore.swap`.
@@ -149,6 +163,9 @@ impl Step<World> for Swap {
     }
 
     async fn plan(&self, cx: &ReadCx<'_, World>, args: &SwapArgs) -> Result<Decision<SwapChange>> {
+        if args.offline {
+            return offline::told(cx, plan_offline(cx, args).await);
+        }
         let decisive = facts(cx.world, args.store, &args.backup).await?;
         let change = match args.store {
             Store::Postgres => {
@@ -190,7 +207,11 @@ impl Step<World> for Swap {
         let mut shown = Facts::new();
         if args.store == Store::Neo4j {
             let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
-            let lines = neo4j_replaced(cx.world, &source).await?;
+            let mut lines = neo4j_replaced(cx.world, &source).await?;
+            if args.offline {
+                offline::needed_dump(&source)?;
+                lines.extend(offline::shown(cx.world)?);
+            }
             shown.insert("what-it-replaces".to_owned(), json!(lines));
             let noted = mend_graph::noted(&source)?.unwrap_or_default();
             if !noted.is_empty() {
@@ -207,10 +228,11 @@ impl Step<World> for Swap {
                 shown.insert("queues".to_owned(), json!(quiesce(&queues)));
             }
         }
-        Ok(Foresight {
-            decisive: facts(cx.world, args.store, &args.backup).await?,
-            shown,
-        })
+        let mut decisive = facts(cx.world, args.store, &args.backup).await?;
+        if args.offline {
+            decisive.extend(offline::foreseen(cx.world)?);
+        }
+        Ok(Foresight { decisive, shown })
     }
 
     async fn apply(
@@ -259,6 +281,22 @@ impl Step<World> for Swap {
                 let text = serde_json::to_vec(&restored.id_map)
                     .map_err(|e| Error::bug("an id map does not serialise").caused_by(e))?;
                 crate::durable::write_private(map, &text)
+            }
+            SwapChange::Neo4jOffline {
+                backup,
+                from,
+                stopped,
+            } => {
+                let loaded = async {
+                    // One that a killed run left stopped cannot be asked; it was, before it was stopped.
+                    if !offline::is_noted(cx)? {
+                        cx.world.require_place(Store::Neo4j).await?;
+                    }
+                    let source = source(cx.world, backup, from.as_deref()).await?;
+                    offline::load(cx, stopped, &source).await
+                };
+                let loaded = Box::pin(loaded).await;
+                Box::pin(offline::or_back(cx, loaded)).await
             }
         }
     }
@@ -332,17 +370,21 @@ impl Step<World> for Swap {
                 let key = source.fingerprint_key();
                 let measured =
                     neo4j::fingerprints(cx.world.neo4j()?, &key, Some(&map), cx.world.jobs).await?;
-                equal(
-                    &differences(&expected(&source, Store::Neo4j), &measured),
-                    "Neo4j",
-                )?;
-                let lock = neo4j::migrations::lock(cx.world.neo4j()?).await?;
-                Ok(Observed::of(json!({
-                    "store": "neo4j",
-                    "entities": measured.values().map(|f| f.rows).sum::<u64>(),
-                    "database": lock.as_ref().map(|l| &l.database),
-                    "findings": mend_graph::findings(lock.as_ref(), &cx.world.context),
-                })))
+                same_graph(cx.world, &source, &measured).await
+            }
+            SwapChange::Neo4jOffline { backup, from, .. } => {
+                if offline::is_noted(cx)? {
+                    return Err(Error::new(
+                        &DIFFERENT,
+                        "Neo4j was stopped and not brought back",
+                    ));
+                }
+                let source = source(cx.world, backup, from.as_deref()).await?;
+                let (_, database) = offline::needed_dump(&source)?;
+                let (key, target) = (source.fingerprint_key(), cx.world.neo4j()?);
+                let measured =
+                    neo4j::fingerprints_of_load(target, &key, &database, cx.world.jobs).await?;
+                same_graph(cx.world, &source, &measured).await
             }
         }
     }
@@ -368,8 +410,58 @@ impl Step<World> for Swap {
             }
             SwapChange::Redis { .. } => way_back(cx, Store::Redis).await,
             SwapChange::Neo4j { .. } => way_back(cx, Store::Neo4j).await,
+            SwapChange::Neo4jOffline { stopped, .. } => {
+                let loaded = Box::pin(offline::load_safety(cx, stopped)).await;
+                if let Some(done) = Box::pin(offline::or_back(cx, loaded)).await? {
+                    return Ok(done);
+                }
+                offline::take_back(cx).await?;
+                way_back(cx, Store::Neo4j).await
+            }
         }
     }
+}
+
+async fn same_graph(
+    world: &World,
+    source: &BackupParts,
+    measured: &BTreeMap<String, Fingerprint>,
+) -> Result<Observed> {
+    equal(
+        &differences(&expected(source, Store::Neo4j), measured),
+        "Neo4j",
+    )?;
+    let lock = neo4j::migrations::lock(world.neo4j()?).await?;
+    Ok(Observed::of(json!({
+        "store": "neo4j",
+        "entities": measured.values().map(|f| f.rows).sum::<u64>(),
+        "database": lock.as_ref().map(|l| &l.database),
+        "findings": mend_graph::findings(lock.as_ref(), &world.context),
+    })))
+}
+
+async fn plan_offline(cx: &ReadCx<'_, World>, args: &SwapArgs) -> Result<Decision<SwapChange>> {
+    if args.store != Store::Neo4j {
+        return Err(Error::input(format!(
+            "`offline` is for Neo4j, not for {}",
+            args.store
+        )));
+    }
+    let stopped = Stopped::of(cx).await?;
+    let mut decisive = stopped.decisive();
+    if let Some(identity) = decisive.remove("source") {
+        decisive.insert("target".to_owned(), identity);
+    }
+    decisive.insert("backup".to_owned(), json!(args.backup));
+    Ok(Decision::Change {
+        change: SwapChange::Neo4jOffline {
+            backup: args.backup.clone(),
+            from: args.from.clone(),
+            stopped,
+        },
+        decisive,
+        shown: Facts::new(),
+    })
 }
 
 /// How much Neo4j holds now, and how much the backup does; both counted.

@@ -5,7 +5,7 @@ mod graph;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -34,12 +34,13 @@ pub enum Origin<'a> {
     Redis(&'a redis::Target),
 }
 
-/// Captures a store of the context into a sink.
+/// Captures a store of the context into a sink. Writes to Neo4j may be held back for as long as `barrier` at a time.
 pub async fn capture(
     cx: &ReadCx<'_, World>,
     store: Store,
     sink: &dyn PartSink,
     key: FingerprintKey,
+    barrier: Option<Duration>,
 ) -> Result<Captured> {
     let databases;
     let origin = match store {
@@ -50,7 +51,7 @@ pub async fn capture(
         Store::Neo4j => Origin::Neo4j(cx.world.neo4j()?),
         Store::Redis => Origin::Redis(cx.world.redis()?),
     };
-    capture_from(cx, &origin, sink, key).await
+    capture_from(cx, &origin, sink, key, barrier).await
 }
 
 /// Captures a store into a sink.
@@ -59,6 +60,7 @@ pub async fn capture_from(
     origin: &Origin<'_>,
     sink: &dyn PartSink,
     key: FingerprintKey,
+    barrier: Option<Duration>,
 ) -> Result<Captured> {
     let world = cx.world;
     let (jobs, events, cancel) = (world.jobs, cx.events.clone(), cx.cancel.clone());
@@ -79,6 +81,8 @@ pub async fn capture_from(
             let options = neo4j::CaptureOptions {
                 key,
                 jobs,
+                called: None,
+                barrier,
                 events,
                 cancel,
             };

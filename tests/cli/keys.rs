@@ -2,7 +2,7 @@
 
 use crate::bench::Bench;
 use crate::documents::{BACKUP, furnished};
-use crate::stocked::{BACKUPS, bytes, stocked};
+use crate::stocked::{BACKUPS, bytes, next_epoch, one_more, stocked};
 
 const BOB: &str = "age1mukt0wyxk2rqkz24xsx5vml0xk79w43ve7mwu3jk0gkwtpytye3qzusf4w";
 
@@ -323,6 +323,26 @@ fn keys_that_nobody_tried_are_a_finding_before_they_are_needed() {
         naming(text, "identity", "\"file:stranger.txt\"")
     });
     assert_eq!(outcome(&bench, opens), "failed");
+}
+
+/// Whoever opens what is old, and not the newest, can restore nothing that matters.
+#[test]
+fn an_identity_of_a_retired_epoch_opens_no_new_backup() {
+    let bench = stocked();
+    let opens = "repository.key";
+    assert_eq!(outcome(&bench, opens), "passed");
+    next_epoch(&bench, "new.secret", &person().1);
+    configure(&bench, |text| naming(text, "secret", "\"file:new.secret\""));
+    // The newest backup is of the old epoch as yet.
+    assert_eq!(outcome(&bench, opens), "passed");
+    one_more(&bench, "new.secret", "20261121T030000Z-0005");
+    assert_eq!(outcome(&bench, opens), "failed");
+    let gave = bench.run(&["doctor"]);
+    assert!(
+        flat(&gave.all()).contains("none of epoch 2"),
+        "{}",
+        gave.all()
+    );
 }
 
 /// A key pair of OpenSSH, and its public line.

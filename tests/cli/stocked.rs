@@ -71,6 +71,22 @@ pub fn one_more(bench: &Bench, secret: &str, id: &str) {
     });
 }
 
+/// Ends the epoch of keys: the next one, whose secret is kept in this file, has this operator alone.
+pub fn next_epoch(bench: &Bench, secret: &str, recipient: &str) {
+    let made = Repository::generate_secret().unwrap();
+    std::fs::write(bench.dir.join(secret), made.expose()).unwrap();
+    wait(async {
+        let place = Arc::new(LocalStore::new(bench.dir.join("repository")));
+        let repository = Repository::open(place, Some(&sample("secret.txt"))).await;
+        let operator = Operator::new("other", recipient).unwrap();
+        repository
+            .unwrap()
+            .start_epoch(&made, &[operator])
+            .await
+            .unwrap();
+    });
+}
+
 /// Every file below a folder with its bytes.
 pub fn bytes(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();

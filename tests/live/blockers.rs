@@ -118,6 +118,33 @@ async fn the_root_of_a_blocking_tree_is_ended_as_it_was_shown() {
         Some("1")
     );
 
+    // A statement is cancelled first: who waits for a lock keeps the session and what it can still say.
+    let mut root = open(&app, Access::Write).await.unwrap();
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(&mut root)
+        .await
+        .unwrap();
+    let busy = tokio::spawn(async move {
+        let sleep = "LOCK TABLE t IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)";
+        sqlx::raw_sql(sleep).execute(&mut root).await.unwrap_err()
+    });
+    let asleep =
+        format!("SELECT (wait_event = 'PgSleep')::text FROM pg_stat_activity WHERE pid = {pid}");
+    until(&app, "a statement that sleeps", &asleep).await;
+    let waiter = {
+        let app = app.clone();
+        tokio::spawn(async move { sql(&app, "ALTER TABLE t ADD COLUMN c int").await })
+    };
+    until(&app, "a session that waits", WAITS).await;
+    let (code, text) = call(&["--end-root", &pid.to_string(), "--confirm", "b"]);
+    assert_eq!(code, Some(0), "{text}");
+    waiter.await.unwrap();
+    let ended = busy.await.unwrap();
+    let code = ended
+        .as_database_error()
+        .and_then(|e| e.code().map(|c| c.into_owned()));
+    assert_eq!(code.as_deref(), Some("57014"), "{ended}");
+
     // One that holds a lock of the same table, which nobody minds, is no root.
     sql(
         &app,

@@ -178,6 +178,9 @@ async fn dumps_of_other_tools_become_backups_or_are_refused() {
     );
     let backup = imported(&program, &[&rdb.to_string_lossy()]);
     same_rows(&program, &own, &backup, "redis/");
+    program.ok(&with(&[
+        "backup", "verify", &backup, "--level", "3", "--yes",
+    ]));
     let dump = graph_dump(&program.dir).await;
     let backup = imported(&program, &[&dump.to_string_lossy(), "--as-of", then]);
     let shown = program
@@ -187,6 +190,44 @@ async fn dumps_of_other_tools_become_backups_or_are_refused() {
     program.ok(&with(&[
         "backup", "verify", &backup, "--level", "3", "--yes",
     ]));
+    broken(&program, &[&custom, &rdb, &dump]);
+}
+
+/// What lost its second half, or has one other bit in its middle, becomes no backup, and nothing is left of the attempt.
+fn broken(program: &Program, dumps: &[&Path]) {
+    let before = program.backups();
+    let folder = program.dir.join("broken");
+    std::fs::create_dir(&folder).unwrap();
+    for dump in dumps {
+        let whole = std::fs::read(dump).unwrap();
+        let middle = whole.len() / 2;
+        let mut flipped = whole.clone();
+        flipped[middle] ^= 1;
+        for (what, bytes) in [("half", &whole[..middle]), ("flipped", &flipped)] {
+            let file = folder.join(dump.file_name().unwrap());
+            std::fs::write(&file, bytes).unwrap();
+            let file = file.to_string_lossy().into_owned();
+            let words = [
+                "backup",
+                "import",
+                &file,
+                "--as-of",
+                "2026-01-05T00:00:00Z",
+                "--yes",
+            ];
+            let output = program.call(&with(&words), None);
+            let said = said(&output);
+            println!("{file}, {what}: {said}");
+            assert!(
+                matches!(output.status.code(), Some(1 | 2 | 6)),
+                "{file}, {what}: {said}"
+            );
+            assert!(said.contains(&file), "{file}, {what}: {said}");
+            program.call(&["run", "abort"], None);
+        }
+    }
+    assert_eq!(program.backups(), before);
+    assert!(program.scratch().is_empty(), "{:?}", program.scratch());
 }
 
 /// What would run programs, and what is not whole.

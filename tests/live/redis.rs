@@ -10,6 +10,7 @@ use summitctl::wait::Deadline;
 
 mod cluster;
 mod data;
+mod headroom;
 mod keys;
 mod large;
 mod moments;

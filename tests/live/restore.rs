@@ -113,7 +113,10 @@ async fn into_other_servers_and_back_again() {
         !plan.contains("estimated from"),
         "nothing was loaded: {plan}"
     );
-    journey.ok(&with(&["restore", "newest", "--confirm", "sandbox"]));
+    let done = said(&journey.ok(&with(&["restore", "newest", "--confirm", "sandbox"])));
+    assert!(done.contains("must reconnect"), "{done}");
+    let plan = said(&journey.ok(&with(&["restore", "newest", "--plan-only"])));
+    assert!(plan.contains("estimated from 1 run"), "{plan}");
     let plan = journey.json(&with(&["restore", "newest", "--plan-only"]));
     let steps = plan["plan"]["steps"].as_array().unwrap();
     let load = steps.iter().find(|s| s["id"] == "load-postgres").unwrap();

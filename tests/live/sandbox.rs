@@ -400,6 +400,8 @@ async fn the_first_data_can_be_backed_up(stack: &Stack) {
         providers::neo4j::Target::parse(&uri, Some("neo4j"), Some(Secret::new(secret.trim())));
     let target = target.unwrap();
     let options = providers::neo4j::CaptureOptions {
+        called: None,
+        barrier: None,
         key: key.clone(),
         jobs: 1,
         events: Events::silent(),

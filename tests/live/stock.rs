@@ -62,6 +62,11 @@ const KEYS: &str = "local call = redis.call
     call('SET', 'packed', string.rep('abcabcabd', 300)) call('SET', 'expires', 'v', 'EX', 100000)
     for i = 1, 500 do call('XADD', 'stream', i .. '-0', 'name', 'value' .. i, 'n', i) end
     call('XADD', 'stream', '500-7', 'other', 1) call('XADD', 'stream', '501-2', 'f', 2, 'g', 3) call('XDEL', 'stream', '20-0') call('XDEL', 'stream', '500-7')
+    for i = 1, 3000 do
+        local noise = {} for j = 1, 1000 do noise[j] = string.char(math.random(0, 255)) end
+        call('XADD', 'large:stream', i .. '-1', 'field', table.concat(noise)) call('XADD', 'whole:stream', i .. '-1', 'field', string.rep('z', 600))
+    end
+    call('XGROUP', 'CREATE', 'large:stream', 'workers', '0') call('XREADGROUP', 'GROUP', 'workers', 'bob', 'COUNT', 30, 'STREAMS', 'large:stream', '>')
     call('XADD', 'emptied', '5-5', 'a', 'b') call('XDEL', 'emptied', '5-5')
     call('XGROUP', 'CREATE', 'stream', 'workers', '0') call('XGROUP', 'CREATE', 'stream', 'audit', '$') call('XGROUP', 'CREATECONSUMER', 'stream', 'workers', 'idle')
     call('XREADGROUP', 'GROUP', 'workers', 'bob', 'COUNT', 3, 'STREAMS', 'stream', '>') call('XREADGROUP', 'GROUP', 'workers', 'alice', 'COUNT', 2, 'STREAMS', 'stream', '>')

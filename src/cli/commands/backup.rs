@@ -87,7 +87,12 @@ pub async fn run_as(
 async fn create(session: &Session, args: &BackupCreateArgs) -> Result<Answer> {
     let world = world::world(session).await?;
     let commit = args.commit.as_deref();
-    let spec = plans::create(&world, &args.stores, &args.label, commit, args.quiesce).await?;
+    let how = plans::How {
+        quiesce: args.quiesce,
+        offline: args.offline,
+        hold_writes: args.hold_writes,
+    };
+    let spec = plans::create(&world, &args.stores, &args.label, commit, how).await?;
     carry_out(
         session,
         &world,
@@ -166,6 +171,12 @@ fn flags(args: &BackupCreateArgs) -> String {
     }
     if args.quiesce {
         text.push_str(" --quiesce");
+    }
+    if args.offline {
+        text.push_str(" --offline");
+    }
+    if let Some(span) = args.hold_writes {
+        text.push_str(&format!(" --hold-writes {span}"));
     }
     text
 }

@@ -106,6 +106,7 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         without_safety: args.without_safety_backup.as_deref(),
         keys: keys(args),
         mend: &args.mend.iter().copied().collect(),
+        offline: args.offline,
     };
     let command = format!("restore {}{}", backup.id, flags(args));
     if args.in_place {
@@ -395,6 +396,7 @@ fn flags(args: &RestoreArgs) -> String {
         ("flush", args.flush),
         ("replace", args.replace),
         ("merge", args.merge),
+        ("offline", args.offline),
     ] {
         if given {
             text.push_str(&format!(" --{flag}"));

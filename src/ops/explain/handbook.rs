@@ -173,6 +173,7 @@ pub const SCRIPTS: &[Script] = &[
         differs: &[
             "The published script calls `neo4j-admin dump`, which is Neo4j 4's form; Neo4j 5 has `neo4j-admin database dump`, and both want a stopped database.",
             "The capture here reads over Bolt while the database runs, and measures by bookmarks whether anything was committed meanwhile; if so, it tries again and then labels the result as not one point in time.",
+            "`summitctl backup create --offline` stops the server, dumps it, and brings it back whatever happens, where the context's `neo4j.offline` section says how.",
         ],
         not_covered: &[],
     },
@@ -220,7 +221,7 @@ pub const SCRIPTS: &[Script] = &[
             "The published script stops Neo4j, deletes its data, and only then calls `neo4j-admin load` inside the container that it has stopped: if that fails, the data is gone. Here a safety backup comes first and must succeed; what is restored is compared with what was captured.",
         ],
         not_covered: &[
-            "Dump files of `neo4j-admin`: load them with `neo4j-admin database load --from-path=FOLDER neo4j` on a stopped server.",
+            "Dump files of `neo4j-admin` by themselves: take them in with `summitctl backup import FILE`, or load them with `neo4j-admin database load --from-path=FOLDER neo4j` on a stopped server.",
         ],
     },
     Script {

@@ -8,9 +8,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
+use super::barrier::{Barrier, Held};
 use super::bolt::packstream::Value;
 use super::bolt::raw::Raw;
 use super::bolt::{Begin, Connection};
@@ -20,11 +22,13 @@ use super::rows::{self, NodeRecord, RelationshipRecord};
 use super::scan::{self, What, Worker};
 use super::target::Target;
 use super::{INCONSISTENT, migrations, schema, server};
-use crate::capture::{Captured, Consistency, FingerprintKey, Fingerprinter, PartInfo, PartSink};
+use crate::capture::{
+    BatchFingerprinter, Captured, Consistency, FingerprintKey, PartInfo, PartSink,
+};
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::identity::Store;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 use crate::wait::{Cancel, Deadline};
 
 /// The first reading and two more.
@@ -37,6 +41,10 @@ pub struct CaptureOptions {
     pub key: FingerprintKey,
     /// How many connections read at once.
     pub jobs: usize,
+    /// What the parts call the database, if not what the server does: one that was loaded from a dump keeps its name.
+    pub called: Option<String>,
+    /// For how long writes may be held back at a time, if a first reading was disturbed.
+    pub barrier: Option<Duration>,
     /// Where progress goes.
     pub events: Events,
     /// Who may stop it.
@@ -57,29 +65,30 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
     let identity = server::identity(&mut connection, target).await?;
     let (server_version, _) = server::version(&mut connection).await?;
     let database = server::database(&mut connection).await?;
+    let name = options.called.as_ref().unwrap_or(&database.name);
     let mut attempt = 1;
     let (pass, troubles, consistency, method, from, to) = loop {
         options.cancel.check()?;
+        let barrier = match options.barrier.filter(|_| attempt > 1) {
+            Some(limit) => raise(target, limit, options).await,
+            None => None,
+        };
         let from = Instant::now();
         let before = bookmark(&mut connection).await?;
-        let pass = read(
-            target,
-            &mut connection,
-            &before,
-            &database.name,
-            sink,
-            options,
-        )
-        .await?;
-        let troubles = migrations::troubles(&mut connection, &database.name).await?;
+        let pass = read(target, &mut connection, &before, name, sink, options).await?;
+        let troubles = migrations::troubles(&mut connection, name).await?;
         let after = bookmark(&mut connection).await?;
         let to = Instant::now();
+        let held = match barrier {
+            Some(barrier) => held(&barrier.end().await),
+            None => String::new(),
+        };
         if is_one_moment(&before, &after, &pass.bookmarks) {
-            let method = "bookmark unchanged".to_owned();
+            let method = format!("bookmark unchanged{held}");
             break (pass, troubles, Consistency::PointInTime, method, from, to);
         }
         if attempt == ATTEMPTS {
-            let method = format!("bookmark changed during each of {ATTEMPTS} readings");
+            let method = format!("bookmark changed during each of {ATTEMPTS} readings{held}");
             break (pass, troubles, Consistency::Fuzzy, method, from, to);
         }
         options.events.note(format!(
@@ -102,6 +111,30 @@ async fn run(target: &Target, sink: &dyn PartSink, options: &CaptureOptions) -> 
         troubles: Some(troubles),
         parts,
     })
+}
+
+/// The barrier, if it can be raised: a reading without it is worth what the bookmark says.
+async fn raise(target: &Target, limit: Duration, options: &CaptureOptions) -> Option<Barrier> {
+    match Barrier::raise(target, limit, &options.events, &options.cancel).await {
+        Ok(barrier) => Some(barrier),
+        Err(error) => {
+            let why = error.one_line();
+            options
+                .events
+                .note(format!("writes to Neo4j are not held back: {why}"));
+            None
+        }
+    }
+}
+
+fn held(held: &Held) -> String {
+    let lasted = Span(Duration::from_millis(held.lasted.as_millis() as u64));
+    let until = if held.throughout {
+        ""
+    } else {
+        ", which was not long enough"
+    };
+    format!(", writes held back for {lasted}{until}")
 }
 
 /// Whether nothing was committed meanwhile, wherever one looked.
@@ -197,7 +230,7 @@ async fn read(
     let about = meta("row-format", rows::ROW_FORMAT);
     let mut nodes = part("nodes", rows::FORMAT, about.clone()).await?;
     let make = || NodeWorker {
-        sum: options.key.start(),
+        sum: options.key.gather(),
         seen: IdSet::default(),
         labels: Counts::default(),
     };
@@ -205,7 +238,7 @@ async fn read(
     let done = scan::read(target, &begin, what, jobs, make, Some(&mut nodes)).await?;
     let mut sum = options.key.start();
     let (mut seen, mut labels) = (IdSet::default(), Counts::default());
-    for worker in done.workers {
+    for mut worker in done.workers {
         sum.merge(&worker.sum.finish());
         seen.merge(worker.seen);
         labels.merge(worker.labels);
@@ -217,7 +250,7 @@ async fn read(
     let mut relationships = part("relationships", rows::FORMAT, about).await?;
     let (seen, markers) = (Arc::new(seen), Arc::new(markers));
     let make = || RelationshipWorker {
-        sum: options.key.start(),
+        sum: options.key.gather(),
         seen: Arc::clone(&seen),
         markers: Arc::clone(&markers),
         types: Counts::default(),
@@ -230,7 +263,7 @@ async fn read(
     let (mut at_marker, mut dangling) = (0, 0);
     let mut types = Counts::default();
     bookmarks.extend(done.bookmarks);
-    for worker in done.workers {
+    for mut worker in done.workers {
         sum.merge(&worker.sum.finish());
         types.merge(worker.types);
         at_marker += worker.at_marker;
@@ -251,7 +284,7 @@ async fn read(
 
 /// Writes nodes, and remembers which there are.
 struct NodeWorker {
-    sum: Fingerprinter,
+    sum: BatchFingerprinter,
     seen: IdSet,
     labels: Counts,
 }
@@ -271,7 +304,7 @@ impl Worker for NodeWorker {
 
 /// Writes the relationships whose ends were read.
 struct RelationshipWorker {
-    sum: Fingerprinter,
+    sum: BatchFingerprinter,
     seen: Arc<IdSet>,
     markers: Arc<Vec<i64>>,
     types: Counts,
@@ -368,6 +401,8 @@ mod tests {
             let options = CaptureOptions {
                 key: FingerprintKey::new([1; 32]),
                 jobs: 1,
+                called: None,
+                barrier: None,
                 events: Events::silent(),
                 cancel: Cancel::new(),
             };

@@ -128,7 +128,7 @@ async fn write(
     let mut reader = source.open(&parts.nodes.name).await?;
     let mut frames = Frames::new(&parts.nodes, reader.as_mut())?;
     let mut pace = restore::Pace::new(&options.events, &parts.nodes);
-    let mut sum = options.key.start();
+    let mut sum = options.key.gather();
     let mut ids = Vec::new();
     let mut row = Row::default();
     while let Some((bytes, values)) = frames.next().await? {
@@ -176,7 +176,7 @@ async fn write(
     let mut reader = source.open(&parts.relationships.name).await?;
     let mut frames = Frames::new(&parts.relationships, reader.as_mut())?;
     let mut pace = restore::Pace::new(&options.events, &parts.relationships);
-    let mut sum = options.key.start();
+    let mut sum = options.key.gather();
     while let Some((bytes, values)) = frames.next().await? {
         sum.add(&without_id(bytes));
         let full = pace.row(bytes.len());

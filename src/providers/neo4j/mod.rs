@@ -27,6 +27,8 @@
 //! Java's narrow number types (`int`, `short`, `float`, `char`), which only code inside the server can write, arrive as
 //! 64-bit numbers and strings. Users and roles live in the database `system` and are not carried.
 
+pub mod admin;
+mod barrier;
 pub mod bolt;
 mod capture;
 mod column;
@@ -46,6 +48,7 @@ pub mod transactions;
 mod verify;
 mod wipe;
 
+pub use barrier::BARRIER_LIMIT;
 pub use capture::{CaptureOptions, capture};
 pub use column::{column, column_planned};
 pub use counts::KEYS as COUNTED;
@@ -54,7 +57,7 @@ pub use restore::{RestoreOptions, Restored, restore};
 pub use schema::differences as schema_differences;
 pub use server::{Health, Preview, identify, ping, plant_marker, preview, read_marker};
 pub use target::{DEFAULT_PORT, Target, Tls};
-pub use verify::{decode, fingerprints};
+pub use verify::{decode, fingerprints, fingerprints_of_load};
 pub use wipe::{Wiped, wipe};
 
 use crate::reasons;
@@ -108,6 +111,18 @@ reasons! {
     /// A part of the capture is not what a capture writes.
     BAD_PART = "neo4j.bad-part", Integrity,
         "A part of the capture cannot be read as what a capture writes: it is damaged, cut short, or of a newer format.";
+    /// neo4j-admin failed.
+    ADMIN_FAILED = "neo4j.admin-failed", Failed,
+        "`neo4j-admin` did not dump or load a database. The message holds the end of what it said: the server still runs, a disk is full, or its files are another user's.";
+    /// The server could not be stopped or started.
+    CONTROL_FAILED = "neo4j.control-failed", Failed,
+        "A program of the context's `neo4j.offline` section, which stops or starts the server, could not be started or ended with another status than 0. The message holds the end of what it said.";
+    /// The server does not answer after it was started.
+    NOT_BACK = "neo4j.not-back", Failed,
+        "Neo4j was stopped for an offline copy, and does not answer again after it was started. Look at its log and start it by hand; then `summitctl run resume` goes on, and `summitctl run abort` takes the run back.";
+    /// A dump is of another database.
+    OTHER_DATABASE = "neo4j.other-database", Failed,
+        "The dump that `neo4j-admin` made is not of the database that was to be backed up: the context's `neo4j.offline.admin` works on the files of another server. Nothing was kept.";
     /// What was read contradicts itself.
     INCONSISTENT = "neo4j.inconsistent", Integrity,
         "A relationship was read whose node was not, although nothing was committed meanwhile. The store may be damaged: check it with `neo4j-admin database check`.";
@@ -130,6 +145,8 @@ mod tests {
         let capturing = CaptureOptions {
             key: key.clone(),
             jobs: 1,
+            called: None,
+            barrier: None,
             events: events.clone(),
             cancel: cancel.clone(),
         };

@@ -144,6 +144,7 @@ pub(super) fn parts_of(source: &dyn PartSource) -> Result<Parts> {
             PartKind::Schema => "schema",
             PartKind::Nodes => "nodes",
             PartKind::Relationships => "relationships",
+            PartKind::Dump => "dump",
         };
         found.insert(kind, info);
     }
@@ -254,7 +255,7 @@ async fn restore_nodes(
 ) -> Result<(Fingerprint, IdMap)> {
     let mut reader = source.open(&info.name).await?;
     let mut frames = Frames::new(info, reader.as_mut())?;
-    let mut sum = options.key.start();
+    let mut sum = options.key.gather();
     let mut pace = Pace::new(&options.events, info);
     let mut pairs: Vec<(i64, i64)> = Vec::new();
     // Nodes of equal labels are created by one query, and a query's text names its labels.
@@ -314,7 +315,7 @@ async fn restore_relationships(
 ) -> Result<Fingerprint> {
     let mut reader = source.open(&info.name).await?;
     let mut frames = Frames::new(info, reader.as_mut())?;
-    let mut sum = options.key.start();
+    let mut sum = options.key.gather();
     let mut pace = Pace::new(&options.events, info);
     let mut batch: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     while let Some((bytes, values)) = frames.next().await? {

@@ -9,9 +9,9 @@ use super::idmap::{IdMap, Inverse};
 use super::rows::{self, Frames, Node, NodeRecord, Relationship, RelationshipRecord};
 use super::scan::{self, What, Worker};
 use super::target::Target;
-use super::{schema, server};
-use crate::capture::{Fingerprint, FingerprintKey, Fingerprinter, PartInfo, PartReader};
-use crate::error::Result;
+use super::{BAD_PART, admin, schema, server};
+use crate::capture::{BatchFingerprinter, Fingerprint, FingerprintKey, PartInfo, PartReader};
+use crate::error::{Error, Result};
 use crate::wait::Deadline;
 
 /// What kind of part a name says it is.
@@ -20,6 +20,7 @@ pub(super) enum PartKind {
     Schema,
     Nodes,
     Relationships,
+    Dump,
 }
 
 /// The kind and the database of a part of ours; `None` for other stores' parts.
@@ -29,6 +30,7 @@ pub(super) fn part_kind(name: &str) -> Option<(PartKind, &str)> {
         "schema" => PartKind::Schema,
         "nodes" => PartKind::Nodes,
         "relationships" => PartKind::Relationships,
+        "dump" => PartKind::Dump,
         _ => return None,
     };
     Some((kind, database))
@@ -48,7 +50,10 @@ pub async fn decode(
         let items = schema::parse(info, &reader.read_all().await?)?;
         return Ok(Some(schema::fingerprint(&items, key)));
     }
-    let mut sum = key.start();
+    if kind == PartKind::Dump {
+        return dump(info, reader).await.map(|()| None);
+    }
+    let mut sum = key.gather();
     let mut frames = Frames::new(info, reader)?;
     let mut again = Vec::new();
     loop {
@@ -74,6 +79,22 @@ pub async fn decode(
     }
 }
 
+/// What neo4j-admin wrote is its own: only its beginning can be looked at, and that all of it is there.
+async fn dump(info: &PartInfo, reader: &mut dyn PartReader) -> Result<()> {
+    let mut first = Vec::new();
+    while let Some(bytes) = reader.next().await? {
+        let wanted = 4_usize.saturating_sub(first.len()).min(bytes.len());
+        first.extend_from_slice(&bytes[..wanted]);
+    }
+    if admin::DUMP_MAGIC.contains(&first.as_slice()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        &BAD_PART,
+        format!("the part `{}` is no dump of neo4j-admin", info.name),
+    ))
+}
+
 /// Measures the live server in the terms of a capture, by `jobs` connections. After a restore, the restore's id map takes
 /// ids and the database's name back to the source's; without one the server is compared with a capture of itself.
 pub async fn fingerprints(
@@ -82,9 +103,29 @@ pub async fn fingerprints(
     id_map: Option<&IdMap>,
     jobs: usize,
 ) -> Result<BTreeMap<String, Fingerprint>> {
+    measure(target, key, id_map, id_map.map(IdMap::database), jobs).await
+}
+
+/// The same after a dump was loaded, which keeps the ids; `database` is what the source called it.
+pub async fn fingerprints_of_load(
+    target: &Target,
+    key: &FingerprintKey,
+    database: &str,
+    jobs: usize,
+) -> Result<BTreeMap<String, Fingerprint>> {
+    measure(target, key, None, Some(database), jobs).await
+}
+
+async fn measure(
+    target: &Target,
+    key: &FingerprintKey,
+    id_map: Option<&IdMap>,
+    called: Option<&str>,
+    jobs: usize,
+) -> Result<BTreeMap<String, Fingerprint>> {
     let mut connection = Connection::open(target, Deadline::after(server::LOGIN)).await?;
-    let database = match id_map {
-        Some(map) => map.database().to_owned(),
+    let database = match called {
+        Some(name) => name.to_owned(),
         None => server::database(&mut connection).await?.name,
     };
     let begin = Begin::read("fingerprint").unlimited();
@@ -95,15 +136,15 @@ pub async fn fingerprints(
     let measure = async |what| {
         let make = || Measure {
             what,
-            sum: key.start(),
+            sum: key.gather(),
             inverse: Arc::clone(&inverse),
             markers: Arc::clone(&markers),
             row: Vec::new(),
         };
         let done = scan::read(target, &begin, what, jobs, make, None).await?;
         let mut sum = key.start();
-        let workers = done.workers.iter();
-        workers.for_each(|worker| sum.merge(&worker.sum.finish()));
+        let workers = done.workers.into_iter();
+        workers.for_each(|mut worker| sum.merge(&worker.sum.finish()));
         Result::Ok(sum.finish())
     };
     let nodes = measure(What::Nodes).await?;
@@ -121,7 +162,7 @@ pub async fn fingerprints(
 /// Adds up what one connection reads, under the source's ids.
 struct Measure {
     what: What,
-    sum: Fingerprinter,
+    sum: BatchFingerprinter,
     inverse: Arc<Option<Inverse>>,
     markers: Arc<Vec<i64>>,
     row: Vec<u8>,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use rustix::buffer::spare_capacity;
+use rustix::net::sockopt;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -87,6 +88,17 @@ impl Drop for Cut {
             socket.cut();
         }
     }
+}
+
+/// A peer that does not answer any more, because a cable or a firewall's memory of the connection is gone, is an error after two
+/// minutes, whether we read or write: a server may be silent for hours, its kernel is not.
+fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
+    sockopt::set_tcp_keepcnt(stream, 6)?;
+    sockopt::set_tcp_user_timeout(stream, 120_000)?;
+    Ok(())
 }
 
 impl Channel {
@@ -185,6 +197,7 @@ pub(super) async fn channel(target: &Target) -> Result<Channel> {
         .await
         .map_err(unreachable)?;
     tcp.set_nodelay(true).map_err(unreachable)?;
+    notice_silence(&tcp).map_err(unreachable)?;
     let check = match target.tls {
         TlsMode::Disable => return Ok(Channel::Tcp(tcp)),
         // As in libpq, an authority that is named is also asked.

@@ -2,6 +2,7 @@
 //!
 //! [`super::wire`] moves them; here they are hashed, gathered, and offered places to be cut.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +12,8 @@ use super::capture::format;
 use super::tuples::{self, Tuples};
 use super::wire::{Piece, Wire};
 use crate::capture::{
-    Fingerprint, FingerprintKey, Fingerprinter, PartReader, PartWriter, RowHasher,
+    BatchFingerprinter, Fingerprint, FingerprintKey, Fingerprinter, PartReader, PartWriter,
+    RowBatch, RowHasher,
 };
 use crate::error::{Error, Result};
 use crate::event::{Events, Unit};
@@ -104,6 +106,7 @@ pub(super) async fn copy_out(
         meter.add(std::mem::take(&mut rows.bytes));
         writer.settle().await?;
     }
+    rows.settle(writer);
     meter.add(rows.bytes);
     meter.done();
     Ok(rows.fingerprinter.finish())
@@ -140,7 +143,7 @@ pub(super) async fn copy_in(
     }
     let stored = wire.copy_end(&what).await?;
     meter.done();
-    Ok((sum.fingerprinter.finish(), stored))
+    Ok((sum.finish(), stored))
 }
 
 /// The table's name in a COPY statement.
@@ -155,31 +158,34 @@ fn meter_name(statement: &str) -> &str {
 
 /// A fingerprint of rows that may come in pieces.
 pub(super) struct RowSum {
-    pub(super) fingerprinter: Fingerprinter,
+    whole: BatchFingerprinter,
     long: Option<RowHasher>,
 }
 
 impl RowSum {
     pub(super) fn new(key: &FingerprintKey) -> Self {
         RowSum {
-            fingerprinter: key.start(),
+            whole: key.gather(),
             long: None,
         }
     }
 
     pub(super) fn add(&mut self, piece: &Piece<'_>) {
         if piece.first && piece.last {
-            self.fingerprinter.add(piece.bytes);
+            self.whole.add(piece.bytes);
             return;
         }
-        let fingerprinter = &self.fingerprinter;
-        let long = self.long.get_or_insert_with(|| fingerprinter.begin());
+        let long = self.long.get_or_insert_with(|| self.whole.begin());
         long.update(piece.bytes);
         if piece.last
             && let Some(row) = self.long.take()
         {
-            self.fingerprinter.end(&row);
+            self.whole.end(&row);
         }
+    }
+
+    pub(super) fn finish(mut self) -> Fingerprint {
+        self.whole.finish()
     }
 }
 
@@ -218,7 +224,7 @@ impl Rows {
 
     /// Calls `each` with every line or piece of one, without newlines. Nothing is joined, so that a line may be of any
     /// length.
-    fn pieces(&mut self, data: &[u8], mut each: impl FnMut(Piece<'_>)) {
+    pub(super) fn pieces(&mut self, data: &[u8], mut each: impl FnMut(Piece<'_>)) {
         let mut rest = data;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             each(Piece {
@@ -257,7 +263,9 @@ struct RowsOut {
     /// Whether the head of a binary stream is still to come.
     headless: bool,
     fingerprinter: Fingerprinter,
-    /// Bytes handed on since somebody last asked.
+    /// What the writer has not got yet: where it may be cut is known once the rows are hashed.
+    batch: RowBatch,
+    /// Bytes taken since somebody last asked.
     bytes: usize,
     since_cut: usize,
     /// A row that comes in pieces: its hash, and its length so far.
@@ -271,6 +279,7 @@ impl RowsOut {
             ends,
             headless: shape == Shape::Binary,
             fingerprinter: key.start(),
+            batch: RowBatch::default(),
             bytes: 0,
             since_cut: 0,
             long: None,
@@ -279,61 +288,98 @@ impl RowsOut {
 
     /// What to keep of a message, or of a piece of one, and the row in it: without its newline, or the head of the stream before
     /// it. `None` for what is no row.
-    fn content<'p>(&mut self, piece: &Piece<'p>) -> Result<(&'p [u8], Option<&'p [u8]>)> {
-        let mut kept = piece.bytes;
-        let mut bytes = piece.bytes;
+    fn content<'p>(&mut self, piece: &Piece<'p>) -> Result<(&'p [u8], Option<Range<usize>>)> {
+        let kept = piece.bytes;
         if self.shape == Shape::Text {
+            let mut row = 0..kept.len();
             if piece.last {
-                bytes = bytes.strip_suffix(b"\n").ok_or_else(|| {
+                let line = kept.strip_suffix(b"\n").ok_or_else(|| {
                     Error::new(
                         &BAD_PART,
                         "a row does not end as COPY's text format says; is there a proxy in between?",
                     )
                 })?;
+                row.end = line.len();
             }
-            return Ok((kept, Some(bytes)));
+            return Ok((kept, Some(row)));
         }
+        let (mut kept, mut head) = (kept, 0);
         if self.headless {
-            bytes = &bytes[tuples::after_head(bytes)?..];
+            head = tuples::after_head(kept)?;
             self.headless = false;
             if !self.ends.head {
-                kept = bytes;
+                kept = &kept[head..];
+                head = 0;
             }
         }
-        let no_row = piece.first && piece.last && (bytes.is_empty() || bytes == tuples::TRAILER);
+        let row = &kept[head..];
+        let no_row = piece.first && piece.last && (row.is_empty() || row == tuples::TRAILER);
         if no_row && !self.ends.trailer {
-            kept = &kept[..kept.len() - bytes.len()];
+            kept = &kept[..head];
         }
-        Ok((kept, (!no_row).then_some(bytes)))
+        Ok((kept, (!no_row).then_some(head..kept.len())))
     }
 
     /// Takes a message of the server: a row, or a piece of one.
     fn add(&mut self, piece: &Piece<'_>, writer: &mut dyn PartWriter) -> Result<()> {
-        let (kept, content) = self.content(piece)?;
-        writer.append(kept);
+        let (kept, row) = self.content(piece)?;
         self.bytes += kept.len();
-        self.since_cut += kept.len();
-        let Some(content) = content else {
+        if piece.first && piece.last && kept.len() < RowBatch::LONG {
+            self.batch.push(kept, row);
+            if self.batch.is_full() {
+                self.settle(writer);
+            }
+            return Ok(());
+        }
+        self.settle(writer);
+        self.hand_on(kept, writer);
+        let Some(row) = row else {
             return Ok(());
         };
-        let (hash, length) = if piece.first && piece.last {
-            (self.fingerprinter.add_with_hash(content), content.len())
-        } else {
-            let begun = self.long.take();
-            let (mut row, before) = begun.unwrap_or_else(|| (self.fingerprinter.begin(), 0));
-            row.update(content);
-            let length = before + content.len();
-            if !piece.last {
-                self.long = Some((row, length));
-                return Ok(());
+        let begun = self.long.take();
+        let (mut hasher, before) = begun.unwrap_or_else(|| (self.fingerprinter.begin(), 0));
+        let length = before + row.len();
+        hasher.update(&kept[row]);
+        if !piece.last {
+            self.long = Some((hasher, length));
+            return Ok(());
+        }
+        if is_cut(self.fingerprinter.end(&hasher), length) {
+            self.cut(writer);
+        }
+        Ok(())
+    }
+
+    /// Hashes the rows of the batch, and hands everything in it on.
+    fn settle(&mut self, writer: &mut dyn PartWriter) {
+        let mut batch = std::mem::take(&mut self.batch);
+        self.fingerprinter.add_batch(&mut batch);
+        let newline = usize::from(self.shape == Shape::Text);
+        let mut done = 0;
+        for (row, hash) in batch.hashed() {
+            if is_cut(hash, row.len()) {
+                let end = row.end + newline;
+                self.hand_on(&batch.bytes()[done..end], writer);
+                self.cut(writer);
+                done = end;
             }
-            (self.fingerprinter.end(&row), length)
-        };
-        if self.since_cut >= NEAREST_CUT && is_cut(hash, length) {
+        }
+        self.hand_on(&batch.bytes()[done..], writer);
+        batch.clear();
+        self.batch = batch;
+    }
+
+    fn hand_on(&mut self, bytes: &[u8], writer: &mut dyn PartWriter) {
+        writer.append(bytes);
+        self.since_cut += bytes.len();
+    }
+
+    /// Offers a cut, unless the last one is near.
+    fn cut(&mut self, writer: &mut dyn PartWriter) {
+        if self.since_cut >= NEAREST_CUT {
             self.since_cut = 0;
             writer.cut();
         }
-        Ok(())
     }
 }
 
@@ -388,6 +434,7 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn statements_name_their_table() {
@@ -398,23 +445,26 @@ mod tests {
         assert_eq!(meter_name("COPY \"a\".\"b\" FROM STDIN"), "\"a\".\"b\"");
     }
 
-    /// Remembers the last row before each cut.
-    #[derive(Default)]
-    struct Noted {
-        last: Vec<u8>,
-        ends: Vec<Vec<u8>>,
+    /// Remembers what lies between the cuts.
+    struct Noted(Vec<Vec<u8>>);
+
+    impl Default for Noted {
+        fn default() -> Self {
+            Noted(vec![Vec::new()])
+        }
     }
 
     #[async_trait::async_trait]
     impl PartWriter for Noted {
         fn append(&mut self, bytes: &[u8]) {
-            self.last = bytes.to_vec();
+            let last = self.0.last_mut().expect("there is one");
+            last.extend_from_slice(bytes);
         }
         async fn settle(&mut self) -> Result<()> {
             Ok(())
         }
         fn cut(&mut self) {
-            self.ends.push(self.last.clone());
+            self.0.push(Vec::new());
         }
         async fn finish(
             self: Box<Self>,
@@ -422,6 +472,14 @@ mod tests {
             _: std::collections::BTreeMap<String, serde_json::Value>,
         ) -> Result<crate::capture::PartInfo> {
             Err(Error::bug("is not finished here"))
+        }
+    }
+
+    fn whole(bytes: &[u8]) -> Piece<'_> {
+        Piece {
+            bytes,
+            first: true,
+            last: true,
         }
     }
 
@@ -433,14 +491,15 @@ mod tests {
             let mut noted = Noted::default();
             for row in rows {
                 let line = format!("{row}\n");
-                let piece = Piece {
-                    bytes: line.as_bytes(),
-                    first: true,
-                    last: true,
-                };
-                out.add(&piece, &mut noted).expect("adds");
+                out.add(&whole(line.as_bytes()), &mut noted).expect("adds");
             }
-            noted.ends
+            out.settle(&mut noted);
+            let last_row = |stretch: &Vec<u8>| {
+                let mut rows = stretch.rsplit(|byte| *byte == b'\n');
+                rows.nth(1).expect("ends with a row").to_vec()
+            };
+            noted.0.pop();
+            noted.0.iter().map(last_row).collect::<Vec<_>>()
         };
         let rows: Vec<String> = (0..200_000)
             .map(|n| format!("{n}\t{}", "x".repeat(180)))
@@ -452,6 +511,113 @@ mod tests {
         assert!(before.len() > 3, "{}", before.len());
         let kept = before.iter().filter(|end| after.contains(end)).count();
         assert!(kept + 1 >= before.len(), "{kept} of {}", before.len());
+    }
+
+    /// Lengths of rows: mostly short, some that are hashed alone, some that come in pieces.
+    fn lengths() -> impl Strategy<Value = Vec<usize>> {
+        let length = prop_oneof![
+            200 => 0_usize..400,
+            5 => 400_usize..40_000,
+            1 => 900_000_usize..1_200_000,
+        ];
+        proptest::collection::vec(length, 0..1500)
+    }
+
+    /// Rows of these lengths, with the newline of a text row.
+    fn rows(lengths: &[usize], shape: Shape) -> Vec<Vec<u8>> {
+        let row = |(number, length): (usize, &usize)| {
+            let mut row = vec![b'r'; *length];
+            row.splice(..length.min(&8), number.to_string().into_bytes());
+            if shape == Shape::Text {
+                row.push(b'\n');
+            }
+            row
+        };
+        lengths.iter().enumerate().map(row).collect()
+    }
+
+    /// What lies between the cuts if each row is hashed alone.
+    fn one_by_one(rows: &[Vec<u8>], shape: Shape, ends: Ends) -> (Vec<Vec<u8>>, Fingerprint) {
+        let mut fingerprinter = FingerprintKey::new([1; 32]).start();
+        let mut stretches = vec![Vec::new()];
+        let mut since_cut = 0;
+        for (number, row) in rows.iter().enumerate() {
+            let head = if shape == Shape::Binary && ends.head && number == 0 {
+                head()
+            } else {
+                Vec::new()
+            };
+            let last: &mut Vec<u8> = stretches.last_mut().expect("there is one");
+            last.extend(&head);
+            last.extend(row);
+            since_cut += head.len() + row.len();
+            let content = row.len() - usize::from(shape == Shape::Text);
+            let hash = fingerprinter.add_with_hash(&row[..content]);
+            if since_cut >= NEAREST_CUT && is_cut(hash, content) {
+                since_cut = 0;
+                stretches.push(Vec::new());
+            }
+        }
+        if shape == Shape::Binary && ends.trailer {
+            let last = stretches.last_mut().expect("there is one");
+            last.extend(tuples::TRAILER);
+        }
+        (stretches, fingerprinter.finish())
+    }
+
+    fn head() -> Vec<u8> {
+        let mut head = b"PGCOPY\n\xff\r\n\0".to_vec();
+        head.resize(tuples::HEAD, 0);
+        head
+    }
+
+    proptest::proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn rows_are_cut_and_summed_as_if_each_were_hashed_alone(
+            lengths in lengths(), binary in any::<bool>(), ends in any::<(bool, bool)>()
+        ) {
+            let shape = if binary { Shape::Binary } else { Shape::Text };
+            let ends = Ends { head: ends.0, trailer: ends.1 };
+            // A row of the binary format has a number of fields, and one that is empty or all ones would be the end.
+            let lengths: Vec<usize> = lengths.iter().map(|length| length + if binary { 3 } else { 0 }).collect();
+            let rows = rows(&lengths, shape);
+            proptest::prop_assume!(!rows.is_empty());
+            let mut out = RowsOut::new(&FingerprintKey::new([1; 32]), shape, ends);
+            let (mut noted, mut sum) = (Noted::default(), RowSum::new(&FingerprintKey::new([1; 32])));
+            let mut bytes = 0;
+            for (number, row) in rows.iter().enumerate() {
+                let mut message = if binary && number == 0 { head() } else { Vec::new() };
+                message.extend(row);
+                let content = &row[..row.len() - usize::from(!binary)];
+                // The server's message in as many pieces as the wire would make of it.
+                let piece_length = if message.len() > 1_000_000 { 256 * 1024 } else { message.len() };
+                let last = message.len().div_ceil(piece_length) - 1;
+                for (number, bytes) in message.chunks(piece_length).enumerate() {
+                    let piece = Piece { bytes, first: number == 0, last: number == last };
+                    out.add(&piece, &mut noted).expect("adds");
+                }
+                let half = content.len() / 2;
+                if content.len() % 3 == 0 {
+                    sum.add(&Piece { bytes: &content[..half], first: true, last: false });
+                    sum.add(&Piece { bytes: &content[half..], first: false, last: true });
+                } else {
+                    sum.add(&whole(content));
+                }
+                proptest::prop_assert!(out.batch.bytes().len() < 100_000);
+                bytes += row.len();
+            }
+            if binary {
+                out.add(&whole(&tuples::TRAILER), &mut noted).expect("adds");
+            }
+            out.settle(&mut noted);
+            let (stretches, fingerprint) = one_by_one(&rows, shape, ends);
+            proptest::prop_assert!(noted.0 == stretches, "{:?}", noted.0.iter().map(Vec::len).collect::<Vec<_>>());
+            proptest::prop_assert_eq!(out.fingerprinter.finish(), fingerprint);
+            proptest::prop_assert_eq!(sum.finish(), fingerprint);
+            let ends = usize::from(binary && ends.head) * tuples::HEAD + usize::from(binary && ends.trailer) * 2;
+            proptest::prop_assert_eq!(out.bytes, bytes + ends);
+        }
     }
 
     proptest::proptest! {

@@ -9,6 +9,7 @@ use super::enumerate::SequenceState;
 use super::large_objects;
 use super::roles;
 use super::tuples::Tuples;
+use super::wire::Piece;
 use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader};
 use crate::error::{Context as _, Error, Result};
 
@@ -34,10 +35,9 @@ async fn decode_as(
 ) -> Result<Option<Fingerprint>> {
     match info.format.as_str() {
         format::SCHEMA => archive_header(reader).await.map(|()| None),
-        format::ROWS => {
-            let shape = RowShape::of(info)?;
-            lines(reader, key, |row| shape.check(row)).await.map(Some)
-        }
+        format::ROWS => rows_of_text(reader, key, RowShape::of(info)?)
+            .await
+            .map(Some),
         format::TUPLES => {
             let columns = RowShape::of(info)?.columns;
             tuples(reader, key, columns).await.map(Some)
@@ -80,18 +80,48 @@ async fn lines(
     check: impl Fn(&[u8]) -> Result<()>,
 ) -> Result<Fingerprint> {
     let mut rows = Rows::default();
-    let mut fingerprinter = key.start();
+    let mut sum = key.gather();
     let mut number = 0_u64;
     while let Some(chunk) = reader.next().await? {
         rows.feed(&chunk, |row| {
             number += 1;
             check(row).context(|| format!("row {number} is damaged"))?;
-            fingerprinter.add(row);
+            sum.add(row);
             Ok(())
         })?;
     }
     rows.end()?;
-    Ok(fingerprinter.finish())
+    Ok(sum.finish())
+}
+
+/// Rows in COPY's text format, of any length: nothing is joined.
+async fn rows_of_text(
+    reader: &mut dyn PartReader,
+    key: &FingerprintKey,
+    shape: RowShape,
+) -> Result<Fingerprint> {
+    let mut rows = Rows::default();
+    let mut sum = RowSum::new(key);
+    let mut check = RowCheck::new(shape);
+    let mut number = 1_u64;
+    while let Some(chunk) = reader.next().await? {
+        let mut damaged = None;
+        rows.pieces(&chunk, |piece| {
+            if damaged.is_some() {
+                return;
+            }
+            sum.add(&piece);
+            match check.piece(&piece) {
+                Ok(()) => number += u64::from(piece.last),
+                Err(what) => damaged = Some(what),
+            }
+        });
+        if let Some(what) = damaged {
+            return Err(Error::new(&BAD_PART, what)).context(|| format!("row {number} is damaged"));
+        }
+    }
+    rows.end()?;
+    Ok(sum.finish())
 }
 
 async fn tuples(
@@ -105,7 +135,7 @@ async fn tuples(
         tuples.feed(&chunk, |piece| sum.add(&piece))?;
     }
     tuples.end()?;
-    Ok(sum.fingerprinter.finish())
+    Ok(sum.finish())
 }
 
 fn json_line<T: serde::de::DeserializeOwned>(row: &[u8]) -> Result<T> {
@@ -136,35 +166,85 @@ impl RowShape {
             utf8: encoding.and_then(Value::as_str) == Some("UTF8"),
         })
     }
+}
 
-    fn check(&self, row: &[u8]) -> Result<()> {
-        let bad = |what: &str| Err(Error::new(&BAD_PART, what));
-        if self.utf8 && std::str::from_utf8(row).is_err() {
-            return bad("it is not UTF-8");
+/// Looks at one row after the other as their pieces come.
+struct RowCheck {
+    shape: RowShape,
+    tabs: usize,
+    /// Whether the last byte was a backslash.
+    escaping: bool,
+    /// A character's first bytes, at the end of a piece.
+    begun: Vec<u8>,
+}
+
+impl RowCheck {
+    fn new(shape: RowShape) -> Self {
+        RowCheck {
+            shape,
+            tabs: 0,
+            escaping: false,
+            begun: Vec::new(),
         }
-        let mut bytes = row.iter();
-        let mut tabs = 0;
-        while let Some(byte) = bytes.next() {
-            match byte {
-                b'\t' => tabs += 1,
+    }
+
+    fn piece(&mut self, piece: &Piece<'_>) -> std::result::Result<(), &'static str> {
+        if piece.first {
+            (self.tabs, self.escaping) = (0, false);
+            self.begun.clear();
+        }
+        if self.shape.utf8 && !self.is_utf8(piece) {
+            return Err("it is not UTF-8");
+        }
+        for byte in piece.bytes {
+            if self.escaping {
                 // What COPY TO writes after a backslash (PostgreSQL documentation, COPY, "Text Format").
-                b'\\' => match bytes.next() {
-                    Some(b'b' | b'f' | b'n' | b'r' | b't' | b'v' | b'\\' | b'N') => {}
-                    _ => return bad("it has an escape that COPY never writes"),
-                },
-                _ => {}
+                if !b"bfnrtv\\N".contains(byte) {
+                    return Err("it has an escape that COPY never writes");
+                }
+                self.escaping = false;
+            } else {
+                self.escaping = *byte == b'\\';
+                self.tabs += usize::from(*byte == b'\t');
             }
         }
-        let fits = if self.columns == 0 {
-            row.is_empty()
+        if !piece.last {
+            return Ok(());
+        }
+        if self.escaping {
+            return Err("it has an escape that COPY never writes");
+        }
+        let fits = if self.shape.columns == 0 {
+            piece.first && piece.bytes.is_empty()
         } else {
-            tabs + 1 == self.columns
+            self.tabs + 1 == self.shape.columns
         };
         if fits {
             Ok(())
         } else {
-            bad("it does not have the table's number of columns")
+            Err("it does not have the table's number of columns")
         }
+    }
+
+    /// A character may be cut anywhere; no more of it than its first three bytes are kept.
+    fn is_utf8(&mut self, piece: &Piece<'_>) -> bool {
+        let mut bytes = piece.bytes;
+        while !self.begun.is_empty() && !bytes.is_empty() {
+            self.begun.push(bytes[0]);
+            bytes = &bytes[1..];
+            match std::str::from_utf8(&self.begun) {
+                Ok(_) => self.begun.clear(),
+                Err(e) if e.error_len().is_some() => return false,
+                Err(_) => {}
+            }
+        }
+        if let Err(e) = std::str::from_utf8(bytes) {
+            if e.error_len().is_some() {
+                return false;
+            }
+            self.begun.extend_from_slice(&bytes[e.valid_up_to()..]);
+        }
+        !piece.last || self.begun.is_empty()
     }
 }
 
@@ -172,23 +252,50 @@ impl RowShape {
 mod tests {
     use super::*;
 
+    /// The row in pieces of every length up to its own.
+    fn check(columns: usize, row: &[u8]) -> std::result::Result<(), &'static str> {
+        let check = |length: usize| {
+            let mut check = RowCheck::new(RowShape {
+                columns,
+                utf8: true,
+            });
+            let mut pieces: Vec<&[u8]> = row.chunks(length).collect();
+            if pieces.is_empty() {
+                pieces.push(row);
+            }
+            let last = pieces.len() - 1;
+            pieces.iter().enumerate().try_for_each(|(at, bytes)| {
+                check.piece(&Piece {
+                    bytes,
+                    first: at == 0,
+                    last: at == last,
+                })
+            })
+        };
+        let whole = check(row.len().max(1));
+        for length in 1..row.len() {
+            assert_eq!(check(length).is_ok(), whole.is_ok(), "{row:?} by {length}");
+        }
+        whole
+    }
+
     #[test]
     fn rows_are_checked_for_columns_escapes_and_encoding() {
-        let shape = RowShape {
-            columns: 2,
-            utf8: true,
-        };
-        for good in ["a\tb", "\\N\t\\\\", "\t", "x\\ny\t\\t"] {
-            shape.check(good.as_bytes()).expect(good);
+        for good in ["a\tb", "\\N\t\\\\", "\t", "x\\ny\t\\t", "ä\t€😀"] {
+            check(2, good.as_bytes()).expect(good);
         }
-        for bad in [&b"a"[..], b"a\tb\tc", b"a\t\\x", b"a\t\\", b"\xff\tb"] {
-            shape.check(bad).expect_err("is damaged");
+        for bad in [
+            &b"a"[..],
+            b"a\tb\tc",
+            b"a\t\\x",
+            b"a\t\\",
+            b"\xff\tb",
+            b"\xe2\x82\tb",
+            b"a\tb\xe2\x82",
+        ] {
+            check(2, bad).expect_err("is damaged");
         }
-        let none = RowShape {
-            columns: 0,
-            utf8: true,
-        };
-        none.check(b"").expect("an empty line is a row");
-        none.check(b"x").expect_err("there is no column for it");
+        check(0, b"").expect("an empty line is a row");
+        check(0, b"x").expect_err("there is no column for it");
     }
 }

@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
 use super::roles::Line;
-use super::session::{failed, query, rows, texts};
+use super::session::{self, failed, query, rows, texts};
 use super::sql::{literal, qualified};
 use super::tuples::{self, Type};
 use super::{OWN_SCHEMA, Target};
@@ -385,13 +385,17 @@ pub(super) async fn not_carried(
     standby: bool,
 ) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    let login: Vec<String> = roles
-        .iter()
-        .filter_map(|line| match line {
-            Line::Role(role) if role.login => Some(role.name.clone()),
+    let carried = || {
+        roles.iter().filter_map(|line| match line {
+            Line::Role(role) => Some(role),
             _ => None,
         })
+    };
+    let login: Vec<String> = carried()
+        .filter(|role| role.login)
+        .map(|role| role.name.clone())
         .collect();
+    let names: Vec<String> = carried().map(|role| literal(&role.name)).collect();
     if !login.is_empty() {
         lines.push(format!("passwords of roles: {}", listed(&login)));
     }
@@ -451,7 +455,29 @@ pub(super) async fn not_carried(
             "prepared transactions that were neither committed nor rolled back",
             "SELECT gid FROM pg_prepared_xacts WHERE database = current_database() ORDER BY 1".to_owned(),
         ),
+        (
+            // Those of subscriptions are made with them.
+            "origins of replication",
+            "SELECT roname::text FROM pg_replication_origin WHERE roname !~ '^pg_[0-9]+' ORDER BY 1".to_owned(),
+        ),
     ];
+    if !names.is_empty() {
+        questions.push((
+            "what other roles are members of",
+            format!(
+                "SELECT format('%I in %I', u.rolname, r.rolname) FROM pg_auth_members m
+                 JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
+                 WHERE r.rolname IN ({0}) AND u.rolname NOT IN ({0}) AND u.rolname !~ '^pg_' ORDER BY 1",
+                names.join(", ")
+            ),
+        ));
+    }
+    if session::major(target, session).await? >= 15 {
+        questions.push((
+            "rights on settings of the server (`GRANT … ON PARAMETER`)",
+            "SELECT parname FROM pg_parameter_acl ORDER BY 1".to_owned(),
+        ));
+    }
     let (readable, subscriptions) = subscriptions(target, session).await?;
     if !readable && !subscriptions.is_empty() {
         lines.push(format!(

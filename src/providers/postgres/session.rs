@@ -164,9 +164,9 @@ pub async fn open(target: &Target, access: Access) -> Result<PgConnection> {
     connect(target, access, Deadline::after(CONNECT_PATIENCE)).await
 }
 
-/// The limits that a role or a database may have set.
-const NO_LIMITS: &str =
-    "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+/// Lifts the time limits that a role or a database may have set, as far as this version of the server knows them.
+pub(super) const NO_LIMITS: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
+    WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')";
 
 /// [`open`] for what may take long and cannot be inside a transaction, such as `CREATE DATABASE`: time limits of the
 /// role do not end it. To be closed by [`close_unlimited`].
@@ -178,7 +178,7 @@ pub(super) async fn open_unlimited(target: &Target) -> Result<PgConnection> {
 
 /// Gives the limits back first, since a pooler may hand the server's process to somebody else.
 pub(super) async fn close_unlimited(target: &Target, mut session: PgConnection) {
-    let back = NO_LIMITS.replace("SET ", "RESET ").replace(" = 0", "");
+    let back = NO_LIMITS.replace("'0'", "reset_val");
     // A session that is gone has given them back.
     let _ = run(target, &mut session, &back).await;
     close(session).await;
@@ -373,6 +373,10 @@ pub(super) fn server_said(target: &Target, what: &str, code: &str, message: &str
         "57P01" | "57P02" | "08006" => Error::new(
             &CONNECTION_LOST,
             format!("Postgres {place} ended the session while trying to {what}: {said}"),
+        ),
+        "25P03" | "25P04" | "57P05" => Error::new(
+            &STATEMENT_TIMEOUT,
+            format!("Postgres {place} gave no time to {what}, and ended the session: {said}"),
         ),
         "55P03" => Error::new(
             &LOCK_TIMEOUT,

@@ -14,7 +14,7 @@ use crate::wait::Cancel;
 use super::gather::{Collector, FUNCTIONS_PART, gather, keys_part, server_time, zero};
 use super::health::identify;
 use super::rdb::{Row, function_row, functions};
-use super::record::{self, FORMAT, FUNCTIONS_FORMAT, Records, describe};
+use super::record::{FORMAT, FUNCTIONS_FORMAT, Records, describe};
 use super::tally::{Tally, horizon};
 use super::target::Target;
 use super::whole::Assembly;
@@ -249,8 +249,7 @@ async fn sum(
             let database = database_of(info)?;
             let mut records = Records::new(&info.name, reader);
             while let Some(entry) = records.next().await? {
-                let value = record::value(database, &entry)?;
-                let (rows, _) = assembly.rows(database, &entry, &value)?;
+                let ((rows, _), _) = assembly.take(database, &entry, false)?;
                 tally.add(&rows);
             }
             assembly.closed(&info.name)?;
@@ -309,20 +308,27 @@ pub(super) fn unknown_format(info: &PartInfo) -> Error {
 mod tests {
     use serde_json::json;
 
+    use super::super::record;
     use super::*;
     use crate::capture::MemoryParts;
     use crate::providers::redis::rdb::{Entry, Payload, Piece, Usage, kind, rows, undivided};
 
     /// One key whose value is large, in a part that says in which form its rows were summed.
-    async fn decoded(form: &str) -> Result<(Fingerprint, Vec<Row>, Vec<Row>)> {
+    async fn decoded(kind: u8, form: &str) -> Result<(Fingerprint, Vec<Row>, Vec<Row>)> {
         let text = vec![b'x'; 3 << 20];
-        let body = [&[0x80][..], &(3_u32 << 20).to_be_bytes(), &text].concat();
+        let text = [&[0x80][..], &(3_u32 << 20).to_be_bytes(), &text].concat();
+        let body = match kind {
+            // Its id, one string, and the mark of its end.
+            kind::MODULE_2 => [&[0x80, 0, 1, 2, 3, 5][..], &text, &[0]].concat(),
+            _ => text,
+        };
         let entry = Entry {
             key: b"k".to_vec(),
             expiry: 0,
             usage: Usage::Unknown,
             piece: Piece::Whole,
-            payload: Payload::build(kind::STRING, &body, 10),
+            fragment: false,
+            payload: Payload::build(kind, &body, 10),
         };
         let mut bytes = record::MAGIC.to_vec();
         record::write(&mut bytes, &entry)?;
@@ -351,12 +357,23 @@ mod tests {
             tally.add(rows);
             tally.all()
         };
-        let (seen, first, second) = decoded("redis-rows-1").await.expect("decodes");
-        assert_eq!(seen, of(&first));
-        assert!(of(&first) != of(&second));
-        let (seen, _, second) = decoded("redis-rows-2").await.expect("decodes");
-        assert_eq!(seen, of(&second));
-        let error = decoded("redis-rows-3").await.expect_err("is newer");
+        for kind in [kind::STRING, kind::MODULE_2] {
+            let decoded = async |form| decoded(kind, form).await.expect("decodes");
+            let (seen, undivided, ours) = decoded("redis-rows-1").await;
+            assert_eq!(seen, of(&undivided));
+            assert!(of(&undivided) != of(&ours));
+            let (seen, ..) = decoded("redis-rows-2").await;
+            let divided = if kind == kind::STRING {
+                &ours
+            } else {
+                &undivided
+            };
+            assert_eq!(seen, of(divided));
+            let (seen, ..) = decoded("redis-rows-3").await;
+            assert_eq!(seen, of(&ours));
+        }
+        let error = decoded(kind::STRING, "redis-rows-4").await;
+        let error = error.expect_err("is newer");
         assert_eq!(error.reason().code, "redis.unknown-format");
     }
 }

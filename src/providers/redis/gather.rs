@@ -38,10 +38,14 @@ const BATCH: usize = 256 * 1024;
 const CUT_EVERY: u64 = 1_024;
 
 /// The form of rows that fingerprints are taken of.
-pub(super) const ROWS: &str = "redis-rows-2";
+pub(super) const ROWS: &str = "redis-rows-3";
 
-/// The form in parts of earlier versions.
+/// The forms in parts of earlier versions.
 pub(super) const ROWS_1: &str = "redis-rows-1";
+pub(super) const ROWS_2: &str = "redis-rows-2";
+
+/// What a part's description calls the lengths of the payloads that came in fragments, in their order.
+pub(super) const FRAGMENTED: &str = "fragmented";
 
 /// The part that holds the function libraries.
 pub(super) const FUNCTIONS_PART: &str = "redis/functions";
@@ -323,6 +327,7 @@ struct Part {
     modules: u64,
     queues: Watch,
     largest: Largest,
+    fragmented: Vec<u64>,
 }
 
 impl<'a> Collector<'a> {
@@ -406,7 +411,10 @@ impl<'a> Collector<'a> {
             Some(as_zero) if as_zero == database => 0,
             _ => database,
         };
-        if let Ok(payload) = rdb::Payload::unchecked(&entry.payload) {
+        // A snapshot says it at its beginning.
+        if let Some(payload) = Some(&entry.payload).filter(|_| !entry.fragment)
+            && let Ok(payload) = rdb::Payload::unchecked(payload)
+        {
             self.version(payload.version);
         }
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -421,20 +429,29 @@ impl<'a> Collector<'a> {
             part.tally.add_one(entry.expiry, &scratch);
             (Vec::new(), true)
         } else {
-            let value = match origin {
-                Origin::Snapshot => record::fresh_value(database, &entry)?,
-                Origin::Dump => record::value(database, &entry)?,
-            };
-            let rows = part.assembly.rows(database, &entry, &value)?;
+            let fresh = origin == Origin::Snapshot;
+            let (rows, value) = part.assembly.take(database, &entry, fresh)?;
             part.tally.add(&rows.0);
-            part.queues.look(&entry.key, &value);
+            if let Some(value) = value {
+                part.queues.look(&entry.key, &value);
+            }
             rows
         };
         part.largest.look(&entry);
         part.records += 1;
         part.keys += u64::from(begins);
         part.expiring += u64::from(begins && entry.expiry != 0);
-        part.modules += u64::from(entry.payload.first() == Some(&rdb::kind::MODULE_2));
+        let is_module = entry.payload.first() == Some(&rdb::kind::MODULE_2);
+        part.modules += u64::from(begins && is_module);
+        if entry.fragment {
+            if begins {
+                part.fragmented.push(0);
+            }
+            let bytes = entry.payload.len() as u64;
+            if let Some(whole) = part.fragmented.last_mut() {
+                *whole += bytes;
+            }
+        }
         let size = (entry.key.len() + entry.payload.len()) as u64;
         if part.writer.is_some() {
             record::write(&mut part.buffer, &entry)?;
@@ -474,6 +491,7 @@ impl<'a> Collector<'a> {
                     modules: 0,
                     queues: Watch::default(),
                     largest: Largest::default(),
+                    fragmented: Vec::new(),
                 }))
             }
         }
@@ -537,6 +555,9 @@ impl<'a> Collector<'a> {
             }
             if let Some(largest) = part.largest.meta() {
                 meta.insert(pieces::LARGEST.to_owned(), largest);
+            }
+            if !part.fragmented.is_empty() {
+                meta.insert(FRAGMENTED.to_owned(), json!(part.fragmented));
             }
             if let Some(dataset) = self.dataset {
                 meta.insert("server-dataset-bytes".to_owned(), json!(dataset));

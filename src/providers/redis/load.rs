@@ -1,7 +1,7 @@
 //! Sending a capture's parts to the servers that hold their keys, and summing what should arrive.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant as Clock};
 
 use ::redis::{Pipeline, Value};
@@ -14,10 +14,10 @@ use crate::time::Instant;
 use super::capture::{Measured, database_of, libraries};
 use super::connect::refused;
 use super::fleet::{Fleet, Node};
-use super::gather::{ROWS, keys_part, server_time};
+use super::gather::{FRAGMENTED, ROWS, keys_part, server_time};
 use super::health::{Info, MARKER_KEY, RESTORE_KEY};
 use super::pieces::{self, Named};
-use super::pipe::{Commands, Pipe, Refusal};
+use super::pipe::{Commands, Payload, Pipe, Refusal};
 use super::rdb::{
     self, Entry, Piece, Row, Usage, function_dump, function_row, functions, library_name,
 };
@@ -53,6 +53,8 @@ pub(super) struct Load<'a> {
     late: u64,
     /// The longest argument that the server takes.
     limit: usize,
+    /// The lengths of payloads that come in fragments.
+    fragmented: VecDeque<u64>,
     keys: u64,
     bytes: u64,
     told: Clock,
@@ -89,6 +91,7 @@ impl<'a> Load<'a> {
             kept_libraries: BTreeSet::new(),
             late: 0,
             limit,
+            fragmented: VecDeque::new(),
             keys: 0,
             bytes: 0,
             told: Clock::now(),
@@ -171,15 +174,14 @@ impl<'a> Load<'a> {
         let mut records = Records::new(&part.name, reader.as_mut());
         let mut assembly = Assembly::default();
         let mut aside = None;
+        self.fragmented = fragmented(part);
         let known = known(part);
         while let Some(record) = records.next_record().await? {
             if known.is_none()
                 || tally.is_near(record.expiry)
-                || has_fleeting_fields(record.payload)
+                || (!record.fragment && has_fleeting_fields(record.payload))
             {
-                let entry = record.to_entry();
-                let value = record::value(database, &entry)?;
-                let (rows, _) = assembly.rows(database, &entry, &value)?;
+                let ((rows, _), _) = assembly.take(database, &record.to_entry(), false)?;
                 tally.add(&rows);
             }
             if self.read_only {
@@ -188,7 +190,8 @@ impl<'a> Load<'a> {
             let node = self.fleet.holder(record.key);
             if record.piece != Piece::Whole || record.payload.len() > self.limit {
                 let entry = record.to_entry();
-                self.alone(node, entry, &mut aside, database, part).await?;
+                let place = (database, into);
+                self.alone(node, entry, &mut aside, place, part).await?;
                 continue;
             }
             if self.is_past(record.expiry) {
@@ -327,8 +330,8 @@ impl<'a> Load<'a> {
         &mut self,
         node: usize,
         entry: Entry,
-        aside: &mut Option<String>,
-        database: u32,
+        aside: &mut Option<Aside>,
+        (database, into): (u32, u32),
         part: &PartInfo,
     ) -> Result<()> {
         self.bytes += (entry.key.len() + entry.payload.len()) as u64;
@@ -336,8 +339,10 @@ impl<'a> Load<'a> {
         let (keep, replace) = (self.options.replace == Replace::Keep, self.replaces());
         let cancel = &self.options.common.cancel;
         let begins = matches!(entry.piece, Piece::Whole | Piece::First);
+        let mut whole = None;
         if begins {
             *aside = None;
+            whole = self.fragmented.pop_front_if(|_| entry.fragment);
             if self.is_past(entry.expiry) {
                 self.late += 1;
                 return Ok(());
@@ -356,35 +361,58 @@ impl<'a> Load<'a> {
             }
         }
         if begins {
-            *aside = Some(self.fleet.aside(&entry.key));
+            *aside = Some(Aside {
+                name: self.fleet.aside(&entry.key),
+                payload: None,
+            });
         }
-        let Some(name) = aside.clone() else {
+        let Some(open) = aside else {
             return Ok(());
         };
-        let conn = &mut self.fleet.nodes[node].conn;
-        if !begins {
-            cancel
-                .guard(pieces::append(conn, database, &entry, &name))
-                .await?;
-        } else if entry.payload.len() > self.limit {
-            cancel
-                .guard(pieces::write(conn, database, &entry, &name))
-                .await?;
+        let last = matches!(entry.piece, Piece::Whole | Piece::Last);
+        let target = &self.fleet.nodes[node].target;
+        if entry.fragment {
+            if begins {
+                let bytes = whole.ok_or_else(|| no_length(&entry.key, part))?;
+                if bytes > self.limit as u64 {
+                    return Err(pieces::too_large(&entry.key, "value in fragments", bytes));
+                }
+                let begin = Payload::begin(target, into, &open.name, bytes, entry.usage);
+                open.payload = Some(cancel.guard(begin).await?);
+            }
+            let payload = open.payload.as_mut();
+            let payload = payload.ok_or_else(|| no_length(&entry.key, part))?;
+            cancel.guard(payload.send(&entry.payload)).await?;
+            if last && let Some(payload) = open.payload.take() {
+                let endpoint = target.endpoint();
+                if let Some(text) = cancel.guard(payload.end(entry.usage)).await? {
+                    let cause = refused(&endpoint, "RESTORE", &text);
+                    return Err(could_not(&entry.key, part, cause, text.split(' ').next()));
+                }
+            }
         } else {
-            let mut pipeline = Pipeline::with_capacity(1);
-            restore_command(&mut pipeline, &name, &entry);
-            let answers = cancel
-                .guard(conn.pipeline(&mut pipeline, "RESTORE"))
-                .await?;
-            if let Some(Value::ServerError(error)) = answers.first() {
-                let cause = conn.error("RESTORE", &error.clone().into());
-                return Err(could_not(&entry.key, part, cause, Some(error.code())));
+            let conn = &mut self.fleet.nodes[node].conn;
+            let name = &open.name;
+            if !begins {
+                let append = pieces::append(conn, database, &entry, name);
+                cancel.guard(append).await?;
+            } else if entry.payload.len() > self.limit {
+                let write = pieces::write(conn, database, &entry, name);
+                cancel.guard(write).await?;
+            } else {
+                let mut pipeline = Pipeline::with_capacity(1);
+                restore_command(&mut pipeline, name, &entry);
+                let answers = conn.pipeline(&mut pipeline, "RESTORE");
+                let answers = cancel.guard(answers).await?;
+                if let Some(Value::ServerError(error)) = answers.first() {
+                    let cause = conn.error("RESTORE", &error.clone().into());
+                    return Err(could_not(&entry.key, part, cause, Some(error.code())));
+                }
             }
         }
-        if matches!(entry.piece, Piece::Whole | Piece::Last) {
-            *aside = None;
+        if last && let Some(open) = aside.take() {
             let conn = &mut self.fleet.nodes[node].conn;
-            match pieces::name(conn, &entry, &name, replace).await? {
+            match pieces::name(conn, &entry, &open.name, replace).await? {
                 Named::Done => self.keys += 1,
                 Named::Expired => self.late += 1,
                 Named::Taken if keep => self.kept += 1,
@@ -487,6 +515,31 @@ impl<'a> Load<'a> {
         let now = server_time(&mut self.fleet.nodes[0].conn).await?;
         Ok((Measured::new(self.sums, now), self.keys, self.bytes))
     }
+}
+
+/// A value that is being put together under a key of ours.
+struct Aside {
+    name: String,
+    /// One that comes in fragments.
+    payload: Option<Payload>,
+}
+
+/// The lengths of payloads that come in fragments, in their order: a server is told first.
+fn fragmented(part: &PartInfo) -> VecDeque<u64> {
+    let lengths = part.meta.get(FRAGMENTED).and_then(|all| all.as_array());
+    let lengths = lengths.into_iter().flatten();
+    lengths.filter_map(serde_json::Value::as_u64).collect()
+}
+
+fn no_length(key: &[u8], part: &PartInfo) -> Error {
+    Error::new(
+        &MALFORMED,
+        format!(
+            "key `{}` of `{}` comes in fragments, and the part's description does not say how long it is",
+            key.escape_ascii(),
+            part.name
+        ),
+    )
 }
 
 fn restore_command(pipeline: &mut Pipeline, name: &str, entry: &Entry) {

@@ -5,8 +5,9 @@
 //! of `DUMP` payloads (see [`record`]), fingerprints are taken of decoded values (see [`rdb`]), so that neither
 //! encodings nor server versions show in them.
 //!
-//! Large values are cut between their elements as they come. Deliberately absent: single elements of collections, streams and
-//! modules' values larger than memory; where keys are read one by one, the server gives a value whole.
+//! Large values are cut between their elements as they come, streams and modules' values into fragments of their payload.
+//! Deliberately absent: single elements of collections, and a stream's groups with their pending entries, larger than memory;
+//! where keys are read one by one, the server gives a value whole.
 
 mod capture;
 mod connect;

@@ -40,30 +40,33 @@ pub(super) struct Largest {
     key: Vec<u8>,
     what: &'static str,
     bytes: u64,
-    /// Bytes of the string that is coming in pieces.
-    coming: u64,
+    /// What is coming in pieces, and its bytes so far.
+    coming: Option<(&'static str, u64)>,
 }
 
 impl Largest {
     /// Looks at one entry of a capture.
     pub(super) fn look(&mut self, entry: &Entry) {
-        let what = match entry.payload.first() {
-            Some(&kind::STRING) => "string",
-            Some(&kind::MODULE_2) => "module's value",
-            Some(
-                &(kind::STREAM_LISTPACKS
-                | kind::STREAM_LISTPACKS_2
-                | kind::STREAM_LISTPACKS_3
-                | kind::STREAM_LISTPACKS_4),
-            ) => "stream",
-            _ => return,
-        };
+        let more = entry.payload.len() as u64;
         if matches!(entry.piece, Piece::Whole | Piece::First) {
-            self.coming = 0;
+            self.coming = match entry.payload.first() {
+                Some(&kind::STRING) => Some(("string", 0)),
+                Some(&kind::MODULE_2) => Some(("module's value", 0)),
+                Some(
+                    &(kind::STREAM_LISTPACKS
+                    | kind::STREAM_LISTPACKS_2
+                    | kind::STREAM_LISTPACKS_3
+                    | kind::STREAM_LISTPACKS_4),
+                ) => Some(("stream", 0)),
+                _ => None,
+            };
         }
-        self.coming += entry.payload.len() as u64;
-        if self.coming > self.bytes.max(ALWAYS) {
-            (self.bytes, self.what) = (self.coming, what);
+        let Some((what, bytes)) = &mut self.coming else {
+            return;
+        };
+        *bytes += more;
+        if *bytes > self.bytes.max(ALWAYS) {
+            (self.bytes, self.what) = (*bytes, what);
             self.key.clone_from(&entry.key);
         }
     }

@@ -15,7 +15,7 @@ use crate::wait::Deadline;
 use super::connect::{Io, LOGIN, open, refused};
 use super::rdb::Usage;
 use super::target::Target;
-use super::{CONNECTION_LOST, PROTOCOL};
+use super::{CONNECTION_LOST, MALFORMED, PROTOCOL};
 
 /// Batches whose answers are awaited.
 const ON_THE_WAY: usize = 8;
@@ -52,10 +52,7 @@ impl Commands {
         payload: &[u8],
         replace: bool,
     ) {
-        let words = 4
-            + usize::from(expiry != 0)
-            + usize::from(replace)
-            + if usage == Usage::Unknown { 0 } else { 2 };
+        let words = 4 + usize::from(expiry != 0) + usize::from(replace) + usage_words(usage);
         let out = &mut self.bytes;
         head(out, words);
         word(out, b"RESTORE");
@@ -68,17 +65,7 @@ impl Commands {
         if replace {
             word(out, b"REPLACE");
         }
-        match usage {
-            Usage::Unknown => {}
-            Usage::Idle(seconds) => {
-                word(out, b"IDLETIME");
-                number(out, seconds);
-            }
-            Usage::Frequency(count) => {
-                word(out, b"FREQ");
-                number(out, u64::from(count));
-            }
-        }
+        add_usage(out, usage);
         self.count += 1;
     }
 
@@ -186,24 +173,7 @@ impl Pipe {
     /// Connects, logs in, and selects a database. With `keep`, keys that are there already are counted instead of refused.
     pub(super) async fn open(target: &Target, database: u32, keep: bool) -> Result<Pipe> {
         let endpoint = target.endpoint();
-        let deadline = Deadline::after(LOGIN);
-        let mut stream = open(target, deadline).await?;
-        if let Some(password) = &target.password {
-            let mut words: Vec<&[u8]> = vec![b"AUTH"];
-            words.extend(target.user.as_ref().map(String::as_bytes));
-            words.push(password.expose().as_bytes());
-            ask(&mut stream, &endpoint, &words, deadline).await?;
-        }
-        if database != 0 {
-            let number = database.to_string();
-            ask(
-                &mut stream,
-                &endpoint,
-                &[b"SELECT", number.as_bytes()],
-                deadline,
-            )
-            .await?;
-        }
+        let stream = login(target, database).await?;
         let (reader, writer) = tokio::io::split(stream);
         let (sent, batches) = mpsc::channel(ON_THE_WAY);
         let answers = Answers {
@@ -260,6 +230,125 @@ impl Pipe {
             Err(e) => Err(Refusal::Lost(
                 Error::bug("the reader of answers ended early").caused_by(e),
             )),
+        }
+    }
+}
+
+/// A connection that is logged in, in a database.
+async fn login(target: &Target, database: u32) -> Result<Box<dyn Io>> {
+    let endpoint = target.endpoint();
+    let deadline = Deadline::after(LOGIN);
+    let mut stream = open(target, deadline).await?;
+    if let Some(password) = &target.password {
+        let mut words: Vec<&[u8]> = vec![b"AUTH"];
+        words.extend(target.user.as_ref().map(String::as_bytes));
+        words.push(password.expose().as_bytes());
+        ask(&mut stream, &endpoint, &words, deadline).await?;
+    }
+    if database != 0 {
+        let number = database.to_string();
+        let words: [&[u8]; 2] = [b"SELECT", number.as_bytes()];
+        ask(&mut stream, &endpoint, &words, deadline).await?;
+    }
+    Ok(stream)
+}
+
+/// One payload on its way to a server as it is read: the server is told its length first.
+pub(super) struct Payload {
+    endpoint: String,
+    stream: Box<dyn Io>,
+    /// Bytes that are still to come.
+    left: u64,
+}
+
+impl Payload {
+    /// Begins to restore a payload of so many bytes under a key of ours.
+    pub(super) async fn begin(
+        target: &Target,
+        database: u32,
+        name: &str,
+        bytes: u64,
+        usage: Usage,
+    ) -> Result<Payload> {
+        let mut payload = Payload {
+            endpoint: target.endpoint(),
+            stream: login(target, database).await?,
+            left: bytes,
+        };
+        let mut out = Vec::new();
+        head(&mut out, 5 + usage_words(usage));
+        word(&mut out, b"RESTORE");
+        word(&mut out, name.as_bytes());
+        number(&mut out, 0);
+        out.push(b'$');
+        digits(&mut out, bytes);
+        out.extend_from_slice(b"\r\n");
+        payload.write(&out).await?;
+        Ok(payload)
+    }
+
+    /// Sends some of it.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.left = self
+            .left
+            .checked_sub(bytes.len() as u64)
+            .ok_or_else(|| self.miscounted())?;
+        self.write(bytes).await
+    }
+
+    /// Ends it; the server's words if it does not take it.
+    pub(super) async fn end(mut self, usage: Usage) -> Result<Option<String>> {
+        if self.left != 0 {
+            return Err(self.miscounted());
+        }
+        let mut out = b"\r\n".to_vec();
+        word(&mut out, b"REPLACE");
+        add_usage(&mut out, usage);
+        self.write(&out).await?;
+        let answer = async {
+            let mut line = Vec::new();
+            while line.last() != Some(&b'\n') {
+                line.push(self.stream.read_u8().await?);
+            }
+            std::io::Result::Ok(line)
+        };
+        let answer = tokio::time::timeout(SILENCE, answer).await;
+        let line = answer
+            .map_err(|_| lost(&self.endpoint))?
+            .map_err(|e| lost(&self.endpoint).caused_by(e))?;
+        let text = String::from_utf8_lossy(&line);
+        Ok(text.strip_prefix('-').map(|text| text.trim().to_owned()))
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let writing = tokio::time::timeout(SILENCE, self.stream.write_all(bytes)).await;
+        writing
+            .map_err(|_| lost(&self.endpoint))?
+            .map_err(|e| lost(&self.endpoint).caused_by(e))
+    }
+
+    fn miscounted(&self) -> Error {
+        Error::new(
+            &MALFORMED,
+            "a value in fragments has another length than its part's description says",
+        )
+    }
+}
+
+fn usage_words(usage: Usage) -> usize {
+    if usage == Usage::Unknown { 0 } else { 2 }
+}
+
+fn add_usage(out: &mut Vec<u8>, usage: Usage) {
+    match usage {
+        Usage::Unknown => {}
+        Usage::Idle(seconds) => {
+            word(out, b"IDLETIME");
+            number(out, seconds);
+        }
+        Usage::Frequency(count) => {
+            word(out, b"FREQ");
+            number(out, u64::from(count));
         }
     }
 }

@@ -6,7 +6,9 @@
 //! record  := 0x01 expiry flags usage key payload
 //! expiry  := u64                                          milliseconds since the Unix epoch; 0 is never
 //! flags   := u8                                           bit 0: a module's value; bit 1: idle; bit 2: frequency; bit 3: goes on
-//!                                                         with the record before; bit 4: more of the value follows; the others are 0
+//!                                                         with the record before; bit 4: more of the value follows; bit 5: the payload
+//!                                                         is only some bytes of one, which the records before and after go on with;
+//!                                                         the others are 0
 //! usage   := u64 if bit 1, u8 if bit 2, else nothing      seconds since the last use, or the counter of uses
 //! key     := u32 length, then the bytes
 //! payload := u64 length, then the bytes                   as `DUMP` gives it and `RESTORE key expiry payload ABSTTL` takes it:
@@ -43,16 +45,20 @@ const IDLE_FLAG: u8 = 2;
 const FREQUENCY_FLAG: u8 = 4;
 const GOES_ON: u8 = 8;
 const MORE: u8 = 16;
+const FRAGMENT: u8 = 32;
 
 /// Appends one record.
 pub(super) fn write(out: &mut Vec<u8>, entry: &Entry) -> Result<()> {
-    let is_module = entry.payload.first() == Some(&rdb::kind::MODULE_2);
+    let begins = !entry.fragment || entry.piece == Piece::First;
+    let is_module = begins && entry.payload.first() == Some(&rdb::kind::MODULE_2);
     let length = u32::try_from(entry.key.len())
         .map_err(|e| Error::bug("a key is longer than 4 GiB").caused_by(e))?;
     out.push(RECORD);
     out.extend_from_slice(&entry.expiry.to_le_bytes());
     let module = if is_module { MODULE_FLAG } else { 0 };
+    let fragment = if entry.fragment { FRAGMENT } else { 0 };
     let flags = module
+        | fragment
         | match entry.piece {
             Piece::Whole => 0,
             Piece::First => MORE,
@@ -179,6 +185,7 @@ pub(super) struct Record<'a> {
     pub(super) expiry: u64,
     pub(super) usage: Usage,
     pub(super) piece: Piece,
+    pub(super) fragment: bool,
     pub(super) payload: &'a [u8],
 }
 
@@ -190,6 +197,7 @@ impl Record<'_> {
             expiry: self.expiry,
             usage: self.usage,
             piece: self.piece,
+            fragment: self.fragment,
             payload: self.payload.to_owned(),
         }
     }
@@ -201,6 +209,7 @@ struct Place {
     expiry: u64,
     usage: Usage,
     piece: Piece,
+    fragment: bool,
     payload: Range<usize>,
 }
 
@@ -211,6 +220,7 @@ impl Place {
             expiry: self.expiry,
             usage: self.usage,
             piece: self.piece,
+            fragment: self.fragment,
             payload: &bytes[self.payload],
         }
     }
@@ -242,7 +252,11 @@ fn read(bytes: &[u8], begun: bool) -> rdb::Result<(Found, usize)> {
                     (true, true) => Piece::Middle,
                     (true, false) => Piece::Last,
                 };
-                let usage = match flags & !(MODULE_FLAG | GOES_ON | MORE) {
+                let fragment = flags & FRAGMENT != 0;
+                if fragment && piece == Piece::Whole {
+                    return Err(Stop::Bad("a record is a fragment of nothing"));
+                }
+                let usage = match flags & !(MODULE_FLAG | GOES_ON | MORE | FRAGMENT) {
                     0 => Usage::Unknown,
                     IDLE_FLAG => Usage::Idle(cursor.millis()?),
                     FREQUENCY_FLAG => Usage::Frequency(cursor.byte()?),
@@ -260,6 +274,7 @@ fn read(bytes: &[u8], begun: bool) -> rdb::Result<(Found, usize)> {
                     expiry,
                     usage,
                     piece,
+                    fragment,
                     payload,
                 })
             }
@@ -352,6 +367,7 @@ mod tests {
                     3 => Usage::Idle(77),
                     _ => Usage::Frequency(n),
                 },
+                fragment: n == 1,
                 payload: Payload::build(
                     rdb::kind::STRING,
                     &[vec![n], vec![0; usize::from(n)]].concat(),

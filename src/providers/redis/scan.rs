@@ -209,6 +209,7 @@ async fn fetch(conn: &mut Conn, keys: &[Vec<u8>], asking: Asking) -> Result<Vec<
                     expiry,
                     usage,
                     piece: Piece::Whole,
+                    fragment: false,
                     payload: payload.clone(),
                 }),
                 None => again.push(*key),

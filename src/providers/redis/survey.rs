@@ -316,8 +316,8 @@ async fn each(
                 let mut assembly = Assembly::default();
                 while let Some(entry) = records.next().await? {
                     options.cancel.check()?;
-                    let value = record::value(database, &entry)?;
-                    see(database, &entry, &assembly.rows(database, &entry, &value)?);
+                    let (rows, _) = assembly.take(database, &entry, false)?;
+                    see(database, &entry, &rows);
                 }
                 assembly.closed(&info.name)?;
             }

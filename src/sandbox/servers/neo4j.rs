@@ -5,6 +5,7 @@
 
 mod install;
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -16,10 +17,13 @@ use super::{
     NOT_OURS, Process, Record, START_FAILED, free_port, log_tail, make_dir, password,
     spawn_detached,
 };
+use crate::capture::PartReader;
 use crate::error::{Error, Result};
 use crate::providers::neo4j::{self as provider, Target, Tls};
 use crate::secret::Secret;
 use crate::wait::{Deadline, Look, poll};
+
+const LOAD: [&str; 3] = ["database", "load", "--overwrite-destination=true"];
 
 const KIND: &str = "neo4j";
 const USER: &str = "neo4j";
@@ -193,11 +197,32 @@ impl Offline {
     }
 
     /// Runs neo4j-admin in a folder, with these arguments, to its end; an error holds the end of what it said.
-    pub async fn admin(&self, folder: &Path, arguments: &[std::ffi::OsString]) -> Result<()> {
+    pub async fn admin(&self, folder: &Path, arguments: &[OsString]) -> Result<()> {
         let home = home(&self.claimed.dir);
         self.installed
             .admin(&home, folder, self.options.heap_mib, arguments)
             .await
+    }
+
+    /// Loads the dump `DATABASE.dump` of a folder.
+    pub async fn load(&self, folder: &Path, database: &str) -> Result<()> {
+        let mut from = OsString::from("--from-path=");
+        from.push(folder);
+        let mut words = LOAD.map(OsString::from).to_vec();
+        words.extend([OsString::from(database), from]);
+        self.admin(folder, &words).await
+    }
+
+    /// Loads a dump as it is read, so that no copy of it is on the disk.
+    pub async fn load_from(&self, dump: &mut dyn PartReader, database: &str) -> Result<()> {
+        let dir = &self.claimed.dir;
+        let mut words = LOAD.map(OsString::from).to_vec();
+        words.extend([database, "--from-stdin"].map(OsString::from));
+        let heap = self.options.heap_mib;
+        let command = self.installed.admin_command(&home(dir), dir, heap, &words);
+        let program = "neo4j-admin".to_owned();
+        let what = format!("`{program} database load {database}`");
+        provider::admin::load(command, &[program], dump, &what).await
     }
 }
 

@@ -17,6 +17,7 @@ use crate::postgres::{scratch, sql, value};
 use crate::program::{Program, said};
 
 mod changelogs;
+mod cleared;
 mod schemas;
 mod sources;
 mod tools;
@@ -456,6 +457,11 @@ async fn who_blocks_whom_is_told(bench: &Bench) {
         sessions[1]["statement"],
         "ALTER TABLE first ADD COLUMN m int DEFAULT ?"
     );
+    assert!(
+        sessions[0]["transaction-seconds"].as_f64() >= sessions[1]["waits-for"]["seconds"].as_f64()
+            && sessions[1]["waits-for"]["seconds"].as_f64() > Some(0.0),
+        "{seen:#}"
+    );
     let (code, text) = bench.call("migrate blockers");
     assert_eq!(code, 0, "{text}");
     assert!(
@@ -535,6 +541,8 @@ async fn raced(target: &Target, mut row: LockRow, again: &str, held: &str) {
         (row.written_by, row.lies_at) = (by, at);
     }
     assert_eq!(first + refused, 1000);
+    // A race that one side always wins shows nothing.
+    assert!(first > 0 && refused > 0, "{first} and {refused}");
     let mut stale = row.clone();
     stale.written_by = "1".to_owned();
     let error = free_by(target, &mut clearer, &stale, &consent)

@@ -1,10 +1,12 @@
 //! Neo4j 5 Community: the throw-away server, and the provider on real ones.
 
+mod barrier;
 mod export;
 mod faults;
 mod graph;
 mod import;
 mod migrations;
+mod offline;
 mod poison;
 mod round_trip;
 mod server;
@@ -67,6 +69,8 @@ fn capture_options() -> CaptureOptions {
     CaptureOptions {
         key: key(),
         jobs: 3,
+        called: None,
+        barrier: None,
         events: Events::silent(),
         cancel: Cancel::new(),
     }

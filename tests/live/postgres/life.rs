@@ -13,7 +13,7 @@ use summitctl::wait::{Deadline, Look, poll};
 use tokio::sync::Semaphore;
 
 use super::round_trip::{capture_options, restore_to};
-use super::{Disturbed, Folder, database, scratch, sql, value};
+use super::{Disturbed, Folder, database, scratch, scratch_of, sql, value};
 
 /// A sink that takes its time when the first rows come, as a repository does that is far away.
 fn slow(pause: Duration) -> Disturbed {
@@ -108,9 +108,93 @@ async fn a_snapshot_is_not_held_for_ever() {
     until(&target, open, "0").await;
 }
 
+/// What others change before we have our locks is in the backup, and nothing of it by half.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_changes_before_it_is_locked_is_listed_anew() {
+    let (folder, server) = scratch().await;
+    let target = database(&server, ROWS).await;
+    let mut other = session::open(&target, session::Access::Write)
+        .await
+        .expect("opens");
+    let change = "BEGIN; ALTER TABLE rows ADD COLUMN later int DEFAULT 7; CREATE TABLE another AS SELECT 1 AS n; DROP TABLE IF EXISTS gone";
+    sqlx::raw_sql(change)
+        .execute(&mut other)
+        .await
+        .expect("begins");
+    let begun = {
+        let target = target.clone();
+        tokio::spawn(async move {
+            let parts = MemoryParts::default();
+            let captured = capture(&target, &parts, &capture_options(2)).await;
+            (parts, captured)
+        })
+    };
+    let waits =
+        "SELECT count(*)::text FROM pg_locks WHERE NOT granted AND relation = 'rows'::regclass";
+    until(&target, waits, "1").await;
+    sqlx::raw_sql("COMMIT")
+        .execute(&mut other)
+        .await
+        .expect("commits");
+    let (parts, captured) = begun.await.expect("ends");
+    captured.expect("captures");
+    restore_to(&server, &folder, "copy", &parts, MissingRoles::LeaveOut)
+        .await
+        .expect("restores");
+    let copy = server.target().with_database("copy");
+    let seen = "SELECT concat_ws(' ', count(*), min(later), max(later), (SELECT sum(n) FROM another)) FROM rows";
+    assert_eq!(value(&copy, seen).await.as_deref(), Some("50000 7 7 1"));
+}
+
+/// Reading on, we stand behind whoever waits for us; they are waited for as long as we would let them wait, and then they are named.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_behind_a_schema_change_waits_until_we_give_way() {
+    let (_folder, server) = scratch().await;
+    let target = server.target();
+    sql(&target, ROWS).await;
+    sql(&target, "CREATE TABLE small AS SELECT 1 AS n").await;
+    let free = Arc::new(Semaphore::new(0));
+    let sink = held(
+        &free,
+        Some((&target, "ALTER TABLE small ADD COLUMN later int")),
+    );
+    let mut options = capture_options(1);
+    // Longer than a lock is waited for at the beginning.
+    options.patience.give_way = Duration::from_secs(13);
+    let waits =
+        "SELECT count(*)::text FROM pg_locks WHERE NOT granted AND relation = 'small'::regclass";
+    let go_on = {
+        let (target, free) = (target.clone(), Arc::clone(&free));
+        tokio::spawn(async move {
+            until(&target, waits, "1").await;
+            free.close();
+        })
+    };
+    let error = capture(&target, &sink, &options)
+        .await
+        .expect_err("gives way");
+    go_on.await.expect("ends");
+    assert_eq!(error.reason().code, "postgres.gave-way", "{error:?}");
+    assert!(error.to_string().contains("`small`"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn time_limits_of_a_role_end_neither_capture_nor_restore() {
-    let (folder, server) = scratch().await;
+    unlimited(15, "").await;
+}
+
+/// The newest have one more limit, which the end of a statement does not end.
+#[tokio::test(flavor = "multi_thread")]
+async fn time_limits_of_whole_transactions_do_not_either() {
+    unlimited(
+        18,
+        "ALTER ROLE CURRENT_USER SET transaction_timeout = '4s';",
+    )
+    .await;
+}
+
+async fn unlimited(major: u32, more: &str) {
+    let (folder, server) = scratch_of(major).await;
     let admin = server.target();
     let target = database(&server, ROWS).await;
     // An index that takes longer than the limits on every machine, which no other statement should come near.
@@ -118,13 +202,16 @@ async fn time_limits_of_a_role_end_neither_capture_nor_restore() {
                       CREATE TABLE deep AS SELECT n, md5(n::text) AS m FROM generate_series(1, 300000) n;
                       CREATE INDEX ON deep (slowly(n)) WHERE n = 1";
     sql(&target, slow_index).await;
-    let limits = "ALTER ROLE CURRENT_USER SET statement_timeout = '4s';
-                  ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '4s';
-                  ALTER ROLE CURRENT_USER SET lock_timeout = '4s'";
+    let limits = format!(
+        "{more} ALTER ROLE CURRENT_USER SET statement_timeout = '4s';
+         ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '4s';
+         ALTER ROLE CURRENT_USER SET idle_session_timeout = '4s';
+         ALTER ROLE CURRENT_USER SET lock_timeout = '4s'"
+    );
     let mut ours = session::open(&admin, session::Access::Write)
         .await
         .expect("opens");
-    sql(&admin, limits).await;
+    sql(&admin, &limits).await;
     let sink = slow(Duration::from_secs(5));
     capture(&target, &sink, &capture_options(2))
         .await

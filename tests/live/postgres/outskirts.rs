@@ -280,7 +280,9 @@ async fn what_is_not_carried_is_listed() {
     sql(&target, &create).await;
     sql(&target, "CREATE TABLE t (n int) TABLESPACE \"other disk\"; INSERT INTO t VALUES (1);
         CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere; CREATE FOREIGN TABLE away (n int) SERVER far;
-        CREATE ROLE someone LOGIN PASSWORD 'x'; ALTER TABLE t OWNER TO someone").await;
+        CREATE ROLE someone LOGIN PASSWORD 'x'; ALTER TABLE t OWNER TO someone;
+        CREATE ROLE elsewhere; GRANT someone TO elsewhere; GRANT SET ON PARAMETER log_min_messages TO someone;
+        SELECT pg_replication_origin_create('from far')").await;
     sql(
         &target,
         "SELECT pg_create_logical_replication_slot('a_slot', 'pgoutput')",
@@ -303,6 +305,9 @@ async fn what_is_not_carried_is_listed() {
             "tablespaces (everything is restored into the default one): `other disk`",
             "replication slots: `a_slot`",
             "prepared transactions that were neither committed nor rolled back: `in doubt`",
+            "origins of replication: `from far`",
+            "what other roles are members of: `elsewhere in someone`",
+            "rights on settings of the server (`GRANT … ON PARAMETER`): `log_min_messages`",
         ]
     );
     sql(&target, "ROLLBACK PREPARED 'in doubt'").await;

@@ -1,7 +1,7 @@
 //! Values of many megabytes: cut into pieces on the way, whole again on the server, and the same whatever way they were read.
 
 use redis::Value;
-use summitctl::capture::{MemoryParts, PartSource as _};
+use summitctl::capture::{MemoryParts, PartSink as _, PartSource as _};
 use summitctl::providers::redis::{
     Replace, RestoreOptions, admits, capture, compare, fingerprints, restore, survey,
 };
@@ -41,9 +41,29 @@ fn fill_large(server: &Server) {
         }
         let _: () = many.query(&mut conn).expect("fills");
     }
+    stream(&mut conn, "stream", 8_000, 1_000);
     for key in ["list", "text"] {
         run(&mut conn, &["PEXPIREAT", key, &later(5).to_string()]);
     }
+}
+
+/// A stream of incompressible entries, with a group that was given some of them.
+fn stream(conn: &mut redis::Connection, key: &str, entries: u64, bytes: usize) {
+    let mut text = vec![0; bytes];
+    for from in (0..entries).step_by(500) {
+        let mut many = redis::pipe();
+        for n in from..(from + 500).min(entries) {
+            getrandom::fill(&mut text).expect("random bytes");
+            let id = format!("{}-7", n + 1);
+            let add = many.cmd("XADD").arg(key).arg(id).arg("field");
+            add.arg(&text).arg("n").arg(n).ignore();
+        }
+        let _: () = many.query(conn).expect("adds");
+    }
+    run(conn, &["XGROUP", "CREATE", key, "workers", "0"]);
+    let group = ["XREADGROUP", "GROUP", "workers", "one", "COUNT", "100"];
+    run(conn, &[&group[..], &["STREAMS", key, ">"]].concat());
+    run(conn, &["XDEL", key, "200-7", "3000-7"]);
 }
 
 #[tokio::test]
@@ -55,7 +75,14 @@ async fn large_values_come_in_pieces_and_arrive_whole() {
     let captured = capture(&from.target(), &parts, &options())
         .await
         .expect("captures");
-    assert_eq!(captured.parts[0].meta["keys"], 55);
+    assert_eq!(captured.parts[0].meta["keys"], 56);
+    let fragmented = captured.parts[0].meta["fragmented"].as_array();
+    let whole = run(&mut conn, &["DUMP", "stream"]);
+    let Value::BulkString(whole) = whole else {
+        panic!("{whole:?}");
+    };
+    let lengths = fragmented.map(|all| all.iter().filter_map(|n| n.as_u64()).collect::<Vec<_>>());
+    assert_eq!(lengths, Some(vec![whole.len() as u64]));
     let bytes = parts
         .open("redis/0/keys")
         .await
@@ -65,7 +92,7 @@ async fn large_values_come_in_pieces_and_arrive_whole() {
         .expect("reads");
     let (_, count) = bytes.split_at(bytes.len() - 8);
     let records = u64::from_le_bytes(count.try_into().expect("eight bytes"));
-    assert!(records > 55, "{records} records: they were not cut");
+    assert!(records > 59, "{records} records: they were not cut");
 
     // Read whole, one by one, they are the same.
     run(
@@ -104,6 +131,11 @@ async fn large_values_come_in_pieces_and_arrive_whole() {
             .expect("restores");
         assert_eq!(restored.differences(), Vec::<String>::new());
         assert_eq!(seen(&to), seen(&from));
+        let there = run(&mut client(&to), &["DUMP", "stream"]);
+        assert!(
+            there == Value::BulkString(whole.clone()),
+            "it is byte for byte"
+        );
         if token == "u" {
             continue;
         }
@@ -127,7 +159,7 @@ async fn large_values_come_in_pieces_and_arrive_whole() {
         let merged = restore(&to.target(), source, &way(Replace::Keep))
             .await
             .expect("merges");
-        assert_eq!(merged.kept, 54);
+        assert_eq!(merged.kept, 55);
         assert_eq!(merged.differences(), Vec::<String>::new());
         let length = run(&mut conn, &["LLEN", "list"]);
         assert_eq!(run(&mut copy, &["LLEN", "list"]), length);
@@ -155,9 +187,65 @@ async fn large_values_come_in_pieces_and_arrive_whole() {
     ] {
         let error = refused.expect_err("is too large");
         assert_eq!(error.reason().code, "redis.value-too-large", "{error:?}");
-        assert!(error.to_string().contains("key `text`"), "{error}");
+        assert!(error.to_string().contains("key `stream`"), "{error}");
     }
-    assert_eq!(run(&mut copy, &["DBSIZE"]), Value::Int(55 + 1));
+    assert_eq!(run(&mut copy, &["DBSIZE"]), Value::Int(56 + 1));
+}
+
+#[tokio::test]
+async fn one_changed_entry_of_a_large_stream_and_one_damaged_byte_are_found() {
+    let (from, to) = (Server::scratch().await, Server::scratch().await);
+    stream(&mut client(&from), "stream", 8_000, 1_000);
+    let parts = MemoryParts::default();
+    let captured = capture(&from.target(), &parts, &options())
+        .await
+        .expect("captures");
+    let way = |token: &str| RestoreOptions {
+        common: options(),
+        replace: Replace::Flush,
+        token: token.into(),
+    };
+    let restored = restore(&to.target(), &parts, &way("a"))
+        .await
+        .expect("restores");
+    assert_eq!(restored.differences(), Vec::<String>::new());
+    let mut copy = client(&to);
+    run(&mut copy, &["XDEL", "stream", "1700-7"]);
+    let compared = compare(&to.target(), &parts, &options())
+        .await
+        .expect("compares");
+    assert_eq!(compared.differences().len(), 1);
+    let found = survey(&to.target(), &parts, &options())
+        .await
+        .expect("looks");
+    assert_eq!((found.missing, found.changed), (0, 1));
+    assert!(found.lines[0].contains("key `stream`"), "{found:?}");
+
+    // In the middle of a fragment, which is no value by itself.
+    let info = &captured.parts[0];
+    let reader = parts.open(&info.name).await;
+    let mut bytes = reader.expect("opens").read_all().await.expect("reads");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let damaged = MemoryParts::default();
+    let mut writer = damaged
+        .create(&info.name, &info.format)
+        .await
+        .expect("creates");
+    writer.write(bytes.into()).await.expect("writes");
+    writer
+        .finish(info.fingerprint, info.meta.clone())
+        .await
+        .expect("finishes");
+    let error = compare(&to.target(), &damaged, &options())
+        .await
+        .expect_err("is damaged");
+    assert_eq!(error.reason().code, "redis.malformed-dump", "{error:?}");
+    let error = restore(&to.target(), &damaged, &way("b"))
+        .await
+        .expect_err("is damaged");
+    assert!(error.to_string().contains("key `stream`"), "{error:?}");
+    assert_eq!(run(&mut copy, &["EXISTS", "stream"]), Value::Int(0));
 }
 
 #[tokio::test]

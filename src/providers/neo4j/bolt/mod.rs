@@ -130,6 +130,8 @@ pub struct Connection {
     database: Option<String>,
     /// What the server calls itself: `Neo4j/5.26.16`.
     pub agent: String,
+    /// What the server calls the connection: `bolt-7`. A server that was restarted gives it anew.
+    pub id: String,
     /// Bolt 5's minor version.
     pub minor: u8,
     message: Vec<u8>,
@@ -163,6 +165,7 @@ impl Connection {
             wire,
             database: target.database.clone(),
             agent: String::new(),
+            id: String::new(),
             minor,
             message: Vec::new(),
             failed: false,
@@ -207,6 +210,9 @@ impl Connection {
         let said = self.success().await?;
         if let Some(agent) = said.get("server").and_then(Value::as_str) {
             agent.clone_into(&mut self.agent);
+        }
+        if let Some(id) = said.get("connection_id").and_then(Value::as_str) {
+            id.clone_into(&mut self.id);
         }
         if self.minor >= 1 {
             self.success().await?;

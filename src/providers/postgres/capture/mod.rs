@@ -175,7 +175,7 @@ impl<'a> Work<'a> {
         sink: &'a dyn PartSink,
         options: &'a CaptureOptions,
     ) -> Result<Work<'a>> {
-        let snapshot = Snapshot::take(target, &options.events, LOCK_WAIT).await?;
+        let snapshot = Snapshot::take(target, &options.events, options.patience).await?;
         let side = snapshot.join(target).await?;
         Ok(Work {
             target,
@@ -218,7 +218,7 @@ impl<'a> Work<'a> {
             self.target,
             &tool,
             &self.snapshot.id,
-            LOCK_WAIT,
+            self.options.patience.behind(),
             readable,
             writer.as_mut(),
         )

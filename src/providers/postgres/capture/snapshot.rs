@@ -13,6 +13,7 @@ use super::super::session::{Access, close, failed, open, query, rows, run};
 use super::super::sql::literal;
 use super::super::wire::Wire;
 use super::super::{LOCK_TIMEOUT, QUERY_FAILED, Target, UNSTABLE, session};
+use super::watch::Patience;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::time::Instant;
@@ -190,6 +191,8 @@ pub(super) struct Snapshot {
     pub from: Instant,
     pub to: Instant,
     pub facts: DatabaseFacts,
+    /// How long a session that joins waits for a table that somebody else waits for exclusively.
+    behind: Duration,
     tables: Vec<Table>,
     sizes: BTreeMap<i64, Size>,
 }
@@ -199,10 +202,10 @@ impl Snapshot {
     pub(super) async fn take(
         target: &Target,
         events: &Events,
-        lock_wait: Duration,
+        patience: Patience,
     ) -> Result<Snapshot> {
         for _ in 0..ATTEMPTS {
-            if let Some(snapshot) = Self::attempt(target, lock_wait).await? {
+            if let Some(snapshot) = Self::attempt(target, patience).await? {
                 return Ok(snapshot);
             }
             events.note("the tables changed while they were being locked; locking again");
@@ -216,7 +219,7 @@ impl Snapshot {
         ))
     }
 
-    async fn attempt(target: &Target, lock_wait: Duration) -> Result<Option<Snapshot>> {
+    async fn attempt(target: &Target, patience: Patience) -> Result<Option<Snapshot>> {
         let mut looker = open(target, Access::Read).await?;
         let facts = DatabaseFacts::read(target, &mut looker).await?;
         let readable = |table: &Table| !(facts.standby && table.unlogged);
@@ -228,7 +231,7 @@ impl Snapshot {
         let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}; SET LOCAL lock_timeout = {}",
             set_local(encoding_for(&facts.encoding), facts.major),
-            lock_wait.as_millis()
+            super::LOCK_WAIT.as_millis()
         );
         run(target, &mut session, &begin).await?;
         for batch in expected.chunks(LOCK_BATCH) {
@@ -259,6 +262,7 @@ impl Snapshot {
             from,
             to,
             facts,
+            behind: patience.behind(),
             tables,
             sizes,
         }))
@@ -284,7 +288,7 @@ impl Snapshot {
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}; {}; SET LOCAL lock_timeout = {}",
             literal(&self.id),
             set_local(encoding_for(&self.facts.encoding), self.facts.major),
-            super::LOCK_WAIT.as_millis()
+            self.behind.as_millis()
         )
     }
 

@@ -30,6 +30,15 @@ impl Default for Patience {
     }
 }
 
+impl Patience {
+    /// How long a session of ours waits for a table that the first one has locked already. It can only stand behind somebody who
+    /// waits for it exclusively, and whom [`Watch`] names before this is over: unless they give up, and nothing is lost.
+    pub(super) fn behind(self) -> Duration {
+        let longest = Duration::from_secs(24 * 3600);
+        self.give_way.saturating_add(4 * INTERVAL).min(longest)
+    }
+}
+
 /// How often it looks; oftener where patience is short.
 const INTERVAL: Duration = Duration::from_secs(5);
 

@@ -40,7 +40,7 @@ fn memory(jobs: usize) -> String {
 pub(super) async fn loader(target: &Target, options: &RestoreOptions) -> Result<Wire> {
     let mut wire = Wire::connect(target).await?;
     let memory = memory(options.jobs);
-    let prepare = format!("{}; {SETTINGS}; {memory}", super::LOADER);
+    let prepare = format!("{}; {SETTINGS}; {memory}", super::loader_settings());
     wire.run("prepare to load", &prepare).await?;
     if options.throwaway {
         wire.run("prepare to load", QUICK_COMPRESSION).await?;

@@ -602,14 +602,19 @@ impl<'a> Work<'a> {
     }
 }
 
-pub(super) const LOADER: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; SET lock_timeout = 0; \
-    SET idle_in_transaction_session_timeout = 0; SET synchronous_commit = off";
+/// What every session that loads begins with.
+pub(super) fn loader_settings() -> String {
+    format!(
+        "SET default_transaction_read_only = off; SET synchronous_commit = off; {}",
+        super::session::NO_LIMITS
+    )
+}
 
 /// A session that loads: the restored database's or the role's own settings must not stop it. The database is new, so
 /// that no pooler can hand these settings to anybody.
 async fn open_loader(target: &Target) -> Result<PgConnection> {
     let mut session = open(target, Access::Write).await?;
-    run(target, &mut session, LOADER).await?;
+    run(target, &mut session, &loader_settings()).await?;
     Ok(session)
 }
 

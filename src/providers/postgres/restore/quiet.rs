@@ -6,7 +6,7 @@ use super::super::Target;
 use super::super::session::{
     Access, CONNECT_PATIENCE, connect_with, failed, run, run_as, scalar, texts,
 };
-use super::LOADER;
+use super::loader_settings;
 use crate::error::Result;
 use crate::wait::Deadline;
 
@@ -42,7 +42,7 @@ pub(super) async fn open_quiet(target: &Target, off: bool) -> Result<PgConnectio
     let settings: &[(&str, &str)] = if off { &[(OFF, "off")] } else { &[] };
     let deadline = Deadline::after(CONNECT_PATIENCE);
     let mut session = connect_with(target, Access::Write, deadline, settings).await?;
-    run(target, &mut session, LOADER).await?;
+    run(target, &mut session, &loader_settings()).await?;
     Ok(session)
 }
 

@@ -131,21 +131,25 @@ impl<'a> Cursor<'a> {
 
     /// Passes over a string without decoding it.
     pub(super) fn skip_string(&mut self) -> Result<()> {
-        let count = match self.length_or_encoding()? {
-            Length::Plain(length) => {
-                usize::try_from(length).map_err(|_| Stop::Bad("a string is larger than memory"))?
-            }
+        let count = usize::try_from(self.string_bytes()?)
+            .map_err(|_| Stop::Bad("a string is larger than memory"))?;
+        self.take(count).map(|_| ())
+    }
+
+    /// Passes over what stands before a string's bytes, and gives how many follow.
+    pub(super) fn string_bytes(&mut self) -> Result<u64> {
+        Ok(match self.length_or_encoding()? {
+            Length::Plain(length) => length,
             Length::Encoded(0) => 1,
             Length::Encoded(1) => 2,
             Length::Encoded(2) => 4,
             Length::Encoded(3) => {
-                let compressed = self.size()?;
+                let compressed = self.length()?;
                 self.length()?;
                 compressed
             }
             Length::Encoded(_) => return bad("a string has an unknown encoding"),
-        };
-        self.take(count).map(|_| ())
+        })
     }
 }
 

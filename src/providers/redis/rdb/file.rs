@@ -22,6 +22,8 @@ pub struct Entry {
     pub usage: Usage,
     /// Whether the payload is all of the value.
     pub piece: Piece,
+    /// Whether it is some bytes of one payload that is larger than memory, and no value by itself.
+    pub fragment: bool,
     /// The value, or a piece of it, as `RESTORE` takes it.
     pub payload: Vec<u8>,
 }
@@ -159,6 +161,7 @@ fn next(cursor: &mut Cursor<'_>, version: u16, build: Build) -> Result<Item> {
                     expiry,
                     usage,
                     piece: Piece::Whole,
+                    fragment: false,
                     payload: build(kind, cursor.since(begin), version),
                 }));
             }

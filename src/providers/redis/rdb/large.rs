@@ -1,7 +1,8 @@
 //! The canonical form of large values: a digest of their content, so that they can be summed piece by piece. Lists and strings
 //! are hashed in order; of sets, hashes and sorted sets the hashes of the elements are added up, so that no order matters.
 
-use super::rows::{HASH, Out, Row, content_of, passing, score_bits, tag};
+use super::rows::{HASH, MODULE, Out, Row, STREAM, content_of, entry_of, passing, score_bits, tag};
+use super::stream::{Stream, StreamEntry};
 use super::value::{Field, Value};
 
 /// Values whose canonical content has at least this many bytes have this form, however they are stored. What is cut is larger
@@ -92,6 +93,19 @@ impl Large {
         true
     }
 
+    /// Adds bytes of a module's value.
+    pub fn add_module(&mut self, bytes: &[u8]) {
+        self.tag = MODULE;
+        self.ordered.update(bytes);
+        self.count += bytes.len() as u64;
+    }
+
+    /// The rows of a module's value that is not large after all.
+    pub fn of_small(self, bytes: Vec<u8>) -> Vec<Row> {
+        let value = Value::Module(bytes);
+        super::rows(self.database, &self.key, self.expiry, &value)
+    }
+
     fn field(&mut self, field: &Field) {
         let Some((few, size)) = &mut self.few else {
             self.element(&[&field.name, &field.value], 0);
@@ -146,5 +160,95 @@ impl Large {
             rows.push(out.row(self.expiry));
         }
         rows
+    }
+}
+
+/// A stream being summed: its entries in their order, then what stands behind them.
+#[derive(Clone)]
+pub struct StreamSum {
+    database: u32,
+    key: Vec<u8>,
+    expiry: u64,
+    count: u64,
+    ordered: Box<blake3::Hasher>,
+    /// The entries, as long as they are few: such a stream has the form of its content.
+    few: Option<(Vec<StreamEntry>, usize)>,
+    scratch: Out,
+}
+
+impl StreamSum {
+    /// Begins.
+    pub fn new(database: u32, key: &[u8], expiry: u64) -> StreamSum {
+        StreamSum {
+            database,
+            key: key.to_owned(),
+            expiry,
+            count: 0,
+            ordered: Box::new(blake3::Hasher::new()),
+            few: Some((Vec::new(), 0)),
+            scratch: Out(Vec::new()),
+        }
+    }
+
+    /// The row of a large stream that is there whole.
+    pub(super) fn of(database: u32, key: &[u8], expiry: u64, stream: &Stream) -> Vec<Row> {
+        let mut sum = StreamSum::new(database, key, expiry);
+        sum.few = None;
+        stream.entries.iter().for_each(|entry| sum.hash(entry));
+        sum.row(stream)
+    }
+
+    /// Whether this is the sum of this key.
+    pub fn is_of(&self, database: u32, key: &[u8]) -> bool {
+        self.database == database && self.key == key
+    }
+
+    /// How many entries were added.
+    pub fn count(&self) -> u64 {
+        self.count + self.few.as_ref().map_or(0, |(few, _)| few.len() as u64)
+    }
+
+    /// Adds entries, and takes them away.
+    pub fn add(&mut self, entries: &mut Vec<StreamEntry>) {
+        let Some((few, size)) = &mut self.few else {
+            entries.drain(..).for_each(|entry| self.hash(&entry));
+            return;
+        };
+        *size += entries.iter().map(entry_of).sum::<usize>();
+        few.append(entries);
+        if *size >= LARGE {
+            let (many, _) = self.few.take().unwrap_or_default();
+            many.iter().for_each(|entry| self.hash(entry));
+        }
+    }
+
+    fn hash(&mut self, entry: &StreamEntry) {
+        self.scratch.0.clear();
+        self.scratch.entry(entry);
+        self.ordered.update(&self.scratch.0);
+        self.count += 1;
+    }
+
+    /// The row, once everything is here; `tail` is the stream without its entries.
+    pub fn finish(mut self, mut tail: Stream) -> Vec<Row> {
+        match self.few.take() {
+            Some((few, _)) => {
+                tail.entries = few;
+                let value = Value::Stream(tail);
+                super::rows(self.database, &self.key, self.expiry, &value)
+            }
+            None => self.row(&tail),
+        }
+    }
+
+    fn row(self, tail: &Stream) -> Vec<Row> {
+        let mut behind = Out(Vec::new());
+        behind.around(tail);
+        let mut out = Out::new(b'B', self.database, &self.key, self.expiry);
+        out.0.push(STREAM);
+        out.0.extend_from_slice(&self.count.to_le_bytes());
+        out.0.extend_from_slice(self.ordered.finalize().as_bytes());
+        out.0.extend_from_slice(blake3::hash(&behind.0).as_bytes());
+        vec![out.row(self.expiry)]
     }
 }

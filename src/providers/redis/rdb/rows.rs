@@ -5,8 +5,8 @@
 //! so that its passing changes no other row. Scores are the bits of a double, with one zero and one NaN. Large
 //! values are rows of their digest (see `large.rs`). Streams have everything but the groups' read counters, which servers estimate anew.
 
-use super::large::{LARGE, Large};
-use super::stream::Stream;
+use super::large::{LARGE, Large, StreamSum};
+use super::stream::{Stream, StreamEntry};
 use super::value::{Field, Value};
 
 /// The tag of a string.
@@ -14,6 +14,12 @@ const STRING: u8 = b's';
 
 /// The tag of a hash.
 pub(super) const HASH: u8 = b'h';
+
+/// The tag of a stream.
+pub(super) const STREAM: u8 = b'x';
+
+/// The tag of a module's value.
+pub(super) const MODULE: u8 = b'm';
 
 /// A row, and when the server will drop it by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,18 +32,28 @@ pub struct Row {
 
 /// The rows of a key.
 pub fn rows(database: u32, key: &[u8], expiry: u64, value: &Value) -> Vec<Row> {
-    if content(value) >= LARGE {
-        let mut large = Large::new(database, key, expiry);
-        large.add(value);
-        return large.finish();
+    if content(value) < LARGE {
+        return undivided(database, key, expiry, value);
     }
-    undivided(database, key, expiry, value)
+    if let Value::Stream(stream) = value {
+        return StreamSum::of(database, key, expiry, stream);
+    }
+    let mut large = Large::new(database, key, expiry);
+    large.add(value);
+    large.finish()
+}
+
+/// The rows of a key as `redis-rows-2` had them, where streams and modules' values were rows of their content at any size.
+pub fn rows_2(database: u32, key: &[u8], expiry: u64, value: &Value) -> Vec<Row> {
+    match value {
+        Value::Stream(_) | Value::Module(_) => undivided(database, key, expiry, value),
+        _ => rows(database, key, expiry, value),
+    }
 }
 
 /// The rows of a key as `redis-rows-1` had them, where large values were rows of their content too.
 pub fn undivided(database: u32, key: &[u8], expiry: u64, value: &Value) -> Vec<Row> {
-    let content = content(value);
-    let mut out = Out::with_room(content, tag(value), database, key, expiry);
+    let mut out = Out::with_room(content(value), tag(value), database, key, expiry);
     match value {
         Value::String(bytes) | Value::Module(bytes) => out.string(bytes),
         Value::List(items) | Value::Set(items) => {
@@ -104,7 +120,7 @@ pub(super) fn content_of(field: &Field) -> usize {
     16 + field.name.len() + field.value.len()
 }
 
-/// Bytes of a value's canonical content; nothing for what has one form only.
+/// Bytes of a value's canonical content.
 fn content(value: &Value) -> usize {
     match value {
         Value::String(bytes) => bytes.len(),
@@ -114,8 +130,14 @@ fn content(value: &Value) -> usize {
             lasting.map(content_of).sum()
         }
         Value::Zset(members) => members.iter().map(|(member, _)| 16 + member.len()).sum(),
-        Value::Stream(_) | Value::Module(_) => 0,
+        Value::Stream(stream) => stream.entries.iter().map(entry_of).sum(),
+        Value::Module(bytes) => bytes.len(),
     }
+}
+
+/// Bytes of a stream's entry.
+pub(super) fn entry_of((_, fields): &StreamEntry) -> usize {
+    24 + fields.iter().map(|field| 8 + field.len()).sum::<usize>()
 }
 
 /// The row of a function library.
@@ -125,6 +147,7 @@ pub fn function_row(code: &[u8]) -> Vec<u8> {
     out.0
 }
 
+#[derive(Clone)]
 pub(super) struct Out(pub(super) Vec<u8>);
 
 impl Out {
@@ -165,11 +188,25 @@ impl Out {
         self.id(stream.max_deleted_id);
         self.number(stream.entries_added);
         self.number(stream.entries.len() as u64);
-        for (id, fields) in &stream.entries {
-            self.id(*id);
-            self.number(fields.len() as u64);
-            fields.iter().for_each(|field| self.string(field));
-        }
+        stream.entries.iter().for_each(|entry| self.entry(entry));
+        self.groups(stream);
+    }
+
+    pub(super) fn entry(&mut self, (id, fields): &StreamEntry) {
+        self.id(*id);
+        self.number(fields.len() as u64);
+        fields.iter().for_each(|field| self.string(field));
+    }
+
+    /// A stream without its entries.
+    pub(super) fn around(&mut self, stream: &Stream) {
+        self.id(stream.last_id);
+        self.id(stream.max_deleted_id);
+        self.number(stream.entries_added);
+        self.groups(stream);
+    }
+
+    fn groups(&mut self, stream: &Stream) {
         self.number(stream.groups.len() as u64);
         for (name, group) in &stream.groups {
             self.string(name);
@@ -205,8 +242,8 @@ pub(super) fn tag(value: &Value) -> u8 {
         Value::Set(_) => b'S',
         Value::Hash(_) => HASH,
         Value::Zset(_) => b'z',
-        Value::Stream(_) => b'x',
-        Value::Module(_) => b'm',
+        Value::Stream(_) => STREAM,
+        Value::Module(_) => MODULE,
     }
 }
 

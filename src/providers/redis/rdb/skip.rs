@@ -22,12 +22,9 @@ pub(super) fn value(cursor: &mut Cursor<'_>, kind: u8, version: u16) -> Result<(
         | kind::HASH
         | kind::ZSET
         | kind::ZSET_2 => times(cursor, |c| element(c, kind, version)),
-        kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
-            stream(cursor, kind)
-        }
-        kind::STREAM_LISTPACKS_4 if version < VALKEY => {
-            stream(cursor, kind)?;
-            producers(cursor)
+        kind if is_stream(kind, version) => {
+            times(cursor, stream_node)?;
+            stream_tail(cursor, kind)
         }
         kind::MODULE_2 => {
             cursor.length()?;
@@ -87,24 +84,55 @@ pub(super) fn element(cursor: &mut Cursor<'_>, kind: u8, version: u16) -> Result
     }
 }
 
+/// Whether a value of type `kind` is a stream.
+pub(super) fn is_stream(kind: u8, version: u16) -> bool {
+    match kind {
+        kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => true,
+        kind => kind == kind::STREAM_LISTPACKS_4 && version < VALKEY,
+    }
+}
+
+/// Passes over one node of a stream: its first id, and a listpack of entries.
+pub(super) fn stream_node(cursor: &mut Cursor<'_>) -> Result<()> {
+    cursor.skip_string()?;
+    cursor.skip_string()
+}
+
+/// Passes over what stands behind a stream's nodes.
+pub(super) fn stream_tail(cursor: &mut Cursor<'_>, kind: u8) -> Result<()> {
+    groups(cursor, kind)?;
+    match kind {
+        kind::STREAM_LISTPACKS_4 => producers(cursor),
+        _ => Ok(()),
+    }
+}
+
 /// Passes over a module's annotated fields, its end mark included.
 pub(super) fn module(cursor: &mut Cursor<'_>) -> Result<()> {
-    loop {
-        match cursor.length()? {
-            0 => return Ok(()),
-            1 | 2 => {
-                cursor.length()?;
-            }
-            3 => {
-                cursor.take(4)?;
-            }
-            4 => {
-                cursor.take(8)?;
-            }
-            5 => cursor.skip_string()?,
-            _ => return bad("a module's value has an unknown field"),
-        }
+    while let Some(bytes) = module_field(cursor)? {
+        cursor.take(usize::try_from(bytes).map_err(|_| Stop::Short)?)?;
     }
+    Ok(())
+}
+
+/// Passes over one field of a module's value up to the bytes of its string, and gives how many there are; `None` behind the
+/// end mark.
+pub(super) fn module_field(cursor: &mut Cursor<'_>) -> Result<Option<u64>> {
+    match cursor.length()? {
+        0 => return Ok(None),
+        1 | 2 => {
+            cursor.length()?;
+        }
+        3 => {
+            cursor.take(4)?;
+        }
+        4 => {
+            cursor.take(8)?;
+        }
+        5 => return cursor.string_bytes().map(Some),
+        _ => return bad("a module's value has an unknown field"),
+    }
+    Ok(Some(0))
 }
 
 /// A score as the oldest sorted sets have it: a length byte and text (`rdbLoadDoubleValue`).
@@ -121,11 +149,7 @@ pub(super) fn text_score(cursor: &mut Cursor<'_>) -> Result<f64> {
     }
 }
 
-fn stream(cursor: &mut Cursor<'_>, kind: u8) -> Result<()> {
-    times(cursor, |c| {
-        c.skip_string()?;
-        c.skip_string()
-    })?;
+fn groups(cursor: &mut Cursor<'_>, kind: u8) -> Result<()> {
     // Length and last id; since version 2 also first id, greatest deleted id and entries added.
     let numbers = if kind == kind::STREAM_LISTPACKS { 3 } else { 8 };
     for _ in 0..numbers {

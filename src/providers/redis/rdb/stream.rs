@@ -51,19 +51,37 @@ const DELETED: i64 = 1;
 /// An entry has the fields of its listpack's first.
 const SAME_FIELDS: i64 = 2;
 
+/// An entry with its id.
+pub type StreamEntry = (Id, Vec<Vec<u8>>);
+
 /// Decodes a stream of version 1 to 4.
 pub(super) fn decode(cursor: &mut Cursor<'_>, kind: u8) -> Result<Stream> {
-    let mut stream = Stream::default();
+    let mut all = Vec::new();
     for _ in 0..cursor.length()? {
-        let node = cursor.string()?;
-        let Some(base) = id(&node) else {
-            return bad("a stream node's key is not an id");
-        };
-        let listpack = cursor.string()?;
-        whole(entries(&listpack, base, &mut stream.entries))?;
+        node(cursor, &mut all)?;
     }
+    let stream = tail(cursor, kind, all.len() as u64)?;
+    Ok(Stream {
+        entries: all,
+        ..stream
+    })
+}
+
+/// Decodes one node: the entries that were not deleted.
+pub(super) fn node(cursor: &mut Cursor<'_>, out: &mut Vec<StreamEntry>) -> Result<()> {
+    let node = cursor.string()?;
+    let Some(base) = id(&node) else {
+        return bad("a stream node's key is not an id");
+    };
+    let listpack = cursor.string()?;
+    whole(entries(&listpack, base, out))
+}
+
+/// Decodes what stands behind the nodes, in which there were so many entries: a stream without them.
+pub(super) fn tail(cursor: &mut Cursor<'_>, kind: u8, entries: u64) -> Result<Stream> {
+    let mut stream = Stream::default();
     let length = cursor.length()?;
-    if usize::try_from(length) != Ok(stream.entries.len()) {
+    if length != entries {
         return bad("a stream's length is not the number of its entries");
     }
     stream.last_id = (cursor.length()?, cursor.length()?);

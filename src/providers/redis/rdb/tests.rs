@@ -371,7 +371,7 @@ proptest! {
 }
 
 /// Cuts a key whose bytes come a few at a time; gives the pieces.
-fn cut(bytes: &[u8], most: usize, step: usize) -> Vec<Entry> {
+pub(super) fn cut(bytes: &[u8], most: usize, step: usize) -> Vec<Entry> {
     let (mut cutting, mut at) = begin(bytes, 10).expect("reads").expect("can be cut");
     let (mut window, mut out) = (step, Vec::new());
     loop {

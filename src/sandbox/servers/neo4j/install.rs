@@ -119,14 +119,14 @@ impl Install {
         arguments
     }
 
-    /// Runs neo4j-admin's own program on a home, in a folder.
-    pub(super) async fn admin(
+    /// neo4j-admin's own program, to be run on a home, in a folder.
+    pub(super) fn admin_command(
         &self,
         home: &Path,
         folder: &Path,
         heap_mib: u32,
         arguments: &[std::ffi::OsString],
-    ) -> Result<()> {
+    ) -> Command {
         let mut named = std::ffi::OsString::from(HOME_PROPERTY);
         named.push(home);
         let mut command = Command::new(&self.java);
@@ -138,6 +138,18 @@ impl Install {
             .env("NEO4J_HOME", home)
             .env("NEO4J_CONF", home.join("conf"))
             .current_dir(folder);
+        command
+    }
+
+    /// Runs it to its end.
+    pub(super) async fn admin(
+        &self,
+        home: &Path,
+        folder: &Path,
+        heap_mib: u32,
+        arguments: &[std::ffi::OsString],
+    ) -> Result<()> {
+        let mut command = self.admin_command(home, folder, heap_mib, arguments);
         let what = arguments.iter().take(3).map(|a| a.to_string_lossy());
         let what = what.collect::<Vec<_>>().join(" ");
         let done = output_of(&mut command, &format!("`neo4j-admin {what}`"), ADMIN_LIMIT).await;
