@@ -227,7 +227,7 @@ pub struct DoctorArgs {}
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Check the handbook's variables; values are never shown
-    Check(ConfigCheckArgs),
+    Check(Box<ConfigCheckArgs>),
     /// Show every setting of the context and where it came from
     Show,
 }

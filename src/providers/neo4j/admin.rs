@@ -100,7 +100,7 @@ impl Admin {
             let (mut child, group) = spawn(&mut command, &self.admin)?;
             let said = tail(child.stderr.take()).await;
             let status = child.wait().await;
-            group.is_over();
+            group.waited_for();
             ended(status, &what, &said)
         };
         Deadline::after(LIMIT).run(&what, work).await?;
@@ -249,7 +249,7 @@ pub async fn load(
     );
     fed?;
     let status = child.wait().await;
-    group.is_over();
+    group.waited_for();
     ended(status, what, &said)
 }
 
@@ -287,7 +287,7 @@ struct Group(Option<Pid>);
 
 impl Group {
     /// It was waited for: its number may be another's by now.
-    fn is_over(mut self) {
+    fn waited_for(mut self) {
         self.0 = None;
     }
 }
