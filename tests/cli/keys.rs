@@ -6,6 +6,16 @@ use crate::stocked::{BACKUPS, bytes, next_epoch, one_more, stocked};
 
 const BOB: &str = "age1mukt0wyxk2rqkz24xsx5vml0xk79w43ve7mwu3jk0gkwtpytye3qzusf4w";
 
+/// Starts an epoch whose secret is kept beside the configuration.
+pub const NEW_EPOCH: &[&str] = &[
+    "keys",
+    "new-epoch",
+    "--secret-file",
+    "new.secret",
+    "--confirm",
+    "sample",
+];
+
 /// An identity that belongs to nobody here.
 fn stranger() -> String {
     person().0
@@ -139,15 +149,7 @@ fn trusted_keys_count_wherever_backups_are_read() {
 #[test]
 fn backups_of_a_retired_epoch_are_judged_with_an_identity() {
     let bench = keyed();
-    let new = [
-        "keys",
-        "new-epoch",
-        "--secret-file",
-        "new.secret",
-        "--confirm",
-        "sample",
-    ];
-    assert_eq!(bench.run(&new).code, 0);
+    assert_eq!(bench.run(NEW_EPOCH).code, 0);
     configure(&bench, |text| naming(text, "secret", "\"file:new.secret\""));
     let looked = ["backup", "prune", "--dry-run", "--output", "json"];
     let gave = bench.run(&looked);

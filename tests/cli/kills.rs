@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::bench::{Bench, Gave};
 use crate::documents::copy;
-use crate::keys::{configure, naming};
+use crate::keys::{NEW_EPOCH, configure, naming};
 use crate::stocked::{BACKUPS, alice, bare, one_more, stocked};
 
 const BOB: &str = "age1mukt0wyxk2rqkz24xsx5vml0xk79w43ve7mwu3jk0gkwtpytye3qzusf4w";
@@ -346,20 +346,11 @@ const REMOVE: Case = Case {
     ..VERIFY
 };
 
-const NEW: &[&str] = &[
-    "keys",
-    "new-epoch",
-    "--secret-file",
-    "new.secret",
-    "--confirm",
-    "sample",
-];
-
-const NEW_EPOCH: Case = Case {
-    args: NEW,
+const EPOCH: Case = Case {
+    args: NEW_EPOCH,
     after: |station| {
         if station.epoch() == 1 {
-            station.ok(NEW);
+            station.ok(NEW_EPOCH);
         }
         assert_eq!(station.epoch(), 2);
     },
@@ -421,7 +412,7 @@ killed! {
     keys_add: super::ADD;
     keys_rotate: super::ROTATE;
     keys_remove: super::REMOVE;
-    new_epoch: super::NEW_EPOCH;
+    new_epoch: super::EPOCH;
     copy: super::COPY;
     export: super::EXPORT;
     init: super::MAKE;

@@ -2,7 +2,7 @@
 //! programs does not.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use summitctl::providers::postgres::tools;
 use summitctl::sandbox::servers::neo4j as graph;
@@ -35,6 +35,12 @@ fn pg_dump(program: &Program, format: &str, into: &Path) {
             .arg(into)
             .env("PGPASSWORD", program.secret("postgres/password")),
     );
+}
+
+/// Imports a file as it is of this moment.
+fn tried(program: &Program, file: &str, as_of: &str) -> Output {
+    let words = ["backup", "import", file, "--as-of", as_of, "--yes"];
+    program.call(&with(&words), None)
 }
 
 fn imported(program: &Program, args: &[&str]) -> String {
@@ -207,15 +213,7 @@ fn broken(program: &Program, dumps: &[&Path]) {
             let file = folder.join(dump.file_name().unwrap());
             std::fs::write(&file, bytes).unwrap();
             let file = file.to_string_lossy().into_owned();
-            let words = [
-                "backup",
-                "import",
-                &file,
-                "--as-of",
-                "2026-01-05T00:00:00Z",
-                "--yes",
-            ];
-            let output = program.call(&with(&words), None);
+            let output = tried(program, &file, "2026-01-05T00:00:00Z");
             let said = said(&output);
             println!("{file}, {what}: {said}");
             assert!(
@@ -267,15 +265,7 @@ fn refused(program: &Program, script: &Path) {
         let file = program.dir.join(format!("{name}.sql"));
         std::fs::write(&file, text).unwrap();
         let file = file.to_string_lossy().into_owned();
-        let words = [
-            "backup",
-            "import",
-            &file,
-            "--as-of",
-            "2026-01-01T00:00:00Z",
-            "--yes",
-        ];
-        let output = program.call(&with(&words), None);
+        let output = tried(program, &file, "2026-01-01T00:00:00Z");
         assert_ne!(output.status.code(), Some(0), "{name}: {}", said(&output));
         assert!(said(&output).contains(part), "{name}: {}", said(&output));
         program.call(&["run", "abort"], None);

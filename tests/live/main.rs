@@ -38,7 +38,24 @@ mod shared;
 mod stock;
 mod table;
 
+use summitctl::capture::{MemoryParts, PartInfo, PartSink as _};
+
 /// A host that nobody is asked for: the label is longer than any name may be.
 fn nameless() -> String {
     format!("{}.invalid", "x".repeat(64))
+}
+
+/// A backup of this one part, which holds other bytes than its fingerprint says.
+async fn holding(info: &PartInfo, bytes: Vec<u8>) -> MemoryParts {
+    let parts = MemoryParts::default();
+    let mut writer = parts
+        .create(&info.name, &info.format)
+        .await
+        .expect("creates");
+    writer.write(bytes.into()).await.expect("writes");
+    writer
+        .finish(info.fingerprint, info.meta.clone())
+        .await
+        .expect("finishes");
+    parts
 }

@@ -1,16 +1,20 @@
 //! What a cluster says of the platform: nodes, pods, rollouts, jobs, volumes, autoscalers, services, Helm releases, and
 //! certificates and ExternalSecrets where it has their kinds. Each check names what is wrong and attaches the newest events and log lines; what may not be read is not evaluated.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::super::world::World;
 use crate::check::{Category, Check, Finding};
 use crate::config;
 use crate::error::{Error, Result};
-use crate::providers::kubernetes::{self, Cluster, FORBIDDEN, NO_SUCH_KIND, Scan};
+use crate::providers::kubernetes::{
+    self, Api, Cluster, FORBIDDEN, Filter, NO_SUCH_KIND, Namespaced, Scan, scan,
+};
 use crate::wait::Deadline;
 
 pub mod access;
@@ -292,6 +296,25 @@ impl Problem {
         self.bearable = true;
         self
     }
+}
+
+/// Hands on each object of a kind that the context selects in one of its namespaces.
+async fn selected<K>(
+    cluster: &Cluster,
+    namespace: &str,
+    fields: Option<&str>,
+    deadline: Deadline,
+    take: impl FnMut(K),
+) -> Result<Scan>
+where
+    K: Namespaced + Clone + DeserializeOwned + Debug,
+{
+    let api: Api<K> = Api::namespaced(cluster.client.clone(), namespace);
+    let filter = Filter {
+        labels: cluster.selector.clone(),
+        fields: fields.map(str::to_owned),
+    };
+    scan(cluster, &api, Some(namespace), &filter, deadline, take).await
 }
 
 /// What a look at all objects of a kind gave.

@@ -68,9 +68,7 @@ pub(super) async fn prove(
     .await?;
     let measuring = neo4j::fingerprints(&target, &key, Some(&restored.id_map), cx.world.jobs);
     let measured = phase(phases, "compare", measuring).await?;
-    let answers = cross::ask(cx.world, cross::Restored::Neo4j(&target)).await;
-    let soon = Deadline::after(Duration::from_secs(15));
-    let version = neo4j::ping(&target, soon).await?.version;
+    let (version, answers) = asked(cx, &target).await?;
     Ok(Scratch {
         version,
         loaded,
@@ -80,6 +78,16 @@ pub(super) async fn prove(
         notes: restored.notes,
         answers,
     })
+}
+
+/// The version of a scratch server, and its answers to the questions across the stores.
+async fn asked(
+    cx: &ReadCx<'_, World>,
+    target: &neo4j::Target,
+) -> Result<(String, Vec<cross::Answer>)> {
+    let answers = cross::ask(cx.world, cross::Restored::Neo4j(target)).await;
+    let soon = Deadline::after(Duration::from_secs(15));
+    Ok((neo4j::ping(target, soon).await?.version, answers))
 }
 
 /// Loads the dump that an offline backup holds; the rows beside it are what it must come to.
@@ -103,9 +111,7 @@ async fn prove_dump(
     let key = source.fingerprint_key();
     let measuring = neo4j::fingerprints_of_load(&target, &key, database, cx.world.jobs);
     let measured = phase(phases, "compare", measuring).await?;
-    let answers = cross::ask(cx.world, cross::Restored::Neo4j(&target)).await;
-    let soon = Deadline::after(Duration::from_secs(15));
-    let version = neo4j::ping(&target, soon).await?.version;
+    let (version, answers) = asked(cx, &target).await?;
     Ok(Scratch {
         version,
         loaded: "by `neo4j-admin database load`, from the dump".to_owned(),

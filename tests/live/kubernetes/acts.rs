@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -479,14 +478,7 @@ async fn without_the_right_nothing_is_planned() {
             .collect();
         let documents = printed(&more);
         let role = documents.iter().find(|d| d["kind"] == "Role").unwrap();
-        space.make::<Role>(role.clone()).await;
-        space
-            .make::<RoleBinding>(json!({
-                "metadata": {"name": name},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-                "subjects": [{"kind": "User", "name": "alice", "apiGroup": "rbac.authorization.k8s.io"}],
-            }))
-            .await;
+        space.grant(role, "alice").await;
         space.configure("alice", &["unbound"]);
         space
             .until("the rights", async || {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
-use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{Api, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use rcgen::{
@@ -320,6 +320,18 @@ impl Space {
             .create(&PostParams::default(), &object)
             .await
             .unwrap()
+    }
+
+    /// Makes a Role, and gives it to a user.
+    pub async fn grant(&self, role: &Value, user: &str) {
+        self.make::<Role>(role.clone()).await;
+        let name = &role["metadata"]["name"];
+        self.make::<RoleBinding>(json!({
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
+        }))
+        .await;
     }
 
     /// Writes `summitctl.toml`: the cluster as this user sees it.

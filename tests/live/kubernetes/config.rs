@@ -7,7 +7,6 @@ use base64::Engine as _;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -447,14 +446,7 @@ async fn a_secret_that_may_not_be_read_is_unknown_and_never_missing() {
     let rules = without["rules"].as_array_mut().unwrap();
     rules.retain(|rule| !rule["resources"].as_array().unwrap().is_empty());
     for (name, role) in [("without-secrets", &without), ("summitctl", &role)] {
-        space.make::<Role>(role.clone()).await;
-        space
-            .make::<RoleBinding>(json!({
-                "metadata": {"name": name},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-                "subjects": [{"kind": "User", "name": "alice", "apiGroup": "rbac.authorization.k8s.io"}],
-            }))
-            .await;
+        space.grant(role, "alice").await;
         space.configure("alice", &["closed"]);
         let open = name == "summitctl";
         space

@@ -195,16 +195,7 @@ async fn damage_is_found(parts: &MemoryParts) {
                 flipped
             }),
         ] {
-            let copy = MemoryParts::default();
-            let mut writer = copy
-                .create(&info.name, &info.format)
-                .await
-                .expect("creates");
-            writer.write(damaged.into()).await.expect("writes");
-            writer
-                .finish(info.fingerprint, info.meta.clone())
-                .await
-                .expect("finishes");
+            let copy = crate::holding(&info, damaged).await;
             let mut reader = copy.open(&info.name).await.expect("opens");
             match neo4j::decode(&info, reader.as_mut(), &key()).await {
                 Ok(seen) => assert_ne!(seen, info.fingerprint, "{what} {}", info.name),

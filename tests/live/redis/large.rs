@@ -1,7 +1,7 @@
 //! Values of many megabytes: cut into pieces on the way, whole again on the server, and the same whatever way they were read.
 
 use redis::Value;
-use summitctl::capture::{MemoryParts, PartSink as _, PartSource as _};
+use summitctl::capture::{MemoryParts, PartSource as _};
 use summitctl::providers::redis::{
     Replace, RestoreOptions, admits, capture, compare, fingerprints, restore, survey,
 };
@@ -227,16 +227,7 @@ async fn one_changed_entry_of_a_large_stream_and_one_damaged_byte_are_found() {
     let mut bytes = reader.expect("opens").read_all().await.expect("reads");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
-    let damaged = MemoryParts::default();
-    let mut writer = damaged
-        .create(&info.name, &info.format)
-        .await
-        .expect("creates");
-    writer.write(bytes.into()).await.expect("writes");
-    writer
-        .finish(info.fingerprint, info.meta.clone())
-        .await
-        .expect("finishes");
+    let damaged = crate::holding(info, bytes).await;
     let error = compare(&to.target(), &damaged, &options())
         .await
         .expect_err("is damaged");

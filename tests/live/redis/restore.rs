@@ -367,16 +367,7 @@ async fn damaged_parts_are_found_before_they_count() {
     for (what, spoil) in damage {
         let mut spoiled = bytes.clone();
         spoil(&mut spoiled);
-        let broken = MemoryParts::default();
-        let mut writer = broken
-            .create(&info.name, &info.format)
-            .await
-            .expect("creates");
-        writer.write(spoiled.into()).await.expect("writes");
-        writer
-            .finish(info.fingerprint, info.meta.clone())
-            .await
-            .expect("finishes");
+        let broken = crate::holding(info, spoiled).await;
         let target = RestoreOptions {
             replace: Replace::Flush,
             ..into_empty(what)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{EXPLAINED, Problem, Tally, attach};
+use super::{EXPLAINED, Problem, Tally, attach, selected};
 use crate::check::Finding;
 use crate::error::Result;
 use crate::providers::kubernetes::meta::{ObjectMeta, Time};
@@ -102,33 +102,21 @@ pub(super) async fn jobs(
         State::Running(since) => since > longest,
     };
     for namespace in &cluster.namespaces {
-        let api: Api<Job> = Api::namespaced(cluster.client.clone(), namespace);
-        let filter = Filter {
-            labels: cluster.selector.clone(),
-            fields: None,
-        };
-        let seen = scan(
-            cluster,
-            &api,
-            Some(namespace),
-            &filter,
-            deadline,
-            |job: Job| {
-                let facts = read(&job, now);
-                let owners = job.metadata.owner_references.unwrap_or_default();
-                match owners.into_iter().find(|o| o.kind == "CronJob") {
-                    // An older failure that a newer run made good is history.
-                    Some(owner) => match newest.get(&owner.uid) {
-                        Some(known) if known.made >= facts.made => {}
-                        _ => {
-                            newest.insert(owner.uid, facts);
-                        }
-                    },
-                    None if matters(&facts) => wrong.push(facts),
-                    None => {}
-                }
-            },
-        )
+        let seen = selected(cluster, namespace, None, deadline, |job: Job| {
+            let facts = read(&job, now);
+            let owners = job.metadata.owner_references.unwrap_or_default();
+            match owners.into_iter().find(|o| o.kind == "CronJob") {
+                // An older failure that a newer run made good is history.
+                Some(owner) => match newest.get(&owner.uid) {
+                    Some(known) if known.made >= facts.made => {}
+                    _ => {
+                        newest.insert(owner.uid, facts);
+                    }
+                },
+                None if matters(&facts) => wrong.push(facts),
+                None => {}
+            }
+        })
         .await?;
         tally.add(seen);
     }
@@ -174,10 +162,7 @@ pub(super) async fn jobs(
 /// How a Job's last failed pod ended, the end of its log, and the newest events.
 async fn last_words(cluster: &Cluster, job: &JobFacts, deadline: Deadline) -> Result<Vec<String>> {
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &job.namespace);
-    let filter = Filter {
-        labels: Some(format!("batch.kubernetes.io/job-name={}", job.name)),
-        fields: None,
-    };
+    let filter = Filter::of_job(&job.name);
     let now = Instant::now();
     let mut last: Option<(i64, String, String, String)> = None;
     scan(
@@ -221,12 +206,7 @@ pub(super) async fn cron_jobs(cluster: &Cluster, deadline: Deadline) -> Result<F
     let mut problems = Vec::new();
     let mut unread = 0;
     for namespace in &cluster.namespaces {
-        let api: Api<CronJob> = Api::namespaced(cluster.client.clone(), namespace);
-        let filter = Filter {
-            labels: cluster.selector.clone(),
-            fields: None,
-        };
-        let seen = scan(cluster, &api, Some(namespace), &filter, deadline, |cron: CronJob| {
+        let seen = selected(cluster, namespace, None, deadline, |cron: CronJob| {
             let name = cron.metadata.name.clone().unwrap_or_default();
             let spec = cron.spec.unwrap_or_default();
             let status = cron.status.unwrap_or_default();

@@ -5,12 +5,12 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
-use super::{Problem, Tally};
+use super::{Problem, Tally, selected};
 use crate::check::Finding;
 use crate::config;
 use crate::error::Result;
 use crate::providers::kubernetes::objects::core::v1::Pod;
-use crate::providers::kubernetes::{Api, Cluster, Filter, NOT_FOUND, SERVER, recent, scan};
+use crate::providers::kubernetes::{Cluster, NOT_FOUND, SERVER, recent};
 use crate::time::Span;
 use crate::wait::Deadline;
 
@@ -48,16 +48,10 @@ pub(super) async fn errors(cluster: &Cluster, allowed: u32, deadline: Deadline) 
     let mut tally = Tally::default();
     let mut running = Vec::new();
     for namespace in &cluster.namespaces {
-        let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-        let filter = Filter {
-            labels: cluster.selector.clone(),
-            fields: Some("status.phase=Running".to_owned()),
-        };
-        let seen = scan(
+        let seen = selected(
             cluster,
-            &api,
-            Some(namespace),
-            &filter,
+            namespace,
+            Some("status.phase=Running"),
             deadline,
             |pod: Pod| {
                 running.extend(containers(namespace, pod));

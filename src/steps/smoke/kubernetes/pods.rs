@@ -1,10 +1,10 @@
 //! Pods that are not ready, and why.
 
-use super::{EXPLAINED, Problem, Tally, attach};
+use super::{EXPLAINED, Problem, Tally, attach, selected};
 use crate::check::Finding;
 use crate::error::Result;
 use crate::providers::kubernetes::objects::core::v1::Pod;
-use crate::providers::kubernetes::{Api, Cluster, Filter, PodFacts, Trouble, pod, scan};
+use crate::providers::kubernetes::{Cluster, PodFacts, Trouble, pod};
 use crate::time::Instant;
 use crate::wait::Deadline;
 
@@ -15,31 +15,19 @@ pub(super) async fn look(cluster: &Cluster, deadline: Deadline) -> Result<Findin
     let mut troubled: Vec<PodFacts> = Vec::new();
     let mut restarts = 0;
     for namespace in &cluster.namespaces {
-        let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-        let filter = Filter {
-            labels: cluster.selector.clone(),
-            fields: None,
-        };
-        let seen = scan(
-            cluster,
-            &api,
-            Some(namespace),
-            &filter,
-            deadline,
-            |object| {
-                let facts = pod(&object, now);
-                restarts += facts.restarts;
-                // A Job decides itself what the failure of one of its pods means.
-                let job_decides = facts.of_job
-                    && matches!(
-                        facts.trouble,
-                        Some(Trouble::Failed { .. } | Trouble::Crashing { .. })
-                    );
-                if facts.trouble.is_some() && !job_decides {
-                    troubled.push(facts);
-                }
-            },
-        )
+        let seen = selected(cluster, namespace, None, deadline, |object: Pod| {
+            let facts = pod(&object, now);
+            restarts += facts.restarts;
+            // A Job decides itself what the failure of one of its pods means.
+            let job_decides = facts.of_job
+                && matches!(
+                    facts.trouble,
+                    Some(Trouble::Failed { .. } | Trouble::Crashing { .. })
+                );
+            if facts.trouble.is_some() && !job_decides {
+                troubled.push(facts);
+            }
+        })
         .await?;
         tally.add(seen);
     }

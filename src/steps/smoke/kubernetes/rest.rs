@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{EXPLAINED, PODS, Problem, Tally, attach};
+use super::{EXPLAINED, PODS, Problem, Tally, attach, selected};
 use crate::check::Finding;
 use crate::error::Result;
 use crate::providers::kubernetes::objects::autoscaling::v2::HorizontalPodAutoscaler;
@@ -68,16 +68,10 @@ pub(super) async fn volumes(cluster: &Cluster, deadline: Deadline) -> Result<Fin
     let mut tally = Tally::default();
     let mut unbound: Vec<(String, String, String, String)> = Vec::new();
     for namespace in &cluster.namespaces {
-        let api: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client.clone(), namespace);
-        let filter = Filter {
-            labels: cluster.selector.clone(),
-            fields: None,
-        };
-        let seen = scan(
+        let seen = selected(
             cluster,
-            &api,
-            Some(namespace),
-            &filter,
+            namespace,
+            None,
             deadline,
             |claim: PersistentVolumeClaim| {
                 let phase = claim
@@ -118,16 +112,10 @@ pub(super) async fn autoscalers(cluster: &Cluster, deadline: Deadline) -> Result
     let mut tally = Tally::default();
     let mut problems = Vec::new();
     for namespace in &cluster.namespaces {
-        let api: Api<HorizontalPodAutoscaler> = Api::namespaced(cluster.client.clone(), namespace);
-        let filter = Filter {
-            labels: cluster.selector.clone(),
-            fields: None,
-        };
-        let seen = scan(
+        let seen = selected(
             cluster,
-            &api,
-            Some(namespace),
-            &filter,
+            namespace,
+            None,
             deadline,
             |scaler: HorizontalPodAutoscaler| {
                 let name = scaler.metadata.name.unwrap_or_default();
@@ -205,41 +193,29 @@ pub(super) async fn services(cluster: &Cluster, deadline: Deadline) -> Result<Fi
             },
         )
         .await?;
-        let api: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
-        let filter = Filter {
-            labels: cluster.selector.clone(),
-            fields: None,
-        };
         let mut looked = 0;
-        let seen = scan(
-            cluster,
-            &api,
-            Some(namespace),
-            &filter,
-            deadline,
-            |service: Service| {
-                let name = service.metadata.name.unwrap_or_default();
-                // Without a selector, somebody else says where it leads.
-                if service
-                    .spec
-                    .and_then(|s| s.selector)
-                    .is_none_or(|s| s.is_empty())
-                {
-                    return;
-                }
-                looked += 1;
-                let (ready, waiting) = ends.get(&name).copied().unwrap_or_default();
-                if ready == 0 {
-                    waiting_everywhere &= waiting > 0;
-                    let what = if waiting == 0 {
-                        "has no endpoints: its selector matches no pod".to_owned()
-                    } else {
-                        format!("has no ready endpoint; {waiting} are not ready")
-                    };
-                    tally.problems.push(Problem::new(namespace, &name, what));
-                }
-            },
-        )
+        let seen = selected(cluster, namespace, None, deadline, |service: Service| {
+            let name = service.metadata.name.unwrap_or_default();
+            // Without a selector, somebody else says where it leads.
+            if service
+                .spec
+                .and_then(|s| s.selector)
+                .is_none_or(|s| s.is_empty())
+            {
+                return;
+            }
+            looked += 1;
+            let (ready, waiting) = ends.get(&name).copied().unwrap_or_default();
+            if ready == 0 {
+                waiting_everywhere &= waiting > 0;
+                let what = if waiting == 0 {
+                    "has no endpoints: its selector matches no pod".to_owned()
+                } else {
+                    format!("has no ready endpoint; {waiting} are not ready")
+                };
+                tally.problems.push(Problem::new(namespace, &name, what));
+            }
+        })
         .await?;
         tally.looked += looked;
         tally.more |= seen.more;

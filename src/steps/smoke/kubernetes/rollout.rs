@@ -4,12 +4,12 @@ use std::fmt::Debug;
 
 use serde::de::DeserializeOwned;
 
-use super::{EXPLAINED, PODS, Problem, Tally, attach};
+use super::{EXPLAINED, PODS, Problem, Tally, attach, selected};
 use crate::check::Finding;
 use crate::error::Result;
 use crate::providers::kubernetes::objects::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use crate::providers::kubernetes::{
-    Api, Cluster, Filter, Namespaced, Workload, daemon_set, deployment, scan, stateful_set,
+    Cluster, Namespaced, Workload, daemon_set, deployment, stateful_set,
 };
 use crate::wait::Deadline;
 
@@ -55,24 +55,12 @@ where
     let mut tally = Tally::default();
     let mut found: Vec<Workload> = Vec::new();
     for namespace in &cluster.namespaces {
-        let api: Api<K> = Api::namespaced(cluster.client.clone(), namespace);
-        let filter = Filter {
-            labels: cluster.selector.clone(),
-            fields: None,
-        };
-        let seen = scan(
-            cluster,
-            &api,
-            Some(namespace),
-            &filter,
-            deadline,
-            |object| {
-                let workload = read(&object);
-                if workload.paused || workload.trouble().is_some() {
-                    found.push(workload);
-                }
-            },
-        )
+        let seen = selected(cluster, namespace, None, deadline, |object: K| {
+            let workload = read(&object);
+            if workload.paused || workload.trouble().is_some() {
+                found.push(workload);
+            }
+        })
         .await?;
         tally.add(seen);
     }
