@@ -20,7 +20,10 @@ mod output;
 mod prompt;
 mod signals;
 
-use args::{Cli, Command, Format, Globals};
+use args::{
+    Cli, Command, ContextCommand, Format, Globals, LeaseCommand, RunCommand, RunbookCommand,
+    SandboxCommand,
+};
 use output::{Answer, Output};
 use prompt::Terminal;
 
@@ -84,6 +87,13 @@ pub fn run() -> ExitCode {
     let command = cli.command.words();
     let output = Output::new(cli.globals.output);
     panic_hook(command, output);
+    if cli.globals.plan_only && acts_at_once(&cli.command) {
+        let error = crate::error::Error::input(format!(
+            "`{command}` acts at once: it has no plan that could be shown"
+        ))
+        .hint("Leave `--plan-only` out if it is to act. Nothing was done.");
+        return output.error(command, &error).into();
+    }
     match start(cli, command, output) {
         Ok(exit) => exit.into(),
         Err(error) => output.error(command, &error).into(),
@@ -125,6 +135,25 @@ fn start(cli: Cli, command: &'static str, output: Output) -> Result<Exit> {
     // Work that was abandoned by a second Ctrl-C must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     Ok(session.output.answer(command, &answer?))
+}
+
+/// Commands that change something without a plan. A flag that asks them for one must not make them act.
+fn acts_at_once(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Init(_)
+            | Command::GoldenPath(_)
+            | Command::Run(RunCommand::Resume(_) | RunCommand::Abort(_))
+            | Command::Lease(LeaseCommand::Break { .. })
+            | Command::Runbook(RunbookCommand::New { .. })
+            | Command::Context(ContextCommand::Use { .. })
+            | Command::Sandbox(
+                SandboxCommand::Up
+                    | SandboxCommand::Down { .. }
+                    | SandboxCommand::Break { .. }
+                    | SandboxCommand::Mend { .. }
+            )
+    )
 }
 
 /// Commands that may be dropped anywhere until they begin a run: they only look before. The sandbox's change servers.

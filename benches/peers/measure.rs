@@ -222,3 +222,12 @@ pub fn bytes_in(dir: &std::path::Path) -> u64 {
     }
     sum
 }
+
+/// Nobody else's server may have the port: it would be measured instead of ours.
+pub fn must_be_free(port: u16) {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).err();
+    assert!(
+        taken.is_none(),
+        "port {port} is taken: end what listens there and run again ({taken:?})"
+    );
+}

@@ -34,6 +34,7 @@ struct Server {
 
 impl Server {
     fn start(name: &str, port: u16) -> Server {
+        crate::measure::must_be_free(port);
         let folder = std::env::temp_dir().join(format!("summitctl-bench-{name}"));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();

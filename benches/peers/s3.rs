@@ -47,6 +47,7 @@ impl Server {
         } else {
             PathBuf::from("versitygw")
         };
+        crate::measure::must_be_free(PORT);
         let process = Command::new(program)
             .args(["--port", &format!("127.0.0.1:{PORT}"), "--quiet", "posix"])
             .arg(folder.join("data"))

@@ -53,6 +53,7 @@ pub fn program(root: &Path, name: &str) -> Command {
 impl Server {
     /// Starts a server on a data folder, which is made if it is not there.
     pub fn start(name: &'static str, port: u16, settings: &[&str]) -> Server {
+        crate::measure::must_be_free(port);
         let root = root();
         let data = root.join("bench").join(name);
         let inside = format!("/bench/{name}");

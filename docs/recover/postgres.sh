@@ -40,7 +40,12 @@ statements roles '
 
 schema=$(files schema)
 test -n "$schema" || { echo "parts/index has no database $DATABASE" >&2; exit 2; }
-pg_restore --exit-on-error --section=pre-data --dbname "$TARGET" "$OUT/parts/$schema"
+
+# pg_cron can be in one database of a server only; make it anew, with its schedules, where it belongs.
+pg_restore --list "$OUT/parts/$schema" > "$OUT/schema.all"
+cron='^[0-9]+; [0-9]+ [0-9]+ (EXTENSION - pg_cron|COMMENT - EXTENSION pg_cron|ACL - SCHEMA cron|ACL cron) '
+grep -vE "$cron" "$OUT/schema.all" > "$OUT/schema.list"
+pg_restore --exit-on-error --section=pre-data --use-list "$OUT/schema.list" --dbname "$TARGET" "$OUT/parts/$schema"
 
 for file in $(files table/); do
   settings=$(about "$file" '.meta.settings | to_entries | map("SET \(.key) = \(.value | text);") | join(" ")')
@@ -68,6 +73,6 @@ statements ownership '
     ($all.grants[] | "GRANT \(.privilege | words) ON \($object) TO \(if .grantee == "" then "PUBLIC" else .grantee | name end)\(if .grantable then " WITH GRANT OPTION" else "" end);")
   else empty end'
 
-pg_restore --exit-on-error --section=post-data --dbname "$TARGET" "$OUT/parts/$schema"
+pg_restore --exit-on-error --section=post-data --use-list "$OUT/schema.list" --dbname "$TARGET" "$OUT/parts/$schema"
 about "$schema" '.meta.matviews[] | select(.populated) | "REFRESH MATERIALIZED VIEW \(.schema | name).\(.name | name);"' | sql --file=-
 vacuumdb --quiet --analyze-only --dbname "$TARGET"

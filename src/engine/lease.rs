@@ -239,7 +239,7 @@ fn held(other: &Holder) -> Error {
     )
     .hint("Look at it with `summitctl lease show`.")
     .hint(format!(
-        "If its holder is known to be dead, remove it with `summitctl lease break {}`.",
+        "If its holder is known to be dead, remove it with `summitctl lease break '{0}' --confirm '{0}'`.",
         other.name
     ))
 }

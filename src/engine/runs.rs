@@ -138,6 +138,21 @@ impl Runs {
             .hint("See all runs with `summitctl run list`."))
     }
 
+    /// The newest run of a context that was cut off and neither finished nor taken back, among those whose operation is `of`. Damaged
+    /// runs, and those that a process executes now, are told of elsewhere.
+    pub fn cut_off(&self, context: &str, of: impl Fn(&str) -> bool) -> Result<Option<String>> {
+        for run in self.ids()? {
+            let Ok((state, _)) = self.show(&run) else {
+                continue;
+            };
+            let ours = state.plan.context == context && of(&state.plan.operation);
+            if ours && state.resumable() && !self.busy(&run) {
+                return Ok(Some(run));
+            }
+        }
+        Ok(None)
+    }
+
     /// What is left of a run whose journal is damaged; `None` for a run that can be read.
     pub fn damaged(&self, run: &str) -> Result<Option<Damaged>> {
         Journal::salvage(&self.existing(run)?)

@@ -28,6 +28,10 @@ reasons! {
     NO_SAFETY = "restore.no-safety", Refused,
         "The target's context has no repository, so its present state cannot be saved before it is replaced. Give it one, or say with \
          `--without-safety-backup REASON` why nothing there is worth keeping.";
+    /// An earlier one was cut off.
+    UNFINISHED = "restore.unfinished", Refused,
+        "A restore of this context was cut off and neither finished nor taken back. Another one beside it would take its names and its way \
+         back. Finish it with `summitctl run resume RUN`, or take it back with `summitctl run abort RUN`; the message names the run.";
     /// There is nothing that could be taken back.
     NO_WAY_BACK = "restore.no-way-back", Refused,
         "A restore cannot be taken back as asked: it was made without a safety backup, was taken back already, or never finished. The \
@@ -84,6 +88,7 @@ pub struct Wanted<'a> {
 
 /// `restore`: into the world's own targets.
 pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
+    refuse_unfinished(world)?;
     let backup = wanted.backup;
     if wanted
         .without_safety
@@ -342,6 +347,7 @@ pub async fn copy(
 
 /// `restore --in-place`: one table of Postgres back into the live database. What is there moves aside, so nothing is saved first.
 pub async fn table(world: &World, wanted: &Wanted<'_>, table: &str, replace: bool) -> Result<Spec> {
+    refuse_unfinished(world)?;
     let backup = wanted.backup;
     world.postgres()?;
     if !wanted.held.contains(&Store::Postgres) {
@@ -506,6 +512,22 @@ pub async fn undo(world: &World, wanted: &[Store], database: Option<&str>) -> Re
     steps.push(pin_anew(&stores, &last));
     let title = format!("take restore {} of {} back", done.run, named(&stores));
     spec(world, UNDO, title, &stores, steps).await
+}
+
+/// Refuses while an earlier restore of the context was cut off.
+fn refuse_unfinished(world: &World) -> Result<()> {
+    let context = &world.context;
+    let restores = |operation: &str| [RESTORE, TABLE, UNDO].contains(&operation);
+    let Some(run) = world.state.runs().cut_off(context, restores)? else {
+        return Ok(());
+    };
+    Err(Error::new(
+        &UNFINISHED,
+        format!("restore `{run}` of context `{context}` was cut off, and is neither finished nor taken back"),
+    )
+    .hint(format!(
+        "Finish it with `summitctl run resume {run} --context {context}`, or take back what it did with `summitctl run abort {run} --context {context}`."
+    )))
 }
 
 /// The newest restore of a context, with what of it was not taken back yet.

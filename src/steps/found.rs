@@ -46,6 +46,15 @@ impl Step<World> for Init {
 
     async fn plan(&self, cx: &ReadCx<'_, World>, _: &InitArgs) -> Result<Decision<InitChange>> {
         let world = cx.world;
+        if let Some(copy) = world.copy_worked_on() {
+            return Err(Error::input(format!(
+                "`{copy}` is a copy: another repository there could never be one"
+            ))
+            .hint(format!(
+                "Make it, or fill it anew, with `summitctl backup copy {copy} --context {}`.",
+                world.context
+            )));
+        }
         secret(world)?;
         let signer = world.signing_key()?.public().id().to_string();
         match world.repository().await {

@@ -427,6 +427,13 @@ impl Compared<'_> {
             found = renamed.differences(target, captured).await?;
         }
         found.extend(differences(&expected, &measured));
+        let differ: Vec<&String> = expected
+            .iter()
+            .filter(|(part, sum)| measured.get(*part) != Some(sum))
+            .map(|(part, _)| part)
+            .collect();
+        let survey = postgres::survey_catalogue(target, self.view.parts(), &differ);
+        found.extend(survey.await?);
         equal(&found, "the restored database")?;
         Ok((expected.values().map(|f| f.rows).sum(), left_out))
     }

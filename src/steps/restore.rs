@@ -4,6 +4,8 @@
 //! database stays. Redis and Neo4j Community have no place beside, so their contents are replaced, and the safety backup taken
 //! before is the way back.
 
+mod in_redis;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -39,15 +41,15 @@ pub(super) fn equal(differences: &[String], what: &str) -> Result<()> {
     if differences.is_empty() {
         return Ok(());
     }
-    let shown: Vec<&str> = differences.iter().take(5).map(String::as_str).collect();
-    Err(Error::new(
-        &DIFFERENT,
-        format!(
-            "{what} is not what was captured: {} parts differ",
-            differences.len()
-        ),
+    let mut shown: Vec<&str> = differences.iter().take(10).map(String::as_str).collect();
+    let more = format!("and {} more", differences.len() - shown.len());
+    if differences.len() > shown.len() {
+        shown.push(&more);
+    }
+    Err(
+        Error::new(&DIFFERENT, format!("{what} is not what was captured"))
+            .caused_by(shown.join("; ")),
     )
-    .caused_by(shown.join("; ")))
 }
 
 /// Arguments of `restore.swap`.
@@ -92,6 +94,9 @@ pub enum SwapChange {
         /// could not be read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         counters: Option<postgres::Counters>,
+        /// The number under which the server knows the restored database.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        oid: Option<i64>,
     },
     /// Keys are replaced or added.
     Redis {
@@ -175,11 +180,13 @@ impl Step<World> for Swap {
                 let live = cx.world.live_database(args.live.as_deref())?.database;
                 let retired = postgres::made_name(&live, "retired", moment(cx.run));
                 let counters = counters(cx, &aside).await;
+                let oid = postgres::database_oid(cx.world.postgres()?, &aside).await?;
                 SwapChange::Postgres {
                     live,
                     aside,
                     retired,
                     counters,
+                    oid,
                 }
             }
             Store::Redis => SwapChange::Redis {
@@ -221,11 +228,11 @@ impl Step<World> for Swap {
         }
         if args.store == Store::Redis {
             let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
-            let lines = redis_replaced(cx.world, &source, args.keys).await?;
+            let lines = in_redis::replaced(cx.world, &source, args.keys).await?;
             shown.insert("what-it-replaces".to_owned(), json!(lines));
             let queues = redis::queues(&source.parts("redis/"));
             if !queues.is_empty() {
-                shown.insert("queues".to_owned(), json!(quiesce(&queues)));
+                shown.insert("queues".to_owned(), json!(in_redis::quiesce(&queues)));
             }
         }
         let mut decisive = facts(cx.world, args.store, &args.backup).await?;
@@ -261,7 +268,7 @@ impl Step<World> for Swap {
             SwapChange::Redis { backup, from, keys } => {
                 cx.world.require_place(Store::Redis).await?;
                 let source = source(cx.world, backup, from.as_deref()).await?;
-                replace_redis(cx, &source, *keys).await
+                in_redis::replace(cx, &source, *keys).await
             }
             SwapChange::Neo4j { backup, from, map } => {
                 cx.world.require_place(Store::Neo4j).await?;
@@ -325,7 +332,7 @@ impl Step<World> for Swap {
             SwapChange::Redis { backup, from, keys } => {
                 let source = source(cx.world, backup, from.as_deref()).await?;
                 if let Some(keys) = keys.filter(|keys| keys.keeps_others()) {
-                    let options = redis_options(cx, &source);
+                    let options = in_redis::options_of(cx, &source);
                     let seen = redis::survey(cx.world.redis()?, &source, &options).await?;
                     // Which keys were there before is not known here; the load itself counted them.
                     let kept = match keys {
@@ -337,8 +344,12 @@ impl Step<World> for Swap {
                         json!({"store": "redis", "kept-different": seen.changed, "others": seen.extra}),
                     ));
                 }
-                let compared =
-                    redis::compare(cx.world.redis()?, &source, &redis_options(cx, &source)).await?;
+                let compared = redis::compare(
+                    cx.world.redis()?,
+                    &source,
+                    &in_redis::options_of(cx, &source),
+                )
+                .await?;
                 let live = |all: &BTreeMap<String, Fingerprint>| -> BTreeMap<String, Fingerprint> {
                     // After an exchange the old data stand in the spare database, which the backup did not hold.
                     all.iter()
@@ -348,7 +359,7 @@ impl Step<World> for Swap {
                 };
                 let mut wrong = differences(&compared.expected, &live(&compared.measured));
                 if !wrong.is_empty() {
-                    let options = redis_options(cx, &source);
+                    let options = in_redis::options_of(cx, &source);
                     wrong.extend(
                         redis::survey(cx.world.redis()?, &source, &options)
                             .await?
@@ -370,7 +381,7 @@ impl Step<World> for Swap {
                 let key = source.fingerprint_key();
                 let measured =
                     neo4j::fingerprints(cx.world.neo4j()?, &key, Some(&map), cx.world.jobs).await?;
-                same_graph(cx.world, &source, &measured).await
+                same_graph(cx.world, &source, Some(&map), &measured).await
             }
             SwapChange::Neo4jOffline { backup, from, .. } => {
                 if offline::is_noted(cx)? {
@@ -384,7 +395,7 @@ impl Step<World> for Swap {
                 let (key, target) = (source.fingerprint_key(), cx.world.neo4j()?);
                 let measured =
                     neo4j::fingerprints_of_load(target, &key, &database, cx.world.jobs).await?;
-                same_graph(cx.world, &source, &measured).await
+                same_graph(cx.world, &source, None, &measured).await
             }
         }
     }
@@ -400,9 +411,20 @@ impl Step<World> for Swap {
                 live,
                 aside,
                 retired,
+                oid,
                 ..
             } => {
                 let target = cx.world.postgres()?;
+                let state = postgres::swap_state(target, live, aside, retired).await?;
+                let renamed = postgres::SwapState::InBetween { renamed: true };
+                if state == postgres::SwapState::Swapped || state == renamed {
+                    let here = postgres::database_oid(target, live).await?;
+                    if oid.is_some() && here != *oid {
+                        return Ok(Undo::Impossible(format!(
+                            "`{live}` is no longer the database that this run swapped in: something else took its place since, and stays; the one from before is `{retired}`"
+                        )));
+                    }
+                }
                 postgres::undo_swap(target, live, aside, retired).await?;
                 Ok(Undo::Done(Observed::of(
                     json!({"live": live, "aside": aside}),
@@ -425,12 +447,14 @@ impl Step<World> for Swap {
 async fn same_graph(
     world: &World,
     source: &BackupParts,
+    map: Option<&neo4j::IdMap>,
     measured: &BTreeMap<String, Fingerprint>,
 ) -> Result<Observed> {
-    equal(
-        &differences(&expected(source, Store::Neo4j), measured),
-        "Neo4j",
-    )?;
+    let mut wrong = differences(&expected(source, Store::Neo4j), measured);
+    if !wrong.is_empty() {
+        wrong.extend(neo4j::survey(world.neo4j()?, source, map, world.jobs).await?);
+    }
+    equal(&wrong, "Neo4j")?;
     let lock = neo4j::migrations::lock(world.neo4j()?).await?;
     Ok(Observed::of(json!({
         "store": "neo4j",
@@ -483,7 +507,8 @@ async fn neo4j_replaced(world: &World, source: &BackupParts) -> Result<Vec<Strin
         rows("/nodes"),
         rows("/relationships")
     );
-    Ok(vec![now, backup])
+    let ids = "element ids change: what keeps them outside of Neo4j must look its nodes up anew";
+    Ok(vec![now, backup, ids.to_owned()])
 }
 
 /// What the server counted of the load, from where `restore --undo` counts. A restore does not fail for want of it.
@@ -516,122 +541,6 @@ async fn way_back(cx: &ReadCx<'_, World>, store: Store) -> Result<Undo> {
     Ok(Undo::Impossible(format!(
         "{store} was emptied or replaced, in part or whole; {how}"
     )))
-}
-
-fn redis_options(cx: &ReadCx<'_, World>, source: &BackupParts) -> redis::CaptureOptions {
-    redis::CaptureOptions {
-        key: source.fingerprint_key(),
-        jobs: cx.world.jobs,
-        events: cx.events.clone(),
-        cancel: cx.cancel.clone(),
-    }
-}
-
-/// How many keys Redis holds now, and how many the backup does.
-async fn redis_replaced(
-    world: &World,
-    source: &BackupParts,
-    keys: Option<redis::Replace>,
-) -> Result<Vec<String>> {
-    let deadline = crate::wait::Deadline::after(std::time::Duration::from_secs(15));
-    let now = match redis::ping(world.redis()?, deadline).await {
-        Ok(health) => {
-            let counts = health.facts.get("keys").and_then(|keys| keys.as_object());
-            let keys: u64 = counts
-                .into_iter()
-                .flat_map(|counts| counts.values())
-                .filter_map(serde_json::Value::as_u64)
-                .sum();
-            let here = match health.facts.get("cluster") {
-                Some(json) if json == true => "on the node that was asked",
-                _ => "in all databases",
-            };
-            format!("now: {keys} keys {here}")
-        }
-        Err(e) => format!("not measured: {}", e.one_line()),
-    };
-    let parts = source.parts("redis/");
-    let held: u64 = parts
-        .iter()
-        .filter_map(|part| part.meta.get("keys")?.as_u64())
-        .sum();
-    let stay = match keys {
-        Some(redis::Replace::Overwrite) => "keys of other names stay",
-        Some(redis::Replace::Keep) => "keys that are there stay as they are",
-        _ => "nothing of what is there stays",
-    };
-    let mut lines = vec![now, format!("backup: {held} keys; {stay}")];
-    let way = keys.unwrap_or(redis::Replace::Flush);
-    if let Err(e) = redis::admits(world.redis()?, source, way).await {
-        lines.push(format!("as things are, it would fail: {}", e.one_line()));
-    }
-    Ok(lines)
-}
-
-/// What is to be done about queues before their jobs come back.
-fn quiesce(queues: &[redis::Queue]) -> Vec<String> {
-    const SHOWN: usize = 12;
-    let mut lines = vec![
-        "stop their workers before the restore, and start them when it is decided what still must run:"
-            .to_owned(),
-    ];
-    lines.extend(queues.iter().take(SHOWN).map(redis::Queue::line));
-    if queues.len() > SHOWN {
-        lines.push(format!("and {} more", queues.len() - SHOWN));
-    }
-    lines
-}
-
-/// As asked; without a word, beside and exchanged where the server allows it, else everything is dropped and loaded.
-async fn replace_redis(
-    cx: &ReadCx<'_, World>,
-    source: &BackupParts,
-    keys: Option<redis::Replace>,
-) -> Result<()> {
-    let target = cx.world.redis()?;
-    let mut options = redis::RestoreOptions {
-        common: redis_options(cx, source),
-        replace: redis::Replace::Refuse,
-        token: cx.run.to_owned(),
-    };
-    if let Some(keys) = keys {
-        options.replace = keys;
-        return load_redis(cx, target, source, &options).await;
-    }
-    match redis::stage(target, source, &options).await {
-        Ok(staged) => {
-            equal(&staged.restored.differences(), "the spare Redis database")?;
-            staged
-                .restored
-                .notes
-                .into_iter()
-                .for_each(|note| cx.events.note(note));
-            redis::swap_in(target, &options.token).await?;
-            cx.events
-                .note(format!("the old data stay in database {}", staged.database));
-            Ok(())
-        }
-        Err(error) if [&redis::ONLY_ZERO, &redis::NO_SPARE].contains(&error.reason()) => {
-            cx.events
-                .note(format!("{error}; everything is replaced in place"));
-            options.replace = redis::Replace::Flush;
-            load_redis(cx, target, source, &options).await
-        }
-        Err(error) => Err(error),
-    }
-}
-
-async fn load_redis(
-    cx: &ReadCx<'_, World>,
-    target: &redis::Target,
-    source: &BackupParts,
-    options: &redis::RestoreOptions,
-) -> Result<()> {
-    let restored = redis::restore(target, source, options).await?;
-    equal(&restored.differences(), "Redis")?;
-    let notes = restored.notes.into_iter();
-    notes.for_each(|note| cx.events.note(note));
-    Ok(())
 }
 
 /// What a restore's consent rests on: which target, which backup.

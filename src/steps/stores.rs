@@ -316,6 +316,7 @@ async fn prove_postgres(
     let mut notes = Vec::new();
     let mut measured = BTreeMap::new();
     let mut answers = Vec::new();
+    let mut named = Vec::new();
     for database in postgres::captured_databases(&source.parts("postgres/")) {
         let target = server.with_database(&database);
         let restore = postgres::RestoreOptions {
@@ -354,7 +355,15 @@ async fn prove_postgres(
             events: events.clone(),
             cancel: cancel.clone(),
         };
-        measured.extend(phase(phases, "compare", postgres::fingerprints(&target, &options)).await?);
+        let here = phase(phases, "compare", postgres::fingerprints(&target, &options)).await?;
+        let expected = expected(source, Store::Postgres);
+        let differ: Vec<&String> = here
+            .iter()
+            .filter(|(part, sum)| expected.get(*part) != Some(sum))
+            .map(|(part, _)| part)
+            .collect();
+        named.extend(postgres::survey_catalogue(&target, source, &differ).await?);
+        measured.extend(here);
         if cx
             .world
             .postgres
@@ -373,7 +382,7 @@ async fn prove_postgres(
         loaded: loaded.to_owned(),
         expected: expected(source, Store::Postgres),
         measured,
-        named: Vec::new(),
+        named,
         notes,
         answers,
     })

@@ -2,6 +2,8 @@
 //!
 //! A world is made once per command from a [`config::Context`]; steps read it and hold nothing of their own.
 
+mod pinned;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +17,10 @@ use crate::consent::Tier;
 use crate::engine::runs::Runs;
 use crate::error::{Context as _, Error, Result, TIMEOUT};
 use crate::exit::Exit;
-use crate::identity::{Identity, MARKER, Store};
+use crate::identity::{Identity, Store};
 use crate::providers::{kubernetes, neo4j, postgres, redis};
 use crate::reasons;
-use crate::repository::Repository;
+use crate::repository::{NOT_A_REPOSITORY, Repository};
 use crate::secret::Secret;
 use crate::sign::{PublicKey, SigningKey};
 use crate::wait::Deadline;
@@ -330,7 +332,10 @@ impl World {
     /// The error for a section that the context does not have.
     pub fn lacks(&self, section: &str) -> Error {
         Error::new(&NOT_CONFIGURED, format!("context `{}` has no `{section}` section", self.context))
-            .hint(format!("Add `[contexts.{}.{section}]` to summitctl.toml; `summitctl context show` shows what there is.", self.context))
+            .hint(format!(
+                "Add `[contexts.{0}.{section}]` to summitctl.toml; `summitctl context show --context {0}` shows what there is.",
+                self.context
+            ))
     }
 
     /// The Postgres target, or an error that says it is missing.
@@ -415,7 +420,7 @@ impl World {
             return error;
         }
         error.hint(format!(
-            "Compare address, user and password reference with `summitctl context show {0}`; `summitctl doctor --context {0}` shows how far each connection gets.",
+            "Compare address, user and password reference with `summitctl context show --context {0}`; `summitctl doctor --context {0}` shows how far each connection gets.",
             self.context
         ))
     }
@@ -470,51 +475,17 @@ impl World {
         }
     }
 
-    /// The same for a target whose contents are being replaced: half a replacement may have taken the marker with it, and
-    /// a place without one holds nothing that was pinned. Any other difference is refused.
-    pub async fn require_place(&self, store: Store) -> Result<()> {
-        let seen = self.identify(store).await?;
-        match self.pins()?.compare(&seen) {
-            PinState::Different(differences)
-                if differences
-                    .iter()
-                    .any(|d| d.fact != MARKER || d.seen.is_some()) =>
-            {
-                Err(self.wrong_target(store, &differences))
-            }
-            PinState::Same | PinState::Different(_) => Ok(()),
-            PinState::Unpinned => self.require_pinned(store).await.map(drop),
-        }
-    }
-
-    /// The error for a target that is not the pinned one.
-    pub fn wrong_target(&self, store: Store, differences: &[crate::identity::Difference]) -> Error {
-        let shown: Vec<String> = differences
-            .iter()
-            .map(|d| {
-                let word = |v: &Option<String>| {
-                    v.as_ref().map_or("absent".to_owned(), |v| format!("`{v}`"))
-                };
-                format!(
-                    "{} was {} and is {}",
-                    d.fact,
-                    word(&d.pinned),
-                    word(&d.seen)
-                )
-            })
-            .collect();
-        Error::new(&WRONG_TARGET, format!("the {store} target of context `{}` is not the pinned one", self.context))
-            .caused_by(shown.join("; "))
-            .hint(format!(
-                "Find out why. If it is right after all, record it with `summitctl context pin --replace --context {}`.",
-                self.context
-            ))
-    }
-
     /// Opens the repository for writing and showing; for reading, see [`World::readable_repository`].
     pub async fn repository(&self) -> Result<Repository> {
         let settings = self.repository_settings()?;
-        self.remembered(settings, settings.store().await?).await
+        let opened = self.remembered(settings, settings.store().await?).await;
+        opened.map_err(|e| match self.copy_worked_on() {
+            Some(copy) if e.reason() == &NOT_A_REPOSITORY => e.hint(format!(
+                "`{copy}` is a copy: fill it anew with `summitctl backup copy {copy} --context {}`.",
+                self.context
+            )),
+            _ => e,
+        })
     }
 
     /// The repository in a store, as this host remembers and trusts it.

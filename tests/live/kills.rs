@@ -24,7 +24,12 @@ async fn killed_on_the_golden_path_and_inside_effects_it_ends_as_if_undisturbed(
     assert_eq!(shape(&disturbed), shape(&undisturbed));
 
     so_far("golden path");
+    let settings: BTreeMap<String, String> = program.redis(&["CONFIG", "GET", "*"]).await;
+    assert!(settings.len() > 100, "{settings:?}");
     killed_inside_a_backup(&program);
+    // A kill in the middle of a snapshot leaves no setting behind that it changed for the while.
+    let left: BTreeMap<String, String> = program.redis(&["CONFIG", "GET", "*"]).await;
+    assert_eq!(left, settings);
     so_far("backups");
     killed_inside_a_restore(&program).await;
     so_far("restore");

@@ -7,6 +7,7 @@
 )]
 
 mod blockers;
+mod changed;
 mod choose;
 mod copies;
 mod diff;
@@ -37,6 +38,7 @@ mod several;
 mod shared;
 mod stock;
 mod table;
+mod unfinished;
 
 use summitctl::capture::{MemoryParts, PartInfo, PartSink as _};
 

@@ -120,7 +120,7 @@ fn killed_again_and_again(program: &Program, args: &[&str], from: &str) -> usize
 }
 
 /// Kills a command, and what resumes it, after every record, until a step is about to act.
-fn killed_before(program: &Program, args: &[&str], step: &str) {
+pub fn killed_before(program: &Program, args: &[&str], step: &str) {
     let begun = program.call(args, Some("after:0"));
     assert_eq!(begun.status.code(), None, "{}", said(&begun));
     let run = program.open_runs().remove(0);

@@ -42,23 +42,21 @@ const RUNBOOK: &str = "golden-path";
 /// `golden-path`
 pub async fn golden_path(session: &Session, args: &GoldenPathArgs) -> Result<Answer> {
     let stack = at(&session.sandbox_dir());
-    if !session.globals.plan_only {
-        // Starting servers on this machine comes before there is a context to plan on; it is asked for by itself.
-        let request = Request {
-            effect: Effect::Change,
-            context: CONTEXT,
-            tier: Tier::Development,
-            plan_digest: "",
-            command: "summitctl golden-path",
-        };
-        let mut flags = session.flags();
-        flags.plan = None;
-        session.output.say(&format!(
-            "The golden path starts real servers on this machine, in {}, then smoke-tests, backs up, drills and gates them.",
-            session.sandbox_dir().display()
-        ));
-        obtain(&request, &flags, &mut session.terminal())?;
-    }
+    // Starting servers on this machine comes before there is a context to plan on; it is asked for by itself.
+    let request = Request {
+        effect: Effect::Change,
+        context: CONTEXT,
+        tier: Tier::Development,
+        plan_digest: "",
+        command: "summitctl golden-path",
+    };
+    let mut flags = session.flags();
+    flags.plan = None;
+    session.output.say(&format!(
+        "The golden path starts real servers on this machine, in {}, then smoke-tests, backs up, drills and gates them.",
+        session.sandbox_dir().display()
+    ));
+    obtain(&request, &flags, &mut session.terminal())?;
     let up = sandbox::up(session, &stack).await?;
     session.output.say(&sandbox::up_text(&up));
     let world = world::world_named(session, CONTEXT).await?;
@@ -76,7 +74,7 @@ pub async fn golden_path(session: &Session, args: &GoldenPathArgs) -> Result<Ans
         text.push_str(&format!("page      {}\n", page.display()));
     }
     let exit = executed.exit();
-    if args.keep || exit != Exit::Ok || session.globals.plan_only {
+    if args.keep || exit != Exit::Ok {
         text.push_str(
             "\nnext      summitctl status --context sandbox\n\
              end       summitctl sandbox down               (the sandbox still runs)\n",

@@ -126,24 +126,43 @@ pub(super) fn parse(info: &PartInfo, bytes: &[u8]) -> Result<Vec<Item>> {
     serde_json::from_slice(bytes).map_err(|e| bad("is not a schema").caused_by(e))
 }
 
+/// What became of a constraint or an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Added,
+    Removed,
+    Changed,
+}
+
+/// What is not the same in two schemas, by kind and name: `index n`.
+pub(super) fn changes(old: Vec<Item>, new: Vec<Item>) -> BTreeMap<String, Change> {
+    let by_name = |items: Vec<Item>| -> BTreeMap<String, String> {
+        let named = |item: Item| (format!("{} {}", item.kind.word(), item.name), item.create);
+        items.into_iter().map(named).collect()
+    };
+    let (old, new) = (by_name(old), by_name(new));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let change = |name: &&String| match (old.get(*name), new.get(*name)) {
+        (None, _) => Some(Change::Added),
+        (_, None) => Some(Change::Removed),
+        (Some(old), Some(new)) => (old != new).then_some(Change::Changed),
+    };
+    let changed = names.into_iter();
+    changed
+        .filter_map(|name| Some((name.clone(), change(&name)?)))
+        .collect()
+}
+
 /// What changed between two schema parts: `added index n`, `removed constraint n`, `changed index n`.
 pub fn differences(old: (&PartInfo, &[u8]), new: (&PartInfo, &[u8])) -> Result<Vec<String>> {
-    let items = |(info, bytes): (&PartInfo, &[u8])| {
-        let items = parse(info, bytes)?.into_iter();
-        Ok(items
-            .map(|item| ((item.kind.word(), item.name), item.create))
-            .collect::<BTreeMap<_, _>>())
-    };
-    let (old, new): (_, BTreeMap<_, _>) = (items(old)?, items(new)?);
-    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
-    let lines = names.into_iter().filter_map(|key| {
-        let change = match (old.get(key), new.get(key)) {
-            (None, _) => "added",
-            (_, None) => "removed",
-            (Some(old), Some(new)) if old != new => "changed",
-            _ => return None,
+    let changes = changes(parse(old.0, old.1)?, parse(new.0, new.1)?).into_iter();
+    let lines = changes.map(|(name, change)| {
+        let change = match change {
+            Change::Added => "added",
+            Change::Removed => "removed",
+            Change::Changed => "changed",
         };
-        Some(format!("{change} {} {}", key.0, key.1))
+        format!("{change} {name}")
     });
     Ok(lines.collect())
 }

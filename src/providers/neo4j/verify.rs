@@ -134,17 +134,11 @@ async fn measure(
     connection.close().await;
     let inverse = Arc::new(id_map.map(IdMap::inverse));
     let measure = async |what| {
-        let make = || Measure {
-            what,
-            sum: key.gather(),
-            inverse: Arc::clone(&inverse),
-            markers: Arc::clone(&markers),
-            row: Vec::new(),
-        };
+        let make = || Seen::new(what, &inverse, &markers, key.gather());
         let done = scan::read(target, &begin, what, jobs, make, None).await?;
         let mut sum = key.start();
         let workers = done.workers.into_iter();
-        workers.for_each(|mut worker| sum.merge(&worker.sum.finish()));
+        workers.for_each(|mut worker| sum.merge(&worker.sight.finish()));
         Result::Ok(sum.finish())
     };
     let nodes = measure(What::Nodes).await?;
@@ -159,22 +153,50 @@ async fn measure(
     ]))
 }
 
-/// Adds up what one connection reads, under the source's ids.
-struct Measure {
+/// Takes the rows of one connection.
+pub(super) trait Sight: Send + 'static {
+    /// Takes a row in canonical form, under the source's ids.
+    fn row(&mut self, row: &[u8]) -> Result<()>;
+}
+
+impl Sight for BatchFingerprinter {
+    fn row(&mut self, row: &[u8]) -> Result<()> {
+        self.add(row);
+        Ok(())
+    }
+}
+
+/// Makes rows of what one connection reads, under the source's ids.
+pub(super) struct Seen<S> {
     what: What,
-    sum: BatchFingerprinter,
     inverse: Arc<Option<Inverse>>,
     markers: Arc<Vec<i64>>,
     row: Vec<u8>,
+    pub(super) sight: S,
 }
 
-impl Measure {
+impl<S> Seen<S> {
+    pub(super) fn new(
+        what: What,
+        inverse: &Arc<Option<Inverse>>,
+        markers: &Arc<Vec<i64>>,
+        sight: S,
+    ) -> Seen<S> {
+        Seen {
+            what,
+            inverse: Arc::clone(inverse),
+            markers: Arc::clone(markers),
+            row: Vec::new(),
+            sight,
+        }
+    }
+
     fn old(&self, id: i64) -> i64 {
         self.inverse.as_ref().as_ref().map_or(id, |i| i.old_of(id))
     }
 }
 
-impl Worker for Measure {
+impl<S: Sight> Worker for Seen<S> {
     fn take(&mut self, record: Raw<'_>, _: &mut Vec<u8>) -> Result<i64> {
         self.row.clear();
         let id = match self.what {
@@ -195,7 +217,7 @@ impl Worker for Measure {
                 id
             }
         };
-        self.sum.add(&self.row);
+        self.sight.row(&self.row)?;
         if self.row.capacity() > (4 << 20) {
             self.row = Vec::new();
         }

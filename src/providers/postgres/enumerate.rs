@@ -89,8 +89,11 @@ pub(super) fn not_of_extension(catalogue: &str, oid: &str) -> String {
     )
 }
 
-/// What an extension said holds a user's own rows (`pg_extension_config_dump`). pg_cron's schedules are left out: it can
-/// be in one database of a server only, so that its copy would be refused, and two of them would both run.
+/// The extension that is left out with its schedules: it can be in one database of a server only, so that its copy would be
+/// refused, and two of them would both run.
+pub(super) const SCHEDULER: &str = "pg_cron";
+
+/// What an extension said holds a user's own rows (`pg_extension_config_dump`), but for [`SCHEDULER`].
 const CONFIGURATION: &str =
     "SELECT u.oid, u.condition FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS u(oid, condition)
      WHERE e.extname <> 'pg_cron'";
@@ -506,7 +509,11 @@ pub(super) async fn not_carried(
         .await?
         .is_empty()
     {
-        lines.push("schedules of pg_cron (table `cron.job`)".to_owned());
+        lines.push(
+            "the extension pg_cron and its schedules (table `cron.job`): only one database of a server can have them; \
+             run `CREATE EXTENSION pg_cron` and schedule anew where `cron.database_name` says"
+                .to_owned(),
+        );
     }
     Ok(lines)
 }

@@ -34,7 +34,9 @@ mod writes;
 pub use capture::{
     CaptureOptions, Patience, STRETCH, capture, fingerprints, fingerprints_as, prefix,
 };
-pub use catalogue::{catalogue, catalogue_differences, schema_fingerprint};
+pub use catalogue::{
+    catalogue, catalogue_differences, schema_fingerprint, survey as survey_catalogue,
+};
 pub use column::{column, column_planned};
 pub use decode::decode;
 pub use identify::{identify, plant_marker, read_marker, refuse_pooler};
@@ -48,8 +50,8 @@ pub use restore::{
 pub use session::{Health, ping};
 pub use several::{capture_all, identify_all, marker_fact, marker_of, plant_markers};
 pub use swap::{
-    SwapState, check_name, drop_copy, drop_database, give_name, made_name, swap_in, swap_state,
-    undo_swap,
+    SwapState, check_name, database_oid, drop_copy, drop_database, give_name, made_name, swap_in,
+    swap_state, undo_swap,
 };
 pub use target::{Target, TlsMode};
 pub use writes::{Counters, TableWrites, Writes, counters, writes_since};

@@ -78,6 +78,18 @@ pub async fn swap_state(
     state
 }
 
+/// The number under which the server knows a database, whatever it is called meanwhile; `None` if it is not there.
+pub async fn database_oid(server: &Target, name: &str) -> Result<Option<i64>> {
+    let mut session = open(server, Access::Read).await?;
+    let oid = scalar("SELECT oid::bigint FROM pg_database WHERE datname = $1")
+        .bind(name)
+        .fetch_optional(&mut session)
+        .await
+        .map_err(|e| failed(server, "look for the database", e))?;
+    close(session).await;
+    Ok(oid)
+}
+
 /// Swaps: `live` becomes `retired`, `aside` becomes `live`. Done already is done; in between goes on. Every session of
 /// the live database is ended.
 pub async fn swap_in(server: &Target, live: &str, aside: &str, retired: &str) -> Result<()> {

@@ -30,11 +30,19 @@ pub struct Queue {
     pub jobs: u64,
 }
 
+/// What a group of a stream is called among the queues.
+const STREAM_GROUP: &str = "stream group";
+
 impl Queue {
+    /// Whether it is a group of a stream: a server may have hundreds of those.
+    pub fn is_stream_group(&self) -> bool {
+        self.system == STREAM_GROUP
+    }
+
     /// What a restore does to it.
     pub fn line(&self) -> String {
         let what = match self.system.as_str() {
-            "stream group" => "entries would be delivered again",
+            STREAM_GROUP => "entries would be delivered again",
             _ => "jobs would run again",
         };
         format!("{} `{}`: {} {what}", self.system, self.name, self.jobs)
@@ -71,7 +79,7 @@ impl Watch {
                 let waiting = behind.take_while(|(id, _)| *id > state.last_id).count();
                 let jobs = (state.pending.len() + waiting) as u64;
                 self.add(
-                    "stream group",
+                    STREAM_GROUP,
                     format!("{name}/{}", String::from_utf8_lossy(group)),
                     jobs,
                 );

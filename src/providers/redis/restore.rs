@@ -135,10 +135,13 @@ impl Progress {
 
     /// Writes it into the selected database.
     pub(super) async fn write(&self, conn: &mut Conn) -> Result<()> {
-        let text = serde_json::to_string(self)
-            .map_err(|e| Error::bug("a restore's state does not serialise").caused_by(e))?;
-        conn.query(::redis::cmd("SET").arg(RESTORE_KEY).arg(text))
+        conn.query(::redis::cmd("SET").arg(RESTORE_KEY).arg(self.text()?))
             .await
+    }
+
+    pub(super) fn text(&self) -> Result<String> {
+        serde_json::to_string(self)
+            .map_err(|e| Error::bug("a restore's state does not serialise").caused_by(e))
     }
 }
 

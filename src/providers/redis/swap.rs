@@ -42,6 +42,8 @@ pub enum SwapState {
         /// The spare database.
         database: u32,
     },
+    /// The new data are live; the old were dropped.
+    Finished,
 }
 
 /// What was loaded beside the live data.
@@ -59,11 +61,14 @@ pub async fn swap_state(target: &Target, token: &str) -> Result<SwapState> {
     let live = Progress::read(&mut conn).await?;
     if let Some(Progress {
         state: Stage::Done,
-        database: Some(database),
+        database,
         ..
     }) = live.filter(|p| p.token == token)
     {
-        return Ok(SwapState::Swapped { database });
+        return Ok(match database {
+            Some(database) => SwapState::Swapped { database },
+            None => SwapState::Finished,
+        });
     }
     for database in Info::read(&mut conn).await?.keyspace().into_keys() {
         if database == 0 {
@@ -134,6 +139,7 @@ pub async fn stage(
     let (database, loaded) = match state {
         SwapState::Staged { database } | SwapState::Swapped { database } => (database, true),
         SwapState::Loading { database } => (database, false),
+        SwapState::Finished => (0, true),
         SwapState::Absent => {
             room(node, &parts, Left::All).await?;
             (spare(&mut node.conn, &node.info, &endpoint).await?, false)
@@ -161,7 +167,7 @@ pub async fn stage(
     let (expected, keys, bytes) = load.finish().await?;
     let conn = &mut fleet.nodes[0].conn;
     let holds = match state {
-        SwapState::Swapped { .. } => 0,
+        SwapState::Swapped { .. } | SwapState::Finished => 0,
         _ => database,
     };
     let measured = measure_one(conn, holds, options).await?;
@@ -174,7 +180,7 @@ pub async fn stage(
 /// Exchanges the staged data with database 0. A second call is a no-op.
 pub async fn swap_in(target: &Target, token: &str) -> Result<SwapState> {
     match swap_state(target, token).await? {
-        done @ SwapState::Swapped { .. } => Ok(done),
+        done @ (SwapState::Swapped { .. } | SwapState::Finished) => Ok(done),
         SwapState::Staged { database } => exchange(target, token, database, true).await,
         other => Err(not(
             target,
@@ -199,7 +205,7 @@ pub async fn swap_back(target: &Target, token: &str) -> Result<SwapState> {
 pub async fn discard(target: &Target, token: &str) -> Result<()> {
     let state = swap_state(target, token).await?;
     let (database, live) = match state {
-        SwapState::Absent => return Ok(()),
+        SwapState::Absent | SwapState::Finished => return Ok(()),
         SwapState::Swapped { database } => (database, true),
         SwapState::Loading { database } | SwapState::Staged { database } => (database, false),
     };
@@ -208,8 +214,13 @@ pub async fn discard(target: &Target, token: &str) -> Result<()> {
     pipeline.cmd("MULTI");
     pipeline.cmd("SELECT").arg(database).cmd("FLUSHDB");
     pipeline.cmd("SELECT").arg(0);
-    if live {
-        pipeline.cmd("DEL").arg(RESTORE_KEY);
+    if let Some(progress) = Progress::read(&mut conn).await?.filter(|_| live) {
+        // It stays known as done: whoever goes on with this restore must not load it anew over what was written since.
+        let done = Progress {
+            database: None,
+            ..progress
+        };
+        pipeline.cmd("SET").arg(RESTORE_KEY).arg(done.text()?);
     }
     pipeline.cmd("EXEC");
     all_ok(&mut conn, &mut pipeline, "FLUSHDB").await
@@ -280,6 +291,7 @@ fn not(target: &Target, token: &str, state: SwapState, what: &str) -> Error {
         SwapState::Loading { database } => format!("loading into database {database}"),
         SwapState::Staged { database } => format!("staged in database {database}"),
         SwapState::Swapped { database } => format!("live, the old data in database {database}"),
+        SwapState::Finished => "live, the old data dropped".to_owned(),
     };
     Error::new(
         &NOT_STAGED,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{AS_RESTORE, Loading, Scratch, expected, phase};
+use super::{AS_RESTORE, Loading, Scratch, differences, expected, phase};
 use crate::capture::{PartInfo, PartSource as _};
 use crate::engine::step::ReadCx;
 use crate::error::Result;
@@ -68,13 +68,17 @@ pub(super) async fn prove(
     .await?;
     let measuring = neo4j::fingerprints(&target, &key, Some(&restored.id_map), cx.world.jobs);
     let measured = phase(phases, "compare", measuring).await?;
+    let named = match differences(&expected, &measured).is_empty() {
+        true => Vec::new(),
+        false => neo4j::survey(&target, source, Some(&restored.id_map), cx.world.jobs).await?,
+    };
     let (version, answers) = asked(cx, &target).await?;
     Ok(Scratch {
         version,
         loaded,
         expected,
         measured,
-        named: Vec::new(),
+        named,
         notes: restored.notes,
         answers,
     })
@@ -111,13 +115,18 @@ async fn prove_dump(
     let key = source.fingerprint_key();
     let measuring = neo4j::fingerprints_of_load(&target, &key, database, cx.world.jobs);
     let measured = phase(phases, "compare", measuring).await?;
+    let expected = expected(source, Store::Neo4j);
+    let named = match differences(&expected, &measured).is_empty() {
+        true => Vec::new(),
+        false => neo4j::survey(&target, source, None, cx.world.jobs).await?,
+    };
     let (version, answers) = asked(cx, &target).await?;
     Ok(Scratch {
         version,
         loaded: "by `neo4j-admin database load`, from the dump".to_owned(),
-        expected: expected(source, Store::Neo4j),
+        expected,
         measured,
-        named: Vec::new(),
+        named,
         notes: Vec::new(),
         answers,
     })

@@ -121,12 +121,17 @@ async fn a_graph_of_everything_comes_back_exactly() {
         .expect_err("refuses");
     assert_eq!(again.reason().code, "neo4j.not-empty");
 
-    changes_are_found(&to, &map, &recorded(&captured)).await;
+    changes_are_found(&to, &parts, &map, &recorded(&captured)).await;
     in_place(&to, &parts, &recorded(&captured)).await;
 }
 
-/// Each change is found, named by its part, and gone once it is taken back.
-async fn changes_are_found(to: &Target, map: &IdMap, wanted: &BTreeMap<String, Fingerprint>) {
+/// Each change is found, named by its part and as what it is, and gone once it is taken back.
+async fn changes_are_found(
+    to: &Target,
+    parts: &MemoryParts,
+    map: &IdMap,
+    wanted: &BTreeMap<String, Fingerprint>,
+) {
     let nodes = "neo4j/neo4j/nodes".to_owned();
     let relationships = "neo4j/neo4j/relationships".to_owned();
     let schema = "neo4j/neo4j/schema".to_owned();
@@ -134,33 +139,46 @@ async fn changes_are_found(to: &Target, map: &IdMap, wanted: &BTreeMap<String, F
          CREATE (b)-[n:KNOWS]->(h) SET n = properties(k) DELETE k";
     // Neo4j does not write a value that it takes for equal, such as -0.0 for 0.0 or the other side of a clock change:
     // hence the 1 in between.
-    for (change, back, part) in [
+    for (change, back, part, named) in [
         (
             "MATCH (s:Scalar {i: 0}) SET s.v = 1 SET s.v = -0.0",
             "MATCH (s:Scalar {i: 0}) SET s.v = 1 SET s.v = 0.0",
             &nodes,
+            &["(:Scalar): its property `v` differs"][..],
         ),
         (
             "MATCH (t:Temporal {i: 8}) SET t.v = 1 SET t.v = datetime('2026-10-25T02:30:00+01:00[Europe/Berlin]')",
             "MATCH (t:Temporal {i: 8}) SET t.v = 1 SET t.v = datetime('2026-10-25T02:30:00+02:00[Europe/Berlin]')",
             &nodes,
+            &["(:Temporal): its property `v` differs"],
         ),
         (
             "MATCH (m:Many {i: 5000}) SET m:Extra",
             "MATCH (m:Extra) REMOVE m:Extra",
             &nodes,
+            &["(:Many): it has also the label `Extra`"],
         ),
         // The twins are equal: only the map tells that the relationship moved.
-        (there, there, &relationships),
+        (
+            there,
+            there,
+            &relationships,
+            &[
+                "is in the backup and not on the server",
+                "is on the server and not in the backup",
+            ],
+        ),
         (
             "MATCH (a:Many)-[r:NEXT {i: 17}]->() SET r.x = 1",
             "MATCH (a:Many)-[r:NEXT {i: 17}]->() REMOVE r.x",
             &relationships,
+            &[": it has also the property `x`"],
         ),
         (
             "DROP INDEX texts",
             "CREATE TEXT INDEX texts FOR (n:Leaf) ON (n.name)",
             &schema,
+            &["index texts is in the backup and not on the server"],
         ),
     ] {
         query(to, change).await;
@@ -169,12 +187,21 @@ async fn changes_are_found(to: &Target, map: &IdMap, wanted: &BTreeMap<String, F
             std::slice::from_ref(part),
             "{change}"
         );
+        let lines = neo4j::survey(to, parts, Some(map), 2)
+            .await
+            .expect("looks again");
+        assert_eq!(lines.len(), named.len(), "{change}: {lines:?}");
+        for (line, named) in lines.iter().zip(named) {
+            assert!(line.ends_with(named), "{change}: {line}");
+        }
         query(to, back).await;
         assert_eq!(
             differing(&measured(to, Some(map)).await, wanted),
             [""; 0],
             "{back}"
         );
+        let lines = neo4j::survey(to, parts, Some(map), 2).await;
+        assert_eq!(lines.expect("looks again"), [""; 0], "{back}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Postgres: throw-away servers, and the provider on them.
 
 mod back;
+mod beside;
 mod complete;
 mod life;
 mod outskirts;

@@ -452,6 +452,22 @@ async fn in_place_beside_the_live_data_and_back() {
     discard(&target, "swap-1").await.expect("discards");
     discard(&target, "swap-1").await.expect("is a no-op");
     assert_eq!(seen(&server), good, "only the restored data are left");
+    // Whoever goes on with it loads nothing over what was written since.
+    let state = swap_state(&target, "swap-1").await.expect("looks");
+    assert_eq!(state, SwapState::Finished);
+    run(&mut conn, &["SET", "written-since", "x"]);
+    let again = stage(&target, &parts, &way).await.expect("measures");
+    assert_eq!((again.restored.keys, again.restored.resumed), (0, true));
+    assert_eq!(
+        swap_in(&target, "swap-1").await.expect("is a no-op"),
+        SwapState::Finished
+    );
+    let kept: Option<String> = redis::cmd("GET")
+        .arg("written-since")
+        .query(&mut conn)
+        .expect("reads");
+    assert_eq!(kept.as_deref(), Some("x"));
+    run(&mut conn, &["DEL", "written-since"]);
 
     // A backup of several databases cannot be exchanged in place.
     let other = Server::scratch().await;

@@ -15,7 +15,7 @@ use sqlx::postgres::PgConnection;
 use super::Target;
 use super::enumerate::{not_of_extension, user_schema};
 use super::session::{Access, close, open, run, texts};
-use crate::capture::{Fingerprint, FingerprintKey, PartWriter};
+use crate::capture::{Fingerprint, FingerprintKey, PartSource, PartWriter};
 use crate::error::Result;
 
 /// Which listing.
@@ -87,6 +87,47 @@ fn label(line: &str) -> String {
     };
     format!("{} {place}", text("kind"))
 }
+
+/// What differs between captured listings, the parts of these names, and those of a restored database, as [`catalogue_differences`]
+/// says it: the second look, once the sums have shown that something does.
+pub async fn survey(
+    target: &Target,
+    source: &dyn PartSource,
+    parts: &[&String],
+) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for part in parts {
+        let Some(listing) = listing_in(part) else {
+            continue;
+        };
+        let bytes = source.open(part).await?.read_all().await?;
+        let lines = String::from_utf8_lossy(&bytes);
+        let expected: Vec<String> = lines.lines().map(str::to_owned).collect();
+        let mut session = open(target, Access::Write).await?;
+        run(target, &mut session, super::capture::PINNED_PATH).await?;
+        let seen = list(target, &mut session, listing).await?;
+        close(session).await;
+        found.extend(catalogue_differences(&expected, &seen));
+    }
+    let more = found.len().saturating_sub(NAMED);
+    found.truncate(NAMED);
+    if more > 0 {
+        found.push(format!("{more} more objects differ"));
+    }
+    Ok(found)
+}
+
+/// The listing that a part holds.
+fn listing_in(part: &str) -> Option<Listing> {
+    match part.strip_prefix("postgres/")?.rsplit_once('/')?.1 {
+        "catalogue" => Some(Listing::Objects),
+        "ownership" => Some(Listing::Ownership),
+        _ => None,
+    }
+}
+
+/// Differences named of a database.
+const NAMED: usize = 20;
 
 /// All lines of a listing, sorted by bytes. Bounded by the number of objects, not of rows.
 pub(super) async fn list(

@@ -16,7 +16,7 @@ pub(super) const OBJECTS: &[(&str, &str)] = &[
     (
         "extensions",
         "SELECT json_build_object('kind', 'extension', 'name', e.extname, 'schema', e.extnamespace::regnamespace)::text
-         FROM pg_extension e",
+         FROM pg_extension e WHERE e.extname <> 'pg_cron'",
     ),
     (
         "relations",

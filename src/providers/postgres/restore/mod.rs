@@ -315,14 +315,22 @@ impl<'a> Work<'a> {
     async fn all(&mut self) -> Result<()> {
         let began = Instant::now();
         let archive = self.fetch_archive().await?;
+        let mut entries = archive.entries()?;
         self.drop_public_unless_captured().await?;
-        self.section(&archive, "pre-data", 1, None).await?;
+        let mut list = None;
+        if let Some(entries) = &mut entries
+            && plan::without_scheduler(entries)
+        {
+            let before = entries.iter().filter(|e| e.section == Section::PreData);
+            let ids: Vec<i32> = before.map(|e| e.id).collect();
+            list = Some(Archive::of_entries(&self.options.work_dir, &ids)?);
+        }
+        self.section(&archive, "pre-data", 1, list.as_ref()).await?;
         let began = self.phase("schema", began);
         let mut parts = self.source.parts(&format!("{}table/", self.prefix));
         parts.retain(|part| self.chosen.as_ref().is_none_or(|c| c.holds(part)));
         parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
         let listed = self.listed(&archive).await?;
-        let mut entries = archive.entries()?;
         if let (Some(entries), Some(listed)) = (&mut entries, &listed) {
             let wanted = plan::numbers(listed);
             entries.retain(|e| e.section != Section::PostData || wanted.contains(&e.id));

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::archive::{Entry, Section};
+use super::super::enumerate::SCHEDULER;
 use crate::capture::PartInfo;
 
 /// What is done about one table.
@@ -144,6 +145,23 @@ impl Plan {
         plan.rest = Some(Rest::new(&rest, entries));
         plan
     }
+}
+
+/// Takes pg_cron and what is granted on its tables from the entries; whether there was any. Only one database of a server can have it,
+/// which the restored copy beside it is not, and two would run every job twice.
+pub(super) fn without_scheduler(entries: &mut Vec<Entry>) -> bool {
+    let before = entries.len();
+    let is_its = |e: &Entry| match e.kind.as_str() {
+        "EXTENSION" => e.tag == SCHEDULER,
+        "COMMENT" => e.tag == format!("EXTENSION {SCHEDULER}"),
+        // The schema that the extension makes, whatever its own schema is.
+        "ACL" => e.schema.as_deref() == Some("cron") || e.tag == "SCHEMA cron",
+        _ => false,
+    };
+    if entries.iter().any(|e| e.kind == "EXTENSION" && is_its(e)) {
+        entries.retain(|e| !is_its(e));
+    }
+    entries.len() < before
 }
 
 fn statement(entry: &Entry, sql: &str) -> Statement {

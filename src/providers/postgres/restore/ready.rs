@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::Row as _;
 
+use super::super::enumerate::SCHEDULER;
 use super::super::session::{Access, close, open, query, rows, scalar};
 use super::super::{Target, session, tools};
 use super::SchemaMeta;
@@ -91,7 +92,8 @@ pub async fn readiness(
         .ok_or_else(|| Error::bug("the connected role is not in pg_roles"))?;
     let all_powerful: bool = row.get("super");
     let mut extensions = Vec::new();
-    for (name, captured) in &schema.database.extensions {
+    let wanted = schema.database.extensions.iter();
+    for (name, captured) in wanted.filter(|(name, _)| *name != SCHEDULER) {
         let seen = query(
             "SELECT a.default_version AS version,
                     EXISTS (SELECT FROM pg_available_extension_versions v
