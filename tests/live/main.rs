@@ -7,6 +7,7 @@
 )]
 
 mod blockers;
+mod can_i;
 mod choose;
 mod copies;
 mod diff;
@@ -18,6 +19,7 @@ mod import;
 mod journey;
 mod kills;
 mod kubernetes;
+mod majors;
 #[path = "../shared/memory.rs"]
 mod memory;
 mod migrations;
