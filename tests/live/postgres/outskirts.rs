@@ -119,8 +119,10 @@ async fn subscriptions_come_back(major: u32) {
         .await
         .expect("captures");
     let foreseen = incomparable(&maker, &whole, "rich").await.expect("looks");
-    let why = &foreseen["postgres/rich/ownership"];
-    assert!(why.contains("`user mapping far.PUBLIC`"), "{foreseen:?}");
+    assert!(
+        foreseen.contains_key("postgres/rich/ownership"),
+        "{foreseen:?}"
+    );
     let why = &foreseen["postgres/rich/catalogue"];
     assert!(why.contains("`maker` may not see all of it"), "{why}");
     assert!(why.contains("`subscription odd sub`"), "{why}");
