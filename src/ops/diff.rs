@@ -137,6 +137,13 @@ impl Comparison {
         if named(one).intersection(&named(other)).next().is_some() {
             not_compared.push(ROLES.to_owned());
         }
+        let parts = |contents: &Contents| -> Vec<PartInfo> {
+            let parts = contents.stores.iter().flat_map(|s| &s.captured.parts);
+            parts.cloned().collect()
+        };
+        if !of_other_forms(&parts(one), &parts(other)).is_empty() {
+            not_compared.push(FORMS.to_owned());
+        }
         let stores = Store::ALL.into_iter().filter_map(|store| {
             let find = |c: &'_ Contents| -> Option<StoreContents> {
                 let of = c.stores.iter().find(|s| s.captured.store == store);
@@ -158,13 +165,23 @@ impl Comparison {
 
     /// Adds what changed in the schema, from the catalogues that both backups hold.
     pub async fn read_schema(&mut self, from: &BackupParts, to: &BackupParts) -> Result<()> {
+        let reformed = of_other_forms(&from.parts("postgres/"), &to.parts("postgres/"));
         for store in &mut self.stores {
+            for (a, b) in reformed.iter().filter(|_| store.store == Store::Postgres) {
+                let (old, new) = listings(from, to, &a.name).await?;
+                if old == new {
+                    store.same += 1;
+                } else {
+                    store.parts.push(changed(a, b));
+                    store.parts.sort_by(|a, b| a.name.cmp(&b.name));
+                }
+            }
             let catalogues = store
                 .parts
                 .iter()
                 .filter(|part| part.change == Change::Changed && part.name.ends_with("/catalogue"));
             for part in catalogues {
-                let (old, new) = (lines(from, &part.name).await?, lines(to, &part.name).await?);
+                let (old, new) = listings(from, to, &part.name).await?;
                 let differences = postgres::catalogue_differences(&old, &new);
                 let lines = differences.iter().map(|line| word(line));
                 store.schema.extend(outermost(lines));
@@ -189,14 +206,19 @@ impl Comparison {
                 }
             }
         }
-        self.not_compared.retain(|line| line != ROLES);
+        self.not_compared
+            .retain(|line| line != ROLES && line != FORMS);
+        if !reformed.is_empty() {
+            self.not_compared.push(ONLY_NEWER.to_owned());
+        }
         Ok(())
     }
 
     /// Whether there is something that only [`Comparison::read_schema`] can tell.
     pub fn schema_may_differ(&self) -> bool {
         let mut parts = self.stores.iter().flat_map(|s| &s.parts);
-        self.not_compared.iter().any(|line| line == ROLES)
+        let mut open = self.not_compared.iter();
+        open.any(|line| line == ROLES || line == FORMS)
             || parts.any(|p| {
                 p.change == Change::Changed && p.name.ends_with("/catalogue") || is_graph_schema(p)
             })
@@ -252,6 +274,53 @@ async fn lines(source: &BackupParts, name: &str) -> Result<Vec<String>> {
 
 /// What only an operator's identity can tell.
 const ROLES: &str = "what roles may do, which has no fingerprint";
+const FORMS: &str =
+    "the schema, which was listed by different versions of summitctl for the two backups";
+/// What nobody can tell.
+const ONLY_NEWER: &str = "kinds of objects that the listing of only one of the two backups knows: it was made by a newer version of summitctl";
+
+/// Listings of the same that do not say the same kinds of things.
+fn of_other_forms(one: &[PartInfo], other: &[PartInfo]) -> Vec<(PartInfo, PartInfo)> {
+    let pairs = one.iter().filter_map(|a| {
+        let b = other.iter().find(|b| b.name == a.name)?;
+        is_of_other_form(a, b).then(|| (a.clone(), b.clone()))
+    });
+    pairs.collect()
+}
+
+fn is_of_other_form(a: &PartInfo, b: &PartInfo) -> bool {
+    a.format != b.format && [a, b].iter().all(|p| postgres::is_catalogue(&p.format))
+}
+
+/// The lines of both backups' listing, as far as both would have them.
+async fn listings(
+    from: &BackupParts,
+    to: &BackupParts,
+    name: &str,
+) -> Result<(Vec<String>, Vec<String>)> {
+    let format = |source: &BackupParts| {
+        let part = source.parts(name).into_iter().find(|p| p.name == name);
+        part.map(|p| p.format).unwrap_or_default()
+    };
+    let (old, new) = (lines(from, name).await?, lines(to, name).await?);
+    Ok((
+        postgres::catalogue_as(old, &format(to)),
+        postgres::catalogue_as(new, &format(from)),
+    ))
+}
+
+fn changed(a: &PartInfo, b: &PartInfo) -> PartComparison {
+    let rows = |part: &PartInfo| part.fingerprint.map(|f| f.rows);
+    PartComparison {
+        name: a.name.clone(),
+        change: Change::Changed,
+        from_rows: rows(a),
+        to_rows: rows(b),
+        from_bytes: Some(a.bytes),
+        to_bytes: Some(b.bytes),
+        counts: counts(Some(a), Some(b)),
+    }
+}
 
 /// The parts that describe roles.
 fn roles(parts: impl Iterator<Item = String>) -> BTreeSet<String> {
@@ -328,6 +397,9 @@ fn compare(
 /// Whether two parts hold the same; `None` for what has no fingerprint, such as a schema's archive, which names its own time.
 fn is_same(a: &PartInfo, b: &PartInfo, by_fingerprint: bool) -> Option<bool> {
     let (one, other) = (a.fingerprint?, b.fingerprint?);
+    if is_of_other_form(a, b) {
+        return None;
+    }
     if by_fingerprint && a.format == b.format {
         return Some(one == other);
     }
@@ -391,6 +463,17 @@ mod tests {
         assert_eq!(is_same(&a, &part("t", 1, 6, 10), false), None);
         assert_eq!(is_same(&a, &part("t", 2, 5, 10), false), Some(false));
         assert_eq!(is_same(&a, &part("t", 1, 5, 11), false), Some(false));
+        let listing = |format: &str| PartInfo {
+            format: format.to_owned(),
+            ..part("catalogue", 3, 5, 10)
+        };
+        let (older, newer) = (
+            listing("pg-catalogue-jsonl"),
+            listing("pg-catalogue-jsonl-2"),
+        );
+        assert_eq!(is_same(&older, &newer, true), None);
+        assert_eq!(of_other_forms(&[older.clone()], &[newer]).len(), 1);
+        assert!(of_other_forms(&[older.clone()], &[older]).is_empty());
         let mut archive = part("schema", 0, 0, 10);
         archive.fingerprint = None;
         assert_eq!(is_same(&archive, &archive, true), None);

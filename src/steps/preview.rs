@@ -167,13 +167,16 @@ async fn objects(
     database: &str,
     target: &postgres::Target,
 ) -> Result<(BTreeSet<Object>, BTreeSet<Object>)> {
-    let mut reader = source
-        .open(&format!("{}catalogue", postgres::prefix(database)))
-        .await?;
+    let name = format!("{}catalogue", postgres::prefix(database));
+    let mut reader = source.open(&name).await?;
     let text = reader.read_all().await?;
     let text = String::from_utf8_lossy(&text);
     let there = text.lines().map(object).collect();
-    let here = postgres::catalogue(target).await?;
+    let mut here = postgres::catalogue(target).await?;
+    // What older backups say nothing of is no difference.
+    if let Some(part) = source.parts(&name).iter().find(|p| p.name == name) {
+        here = postgres::catalogue_as(here, &part.format);
+    }
     Ok((here.iter().map(|l| object(l)).collect(), there))
 }
 

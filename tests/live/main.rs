@@ -7,6 +7,7 @@
 )]
 
 mod blockers;
+mod can_i;
 mod changed;
 mod choose;
 mod copies;
@@ -19,6 +20,7 @@ mod import;
 mod journey;
 mod kills;
 mod kubernetes;
+mod majors;
 #[path = "../shared/memory.rs"]
 mod memory;
 mod migrations;

@@ -12,7 +12,7 @@ use crate::postgres::{scratch, sql, value};
 use crate::program::{Program, said};
 
 /// A context `p` of the database `app`, with a repository in a folder.
-fn configure(program: &Program, server: &Running) {
+pub fn configure(program: &Program, server: &Running) {
     let write = |name: &str, text: &str| {
         let path = program.dir.join(name);
         fs::write(&path, text).unwrap();

@@ -47,9 +47,11 @@ async fn decode_as(
         })
         .await
         .map(Some),
-        format::CATALOGUE => lines(reader, key, |row| json_line::<Value>(row).map(|_| ()))
-            .await
-            .map(Some),
+        format::CATALOGUE | format::CATALOGUE_2 => {
+            lines(reader, key, |row| json_line::<Value>(row).map(|_| ()))
+                .await
+                .map(Some)
+        }
         format::ROLES => lines(reader, key, |row| json_line::<roles::Line>(row).map(|_| ()))
             .await
             .map(|_| None),

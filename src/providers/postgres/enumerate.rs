@@ -359,12 +359,57 @@ pub(super) async fn roles(target: &Target, session: &mut PgConnection) -> Result
              OR r.oid IN (SELECT c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {mine})
              OR r.oid IN (SELECT p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {mine})
              OR r.oid IN (SELECT n.nspowner FROM pg_namespace n WHERE {mine} AND n.nspname <> 'public')
+             OR r.oid IN ({others})
              OR r.oid IN (SELECT m.lomowner FROM pg_largeobject_metadata m))
          ORDER BY 1",
         own = literal(OWN_SCHEMA),
         mine = user_schema(),
+        others = other_owners(),
     );
     texts(target, session, "list the roles", &sql).await
+}
+
+/// A query for the owners of what is neither a relation, a function nor a schema, and is made by no extension.
+fn other_owners() -> String {
+    // Catalogue, the beginning of its columns' names where its objects are in schemas, and which of them.
+    let in_schemas = [
+        (
+            "pg_type",
+            "typ",
+            // Those of tables, and arrays and multiranges, belong to what they were made with.
+            "o.typrelid = 0 AND o.typcategory <> 'A' AND o.typtype <> 'm'",
+        ),
+        ("pg_operator", "opr", "true"),
+        ("pg_opclass", "opc", "true"),
+        ("pg_opfamily", "opf", "true"),
+        ("pg_collation", "coll", "true"),
+        ("pg_conversion", "con", "true"),
+        ("pg_ts_config", "cfg", "true"),
+        ("pg_ts_dict", "dict", "true"),
+        ("pg_statistic_ext", "stx", "true"),
+    ];
+    let in_schemas = in_schemas.map(|(catalogue, word, only)| {
+        format!(
+            "SELECT o.{word}owner FROM {catalogue} o JOIN pg_namespace n ON n.oid = o.{word}namespace WHERE {only} AND {} AND {}",
+            user_schema(),
+            not_of_extension(catalogue, "o.oid")
+        )
+    });
+    let elsewhere = [
+        ("pg_event_trigger", "evtowner", "true"),
+        ("pg_publication", "pubowner", "true"),
+        ("pg_foreign_data_wrapper", "fdwowner", "true"),
+        ("pg_foreign_server", "srvowner", "true"),
+        ("pg_language", "lanowner", "o.lanispl"),
+    ];
+    let elsewhere = elsewhere.map(|(catalogue, owner, only)| {
+        format!(
+            "SELECT o.{owner} FROM {catalogue} o WHERE {only} AND {}",
+            not_of_extension(catalogue, "o.oid")
+        )
+    });
+    let all: Vec<String> = in_schemas.into_iter().chain(elsewhere).collect();
+    all.join(" UNION ALL ")
 }
 
 /// The subscriptions, and whether this role may read how they connect; their connections hold passwords.

@@ -35,7 +35,8 @@ pub use capture::{
     CaptureOptions, Patience, STRETCH, capture, fingerprints, fingerprints_as, prefix,
 };
 pub use catalogue::{
-    catalogue, catalogue_differences, schema_fingerprint, survey as survey_catalogue,
+    catalogue, catalogue_as, catalogue_differences, is_catalogue, schema_fingerprint,
+    survey as survey_catalogue,
 };
 pub use column::{column, column_planned};
 pub use decode::decode;
@@ -99,7 +100,7 @@ reasons! {
     QUERY_FAILED = "postgres.query-failed", Failed, "Postgres refused a statement; the message holds its words and its SQLSTATE.";
     /// A client program is missing or too old.
     CLIENT_PROGRAM = "postgres.client-program", Usage,
-        "`pg_dump` or `pg_restore` is missing or older than the server. Install the Debian package `postgresql-client-NN` of the server's major version; older clients cannot dump newer servers.";
+        "`pg_dump` or `pg_restore` is missing, or older than the server or than the `pg_dump` that made the backup. Install the Debian package `postgresql-client-NN` of that major version; older clients cannot dump newer servers, nor read newer dumps.";
     /// A lock was not to be had in time.
     LOCK_TIMEOUT = "postgres.lock-timeout", Failed,
         "Another session holds a lock that conflicts with reading, such as an ALTER TABLE or a migration in progress. The message names it; wait for it to end and run again.";

@@ -102,16 +102,17 @@ fn version_in(text: &str) -> Option<&str> {
 /// The `pg_dump` for a server of this major version: the oldest one that is not older than the server, because what
 /// a newer one writes may not load into a server of the old version.
 pub fn pg_dump(server_major: u32) -> Result<Tool> {
-    choose(&[installed(), fetched()], "pg_dump", server_major)
+    choose(&[installed(), fetched()], "pg_dump", "server", server_major)
 }
 
 /// The `pg_restore` that reads archives of `dump_major` and loads them into a server of `server_major`.
 pub fn pg_restore(server_major: u32, dump_major: u32) -> Result<Tool> {
-    choose(
-        &[installed(), fetched()],
-        "pg_restore",
-        server_major.max(dump_major),
-    )
+    let (whose, at_least) = if dump_major > server_major {
+        ("backup", dump_major)
+    } else {
+        ("server", server_major)
+    };
+    choose(&[installed(), fetched()], "pg_restore", whose, at_least)
 }
 
 /// The newest `pg_restore`: an archive of unknown version says itself whether it is too new.
@@ -120,12 +121,12 @@ pub fn newest_pg_restore() -> Result<Tool> {
     let found = places.iter().filter_map(|f| tool_in(f, "pg_restore"));
     match found.max_by_key(|tool| tool.major) {
         Some(tool) => Ok(tool),
-        None => choose(&[], "pg_restore", 0),
+        None => choose(&[], "pg_restore", "server", 0),
     }
 }
 
 /// From the first of the places that has one new enough.
-fn choose(places: &[Vec<PathBuf>], name: &str, at_least: u32) -> Result<Tool> {
+fn choose(places: &[Vec<PathBuf>], name: &str, whose: &str, at_least: u32) -> Result<Tool> {
     let mut newest: Option<Tool> = None;
     for folders in places {
         let mut found: Vec<Tool> = folders
@@ -141,7 +142,7 @@ fn choose(places: &[Vec<PathBuf>], name: &str, at_least: u32) -> Result<Tool> {
     }
     let message = match newest {
         Some(tool) => format!(
-            "`{}` is version {}, older than the server's {at_least}",
+            "`{}` is version {}, older than the {whose}'s {at_least}",
             tool.path.display(),
             tool.version
         ),
@@ -172,12 +173,18 @@ mod tests {
         let there = pg_dump(1).expect("some version is there");
         let folder = there.path.parent().expect("is in a folder").to_owned();
         let newer = there.major + 1;
-        let error = choose(&[vec![folder], vec![]], "pg_dump", newer).expect_err("is older");
+        let error =
+            choose(&[vec![folder], vec![]], "pg_dump", "server", newer).expect_err("is older");
         let words = format!(
             "is version {}, older than the server's {newer}",
             there.version
         );
         assert!(error.to_string().contains(&words), "{error}");
+        let error = pg_restore(15, 99).expect_err("no such version exists");
+        assert!(
+            error.to_string().contains("older than the backup's 99"),
+            "{error}"
+        );
         let error = pg_dump(99).expect_err("no such version exists");
         assert_eq!(error.reason().code, "postgres.client-program");
         assert!(

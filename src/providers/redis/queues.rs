@@ -1,6 +1,7 @@
 //! Queues among the keys: what is waiting in them when a backup is taken would run again after a restore. They are known by
 //! the names and types that the libraries give their keys.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use super::rdb::Value;
 /// What a part's description calls them.
 pub(super) const META: &str = "queues";
 
-/// How many queues are named; more are counted as none.
+/// How many queues of a kind are named; more are counted as none.
 const MOST: usize = 200;
 
 /// How many lists are remembered by their length, until it is known whether they are queues.
@@ -62,6 +63,8 @@ pub fn queues(parts: &[PartInfo]) -> Vec<Queue> {
 #[derive(Default)]
 pub(super) struct Watch {
     found: BTreeMap<(&'static str, String), u64>,
+    /// How many of each kind.
+    counts: BTreeMap<&'static str, usize>,
     /// Names that Kombu bound, and the lengths of the lists that may be meant.
     bound: BTreeSet<String>,
     lists: BTreeMap<String, u64>,
@@ -150,9 +153,18 @@ impl Watch {
     }
 
     fn add(&mut self, system: &'static str, name: String, jobs: u64) {
-        let known = self.found.len() < MOST || self.found.contains_key(&(system, name.clone()));
-        if known && jobs > 0 {
-            *self.found.entry((system, name)).or_default() += jobs;
+        if jobs == 0 {
+            return;
+        }
+        let count = self.counts.entry(system).or_default();
+        match self.found.entry((system, name)) {
+            Entry::Occupied(mut known) => *known.get_mut() += jobs,
+            // Many of one kind must not hide those of another.
+            Entry::Vacant(new) if *count < MOST => {
+                *count += 1;
+                new.insert(jobs);
+            }
+            Entry::Vacant(_) => {}
         }
     }
 

@@ -195,6 +195,9 @@ pub fn a_full_disk_under_postgres(program: &Program) {
     let output = program.keep(command.output().unwrap());
     let told = [
         "when the disk under its data is full",
+        "failed The server has room for a second copy",
+        "Free space there first.",
+        "asked, and told 1",
         "less than what comes in, so make room first",
         "the disk of the server is full",
         "df -h",
@@ -214,6 +217,7 @@ const UNDER_POSTGRES: &str = r#"
     "$0" sandbox up
     dd if=/dev/zero of=sandbox/postgres/fill bs=1k count=1000000 2>/dev/null || true
     "$0" smoke --context sandbox || true
+    code=0; "$0" restore newest --stores postgres --can-i --context sandbox || code=$?; echo "asked, and told $code"
     truncate --size=-6M sandbox/postgres/fill
     code=0; "$0" "$@" || code=$?; echo "stopped with $code"
     rm sandbox/postgres/fill

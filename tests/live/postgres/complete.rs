@@ -11,7 +11,7 @@ use super::round_trip::{capture_options, restore_to};
 use super::versions::same_parts;
 use super::{scratch_of, sql, value};
 
-const COMPLETE: &str = include_str!("complete.sql");
+pub const COMPLETE: &str = include_str!("complete.sql");
 
 /// The schema in the words of another program than ours.
 pub fn dumped(target: &Target, major: u32) -> String {

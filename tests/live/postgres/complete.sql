@@ -186,7 +186,13 @@ CREATE OPERATOR FAMILY deep.shells USING btree;
 CREATE OPERATOR CLASS deep.shell_ops DEFAULT FOR TYPE deep.shell USING btree FAMILY deep.shells AS
   OPERATOR 1 deep.<, OPERATOR 2 deep.<=, OPERATOR 3 deep.=, OPERATOR 4 deep.>=, OPERATOR 5 deep.>, FUNCTION 1 deep.compare(deep.shell, deep.shell);
 COMMENT ON OPERATOR CLASS deep.shell_ops USING btree IS 'a class';
+COMMENT ON OPERATOR FAMILY deep.shells USING btree IS 'a family';
 ALTER OPERATOR FAMILY deep.shells USING btree OWNER TO owner_a;
+CREATE FUNCTION deep.compare_to_int(deep.shell, int) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'btint4cmp';
+CREATE FUNCTION deep.less_than_int(deep.shell, int) RETURNS bool LANGUAGE internal IMMUTABLE STRICT AS 'int4lt';
+CREATE OPERATOR deep.< (LEFTARG = deep.shell, RIGHTARG = int, FUNCTION = deep.less_than_int);
+ALTER OPERATOR FAMILY deep.shells USING btree ADD OPERATOR 1 deep.< (deep.shell, int), FUNCTION 1 (deep.shell, int) deep.compare_to_int(deep.shell, int);
+CREATE OPERATOR CLASS deep.guest_ops FOR TYPE int USING btree FAMILY pg_catalog.integer_ops AS STORAGE int;
 CREATE INDEX edges_own ON deep.edges (own);
 CREATE FUNCTION deep.shell_to_int(deep.shell) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'int4up';
 CREATE CAST (deep.shell AS int) WITH FUNCTION deep.shell_to_int AS ASSIGNMENT;
@@ -200,6 +206,7 @@ COMMENT ON COLLATION deep.mine IS 'C';
 CREATE CONVERSION deep.latin FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
 CREATE TRANSFORM FOR int LANGUAGE SQL (FROM SQL WITH FUNCTION prsd_lextype(internal), TO SQL WITH FUNCTION int4recv(internal));
 CREATE ACCESS METHOD heap_too TYPE TABLE HANDLER heap_tableam_handler;
+COMMENT ON ACCESS METHOD heap_too IS 'a heap';
 CREATE TABLE deep.heaped (a int) USING heap_too;
 INSERT INTO deep.heaped VALUES (1);
 CREATE TEXT SEARCH PARSER deep.parser (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype);
@@ -207,15 +214,22 @@ CREATE TEXT SEARCH TEMPLATE deep.template (INIT = dsimple_init, LEXIZE = dsimple
 CREATE FUNCTION deep.handle() RETURNS language_handler LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_call_handler';
 CREATE TRUSTED LANGUAGE plpgsql_too HANDLER deep.handle;
 GRANT USAGE ON LANGUAGE plpgsql_too TO reader_b;
+COMMENT ON LANGUAGE plpgsql_too IS 'a language';
+COMMENT ON CONVERSION deep.latin IS 'a conversion';
+COMMENT ON TRANSFORM FOR int LANGUAGE SQL IS 'a transform';
+COMMENT ON TEXT SEARCH PARSER deep.parser IS 'a parser';
+COMMENT ON TEXT SEARCH TEMPLATE deep.template IS 'a template';
+COMMENT ON TEXT SEARCH DICTIONARY deep.plain IS 'a dictionary';
 
 -- Other servers.
 CREATE FOREIGN DATA WRAPPER nowhere OPTIONS (debug 'true');
-CREATE SERVER elsewhere TYPE 'some' VERSION '1' FOREIGN DATA WRAPPER nowhere OPTIONS (host 'a''b');
+COMMENT ON FOREIGN DATA WRAPPER nowhere IS 'a wrapper';
+CREATE SERVER elsewhere TYPE 'some' VERSION '1' FOREIGN DATA WRAPPER nowhere OPTIONS (host 'a''b', passfile 'canary-Server-5');
 COMMENT ON SERVER elsewhere IS 'far';
 GRANT USAGE ON FOREIGN SERVER elsewhere TO reader_b;
 CREATE USER MAPPING FOR reader_b SERVER elsewhere OPTIONS (user 'them', password 'canary-Mapping-5');
 CREATE USER MAPPING FOR PUBLIC SERVER elsewhere;
-CREATE FOREIGN TABLE deep.far (a int OPTIONS (n '1') NOT NULL, b text DEFAULT 'b') SERVER elsewhere OPTIONS (t 'x');
+CREATE FOREIGN TABLE deep.far (a int OPTIONS (n 'canary-Column-5') NOT NULL, b text DEFAULT 'b') SERVER elsewhere OPTIONS (t 'canary-Table-5');
 CREATE PUBLICATION everything FOR ALL TABLES WITH (publish = 'insert, update');
 CREATE PUBLICATION chosen FOR TABLE deep.tuned (b, c) WHERE (b > 'a'), TABLE ONLY deep.base;
 CREATE PUBLICATION by_schema FOR TABLES IN SCHEMA "quoted ""schema""

@@ -183,6 +183,11 @@ async fn time_limits_of_a_role_end_neither_capture_nor_restore() {
     unlimited(15, "").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn time_limits_of_a_role_do_not_on_17_either() {
+    unlimited(17, "").await;
+}
+
 /// The newest have one more limit, which the end of a statement does not end.
 #[tokio::test(flavor = "multi_thread")]
 async fn time_limits_of_whole_transactions_do_not_either() {
@@ -229,7 +234,13 @@ async fn unlimited(major: u32, more: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_ended_fails_the_capture_and_the_next_one_is_whole() {
-    let (_folder, server) = scratch().await;
+    for major in [15, 17, 18] {
+        ended(major).await;
+    }
+}
+
+async fn ended(major: u32) {
+    let (_folder, server) = scratch_of(major).await;
     let target = server.target();
     sql(&target, ROWS).await;
     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'summitctl' AND query LIKE 'COPY%'";

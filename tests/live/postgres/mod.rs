@@ -4,6 +4,7 @@ mod back;
 mod beside;
 mod complete;
 mod life;
+mod listing;
 mod outskirts;
 mod renamed;
 mod roles;
@@ -26,6 +27,8 @@ use summitctl::capture::{Fingerprint, MemoryParts, PartInfo, PartSink, PartWrite
 use summitctl::error::Result;
 use summitctl::providers::postgres::{Target, session};
 use summitctl::sandbox::servers::postgres::{Options, Running, start, stop};
+
+pub use life::until;
 
 /// A folder that is removed, with its server, when the test ends, however it ends.
 pub struct Folder(PathBuf);

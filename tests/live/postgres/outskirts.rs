@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use summitctl::capture::{MemoryParts, PartSource as _};
 use summitctl::providers::postgres::{
-    MissingRoles, Target, capture, create_database, drop_database, made_name, restore, swap_in,
+    MissingRoles, Target, capture, create_database, drop_database, incomparable, made_name,
+    restore, swap_in,
 };
 use summitctl::sandbox::servers::postgres::{Options, start, stop};
 use summitctl::secret::Secret;
@@ -112,6 +113,22 @@ async fn subscriptions_come_back(major: u32) {
         "{:?}",
         lesser.not_carried
     );
+    // Whoever sees less than the captor cannot compare it, and that is known beforehand.
+    let whole = MemoryParts::default();
+    capture(&target, &whole, &capture_options(1))
+        .await
+        .expect("captures");
+    let foreseen = incomparable(&maker, &whole, "rich").await.expect("looks");
+    assert!(
+        foreseen.contains_key("postgres/rich/ownership"),
+        "{foreseen:?}"
+    );
+    let why = &foreseen["postgres/rich/catalogue"];
+    assert!(why.contains("`maker` may not see all of it"), "{why}");
+    assert!(why.contains("`subscription odd sub`"), "{why}");
+    let foreseen = incomparable(&target, &whole, "rich").await.expect("looks");
+    assert!(foreseen.is_empty(), "{foreseen:?}");
+
     let roles = MissingRoles::LeaveOut;
     create_database(&maker, "made", &parts, "rich", roles)
         .await

@@ -149,6 +149,50 @@ async fn roles_settings_and_owners_of_large_objects_come_back_or_are_said_to_be_
     same_parts(&parts, &copy, &["/ownership"]).await;
 }
 
+/// Every combination of what a membership may do, and one that two roles granted.
+const MEMBERSHIPS: &str = r#"
+CREATE ROLE app; CREATE ROLE boss; CREATE ROLE given_twice;
+CREATE TABLE t (n int); ALTER TABLE t OWNER TO app;
+DO $$ DECLARE a bool; i bool; s bool; BEGIN
+  FOREACH a IN ARRAY '{f,t}'::bool[] LOOP FOREACH i IN ARRAY '{f,t}'::bool[] LOOP FOREACH s IN ARRAY '{f,t}'::bool[] LOOP
+    EXECUTE format('CREATE ROLE %I', concat('group ', a, i, s));
+    EXECUTE format('GRANT %I TO app WITH ADMIN %s, INHERIT %s, SET %s', concat('group ', a, i, s), a::text, i::text, s::text);
+  END LOOP; END LOOP; END LOOP; END $$;
+GRANT given_twice TO boss WITH ADMIN TRUE;
+GRANT given_twice TO app WITH INHERIT TRUE, SET FALSE;
+GRANT given_twice TO app WITH INHERIT FALSE, SET TRUE GRANTED BY boss;
+GRANT pg_monitor TO app WITH INHERIT FALSE, SET TRUE;
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_memberships_allow_comes_back_on_17_and_18() {
+    for major in [17, 18] {
+        memberships(major).await;
+    }
+}
+
+async fn memberships(major: u32) {
+    let (_source_folder, source) = scratch_of(major).await;
+    let target = database(&source, MEMBERSHIPS).await;
+    let parts = MemoryParts::default();
+    capture(&target, &parts, &capture_options(1))
+        .await
+        .expect("captures");
+    let (folder, other) = scratch_of(major).await;
+    restore_to(&other, &folder, "copy", &parts, MissingRoles::Create)
+        .await
+        .expect("restores");
+    // What it comes to, whoever granted it.
+    let question = "SELECT string_agg(line, '|' ORDER BY line COLLATE \"C\") FROM (
+         SELECT concat_ws(' ', roleid::regrole, bool_or(admin_option), bool_or(inherit_option), bool_or(set_option)) AS line
+         FROM pg_auth_members WHERE member = 'app'::regrole GROUP BY roleid) l";
+    let there = value(&target, question).await.expect("has some");
+    assert_eq!(there.split('|').count(), 10, "{there}");
+    let copy = other.target().with_database("copy");
+    assert_eq!(value(&copy, question).await, Some(there), "{major}");
+    same_parts(&parts, &copy, &[]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_of_few_rights_restores_all_but_others_settings_and_foresees_it() {
     let (folder, server) = scratch_of(16).await;

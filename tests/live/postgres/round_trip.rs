@@ -14,7 +14,7 @@ use summitctl::providers::postgres::{
 use summitctl::sandbox::servers::postgres::Running;
 use summitctl::wait::Cancel;
 
-use super::{Folder, scratch, sql, value};
+use super::{Folder, scratch, scratch_of, sql, value};
 
 const RICH: &str = include_str!("rich.sql");
 
@@ -395,7 +395,13 @@ async fn a_capture_is_one_moment_while_the_database_is_written_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_dies_in_mid_capture_is_a_clear_error() {
-    let (folder, server) = scratch().await;
+    for major in [15, 17, 18] {
+        dies(major).await;
+    }
+}
+
+async fn dies(major: u32) {
+    let (folder, server) = scratch_of(major).await;
     let admin = server.target();
     sql(&admin, "CREATE DATABASE rich").await;
     let target = admin.with_database("rich");

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 
-use super::catalogue::{self, Listing};
+use super::catalogue::{self, Form, Listing};
 use super::copy::{Meter, Reading, Shape, copy_out};
 use super::enumerate::{self, part_word};
 use super::poison::{self, Depth};
@@ -42,6 +42,9 @@ use watch::Watch;
 /// How long to wait for somebody else's exclusive lock before giving up.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
+/// In the description of a listing: what in it only a superuser may see.
+pub(super) const FOR_SUPERUSERS: &str = "for-superusers";
+
 /// The formats of Postgres parts.
 pub(super) mod format {
     /// An archive of `pg_dump --format=custom --schema-only`.
@@ -52,8 +55,10 @@ pub(super) mod format {
     pub const TUPLES: &str = "pg-copy-binary";
     /// JSON lines of [`super::enumerate::SequenceState`].
     pub const SEQUENCES: &str = "pg-sequences-jsonl";
-    /// JSON lines of the schema.
+    /// JSON lines of the schema, in the first form of [`super::catalogue::Form`].
     pub const CATALOGUE: &str = "pg-catalogue-jsonl";
+    /// The same in the second form.
+    pub const CATALOGUE_2: &str = "pg-catalogue-jsonl-2";
     /// JSON lines of [`super::roles::Line`].
     pub const ROLES: &str = "pg-roles-jsonl";
     /// JSON lines of [`super::large_objects::Line`].
@@ -280,10 +285,18 @@ impl<'a> Work<'a> {
     }
 
     async fn listing(&mut self, name: &str, listing: Listing) -> Result<()> {
-        let lines = catalogue::list(self.target, &mut self.side, listing).await?;
-        let mut writer = self.create(name, format::CATALOGUE).await?;
+        let wanted = self.options.formats.get(&format!("{}{name}", self.prefix));
+        let form = wanted.and_then(|format| Form::of(format));
+        let form = form.unwrap_or(Form::NEWEST);
+        let lines = catalogue::list(self.target, &mut self.side, listing, form).await?;
+        let mut writer = self.create(name, form.format()).await?;
         let fingerprint = catalogue::write(&lines, writer.as_mut(), &self.options.key).await?;
-        let meta = BTreeMap::from([("server-major".to_owned(), json!(self.snapshot.facts.major))]);
+        let mut meta =
+            BTreeMap::from([("server-major".to_owned(), json!(self.snapshot.facts.major))]);
+        let hidden = catalogue::for_superusers(&lines);
+        if !hidden.is_empty() {
+            meta.insert(FOR_SUPERUSERS.to_owned(), json!(hidden));
+        }
         self.parts
             .push(writer.finish(Some(fingerprint), meta).await?);
         Ok(())

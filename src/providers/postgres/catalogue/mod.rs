@@ -3,8 +3,13 @@
 //!
 //! Two listings: *catalogue* is what objects are, *ownership* is whose they are and who may use them. They are apart
 //! because a scratch server may lack the roles.
+//!
+//! A listing has a *form*, which the part's format names. What a later form adds are lines of their own that say so, and the
+//! lines of the earlier one stay as they were: a database is measured in the form of the backup that it is compared with,
+//! and of two backups the later listing can be read in the form of the earlier one.
 
 mod queries;
+mod second;
 
 use std::collections::BTreeSet;
 
@@ -13,8 +18,9 @@ use serde_json::Value;
 use sqlx::postgres::PgConnection;
 
 use super::Target;
+use super::capture::format;
 use super::enumerate::{not_of_extension, user_schema};
-use super::session::{Access, close, open, run, texts};
+use super::session::{Access, close, major, open, run, texts};
 use crate::capture::{Fingerprint, FingerprintKey, PartSource, PartWriter};
 use crate::error::Result;
 
@@ -27,6 +33,68 @@ pub(super) enum Listing {
     Ownership,
 }
 
+/// What a listing says of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Form {
+    /// Of backups that know no other.
+    First = 1,
+    /// With the objects and facts of [`second`].
+    Second = 2,
+}
+
+impl Form {
+    /// What captures are made in.
+    pub(super) const NEWEST: Form = Form::Second;
+
+    /// The form of a part of this format; `None` if it is no listing.
+    pub(super) fn of(part_format: &str) -> Option<Form> {
+        match part_format {
+            format::CATALOGUE => Some(Form::First),
+            format::CATALOGUE_2 => Some(Form::Second),
+            _ => None,
+        }
+    }
+
+    /// The format of parts in this form.
+    pub(super) fn format(self) -> &'static str {
+        match self {
+            Form::First => format::CATALOGUE,
+            Form::Second => format::CATALOGUE_2,
+        }
+    }
+
+    fn holds(self, line: &Value) -> bool {
+        line["form"].as_u64().unwrap_or(1) <= self as u64
+    }
+}
+
+/// Whether a part of this format is a listing.
+pub fn is_catalogue(part_format: &str) -> bool {
+    Form::of(part_format).is_some()
+}
+
+/// The lines of a listing that one of this format would have too.
+pub fn catalogue_as(mut lines: Vec<String>, part_format: &str) -> Vec<String> {
+    let form = Form::of(part_format).unwrap_or(Form::NEWEST);
+    lines.retain(|line| form == Form::NEWEST || form.holds(&parsed(line)));
+    lines
+}
+
+fn parsed(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_default()
+}
+
+/// What in these lines only a superuser may see, by kind and name: whoever else measures the same database finds them otherwise.
+pub(super) fn for_superusers(lines: &[String]) -> Vec<String> {
+    let lines = lines.iter().map(|line| (line, parsed(line)));
+    let hidden = lines.filter(|(_, line)| match line["kind"].as_str() {
+        Some("subscription") => true,
+        Some("user mapping") => !line["options"].is_null(),
+        _ => false,
+    });
+    hidden.map(|(line, _)| label(line)).collect()
+}
+
 /// The catalogue of a live database, sorted.
 pub async fn catalogue(target: &Target) -> Result<Vec<String>> {
     let mut session = open(target, Access::Write).await?;
@@ -37,7 +105,7 @@ pub async fn catalogue(target: &Target) -> Result<Vec<String>> {
     )
     .await?;
     run(target, &mut session, super::capture::PINNED_PATH).await?;
-    let lines = list(target, &mut session, Listing::Objects).await?;
+    let lines = list(target, &mut session, Listing::Objects, Form::NEWEST).await?;
     close(session).await;
     Ok(lines)
 }
@@ -69,7 +137,7 @@ pub fn catalogue_differences(expected: &[String], seen: &[String]) -> Vec<String
 
 /// `table public.users` in a line of the listing; `role app` in one of the roles.
 fn label(line: &str) -> String {
-    let value: Value = serde_json::from_str(line).unwrap_or_default();
+    let value = parsed(line);
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     match text("line") {
         "role" => return format!("role {}", text("name")),
@@ -97,7 +165,12 @@ pub async fn survey(
 ) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for part in parts {
-        let Some(listing) = listing_in(part) else {
+        let held = source
+            .parts(part)
+            .into_iter()
+            .find(|info| info.name == **part);
+        let form = held.and_then(|info| Form::of(&info.format));
+        let (Some(listing), Some(form)) = (listing_in(part), form) else {
             continue;
         };
         let bytes = source.open(part).await?.read_all().await?;
@@ -105,7 +178,7 @@ pub async fn survey(
         let expected: Vec<String> = lines.lines().map(str::to_owned).collect();
         let mut session = open(target, Access::Write).await?;
         run(target, &mut session, super::capture::PINNED_PATH).await?;
-        let seen = list(target, &mut session, listing).await?;
+        let seen = list(target, &mut session, listing, form).await?;
         close(session).await;
         found.extend(catalogue_differences(&expected, &seen));
     }
@@ -134,13 +207,19 @@ pub(super) async fn list(
     target: &Target,
     session: &mut PgConnection,
     listing: Listing,
+    form: Form,
 ) -> Result<Vec<String>> {
-    let queries = match listing {
-        Listing::Objects => queries::OBJECTS,
-        Listing::Ownership => queries::OWNERSHIP,
+    let (first, second) = match listing {
+        Listing::Objects => (queries::OBJECTS, second::OBJECTS),
+        Listing::Ownership => (queries::OWNERSHIP, second::OWNERSHIP),
     };
+    let major = major(target, session).await?;
+    let more = second
+        .iter()
+        .filter(|(since, _, _)| form >= Form::Second && major >= *since)
+        .map(|(_, what, sql)| (what, sql));
     let mut lines = Vec::new();
-    for (what, sql) in queries {
+    for (what, sql) in first.iter().map(|(what, sql)| (what, sql)).chain(more) {
         lines.extend(texts(target, session, &format!("list {what}"), &complete(sql)).await?);
     }
     lines.sort_unstable();
@@ -171,20 +250,53 @@ pub(super) async fn write(
     Ok(fingerprinter.finish())
 }
 
-/// Fills in the conditions that every query shares: `{mine}` for schema `n`, `{own:pg_class c}` for an object that no
-/// extension made.
+/// Fills in what queries share: `{mine}` for schema `n`, `{own:pg_class c}` for an object that no extension made,
+/// `{members:pg_opclass o}` for what belongs to it, `{grants:S s.srvacl s.srvowner}` for the rights to an object of the kind that
+/// `acldefault` calls `S`.
 fn complete(sql: &str) -> String {
     let mut text = sql.replace("{mine}", &user_schema());
-    while let Some(start) = text.find("{own:") {
+    while let Some(start) = text.find('{') {
         let Some(length) = text[start..].find('}') else {
             break;
         };
-        let inner = text[start + 5..start + length].to_owned();
-        let (catalogue, alias) = inner.split_once(' ').unwrap_or((&inner, "c"));
-        let condition = not_of_extension(catalogue, &format!("{alias}.oid"));
-        text.replace_range(start..=start + length, &condition);
+        let inner = text[start + 1..start + length].to_owned();
+        let (what, words) = inner.split_once(':').unwrap_or((&inner, ""));
+        let words: Vec<&str> = words.split(' ').collect();
+        let filled = match (what, words.as_slice()) {
+            ("own", [catalogue, alias]) => not_of_extension(catalogue, &format!("{alias}.oid")),
+            ("members", [catalogue, alias]) => members(catalogue, alias),
+            ("grants", [kind, rights, owner]) => grants(kind, rights, owner),
+            _ => break,
+        };
+        text.replace_range(start..=start + length, &filled);
     }
     text
+}
+
+/// The operators and functions that depend on an operator class or family, as `pg_dump` tells whose they are.
+fn members(catalogue: &str, alias: &str) -> String {
+    format!(
+        "(SELECT json_agg(m ORDER BY m COLLATE \"C\") FROM (
+            SELECT concat_ws(' ', 'operator', mo.amopstrategy, mo.amopopr::regoperator, (
+                SELECT format('for order by %I.%I', ms.nspname, mf.opfname) FROM pg_opfamily mf JOIN pg_namespace ms ON ms.oid = mf.opfnamespace
+                WHERE mf.oid = mo.amopsortfamily)) AS m
+            FROM pg_depend md JOIN pg_amop mo ON mo.oid = md.objid
+            WHERE md.classid = 'pg_amop'::regclass AND md.refclassid = '{catalogue}'::regclass AND md.refobjid = {alias}.oid
+            UNION ALL
+            SELECT format('function %s (%s, %s) %s', mp.amprocnum, format_type(mp.amproclefttype, NULL),
+                format_type(mp.amprocrighttype, NULL), mp.amproc::oid::regprocedure)
+            FROM pg_depend md JOIN pg_amproc mp ON mp.oid = md.objid
+            WHERE md.classid = 'pg_amproc'::regclass AND md.refclassid = '{catalogue}'::regclass AND md.refobjid = {alias}.oid) me)"
+    )
+}
+
+fn grants(kind: &str, rights: &str, owner: &str) -> String {
+    format!(
+        "(SELECT json_agg(g ORDER BY g COLLATE \"C\") FROM (
+            SELECT format('%s %s %s', CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END,
+                a.privilege_type, a.is_grantable) AS g
+            FROM aclexplode(coalesce({rights}, acldefault('{kind}', {owner}))) a) e)"
+    )
 }
 
 #[cfg(test)]
@@ -217,5 +329,41 @@ mod tests {
             "{sql}"
         );
         assert!(!sql.contains('{'), "{sql}");
+    }
+
+    #[test]
+    fn every_query_is_filled_in_and_says_its_form() {
+        for (_, sql) in queries::OBJECTS.iter().chain(queries::OWNERSHIP) {
+            assert!(!complete(sql).contains("{mine}"), "{sql}");
+            assert!(!sql.contains("'form'"), "{sql}");
+        }
+        for (_, what, sql) in second::OBJECTS.iter().chain(second::OWNERSHIP) {
+            assert!(!complete(sql).contains(['{', '}']), "{what}");
+            let lines = sql.matches("json_build_object('kind'").count();
+            assert_eq!(sql.matches("'form', 2").count(), lines, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_listing_is_read_in_the_form_of_an_earlier_one() {
+        let lines = vec![
+            r#"{"kind":"foreign server","name":"s"}"#.to_owned(),
+            r#"{"kind" : "foreign server", "form" : 2, "name" : "s"}"#.to_owned(),
+        ];
+        assert_eq!(catalogue_as(lines.clone(), format::CATALOGUE_2), lines);
+        assert_eq!(catalogue_as(lines.clone(), format::CATALOGUE), lines[..1]);
+        assert!(is_catalogue(format::CATALOGUE) && !is_catalogue(format::ROLES));
+    }
+
+    #[test]
+    fn what_only_superusers_see_is_told() {
+        let lines = [
+            r#"{"kind":"user mapping","on":"far","name":"a","options":["password"]}"#,
+            r#"{"kind":"user mapping","on":"far","name":"b","options":null}"#,
+            r#"{"kind":"subscription","name":"s"}"#,
+            r#"{"kind":"table","name":"public.t"}"#,
+        ];
+        let hidden = for_superusers(&lines.map(str::to_owned));
+        assert_eq!(hidden, ["user mapping far.a", "subscription s"]);
     }
 }

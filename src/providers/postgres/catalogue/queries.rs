@@ -1,8 +1,9 @@
-//! The queries of the listings. Each gives one column of JSON text; `{mine}` and `{own:…}` are filled in by the caller.
+//! The queries of the listings in every form, and all of the first form, which stay as they are: older backups are compared
+//! with what they say. Each gives one column of JSON text; `{mine}` and `{own:…}` are filled in by the caller.
 //!
 //! Left out on purpose: what a dump and restore changes without changing the meaning (attribute numbers, names that
 //! the server makes for clones of a constraint on partitions, the order of inherited columns), and what differs between servers (tablespaces, versions
-//! of extensions, options of foreign servers, which may hold secrets). NOT NULL constraints are listed with their columns.
+//! of extensions). NOT NULL constraints are listed with their columns.
 //! `pg_attver` is a stamp of the server's own: PostgreSQL 15.20 was seen to write it into the options of every new
 //! column, with another value in every table; its `pg_dump` does not carry it.
 

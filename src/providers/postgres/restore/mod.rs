@@ -229,6 +229,9 @@ async fn left_out(
             .entry(format!("{}ownership", prefix(captured)))
             .or_insert_with(|| settings_left_out(target, &beyond));
     }
+    for (part, why) in carried.unseen(target, session).await? {
+        incomparable.entry(part).or_insert(why);
+    }
     if major != schema.database.major {
         let from = schema.database.major;
         for (part, why) in [

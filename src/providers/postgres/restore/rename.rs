@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::super::archive::{self, Rewritten};
 use super::super::capture::{PINNED_PATH, format, prefix};
-use super::super::catalogue::{self, Listing};
+use super::super::catalogue::{self, Form, Listing};
 use super::super::session::{Access, close, open, run};
 use super::super::{BAD_PART, Target, enumerate};
 use super::create::setting_key;
@@ -108,6 +108,8 @@ pub struct Renamed<'a> {
     bytes: BTreeMap<String, Vec<u8>>,
     /// What replaces a part's description.
     schema: PartInfo,
+    /// Of the listing of owners.
+    form: Form,
     /// Old names that the captured database does not have.
     pub unused: Vec<String>,
 }
@@ -130,6 +132,7 @@ impl<'a> Renamed<'a> {
         let mut bytes = BTreeMap::new();
         let whole = source.open(&schema.name).await?.read_all().await?;
         bytes.insert(schema.name.clone(), archive(&whole, &roles)?);
+        let mut form = Form::NEWEST;
         for part in ["roles", "ownership"] {
             let Some(found) = part_named(source, &name(part))? else {
                 continue;
@@ -151,6 +154,7 @@ impl<'a> Renamed<'a> {
                 text.extend(line.to_string().into_bytes());
                 text.push(b'\n');
             }
+            form = Form::of(&found.format).unwrap_or(form);
             bytes.insert(found.name, text);
         }
         let unused = roles.pairs().map(|(old, _)| old);
@@ -161,6 +165,7 @@ impl<'a> Renamed<'a> {
             roles,
             bytes,
             schema,
+            form,
         })
     }
 
@@ -180,7 +185,7 @@ impl<'a> Renamed<'a> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         run(restored, &mut session, begin).await?;
         run(restored, &mut session, PINNED_PATH).await?;
-        let lines = catalogue::list(restored, &mut session, Listing::Ownership).await?;
+        let lines = catalogue::list(restored, &mut session, Listing::Ownership, self.form).await?;
         let named = enumerate::roles(restored, &mut session).await?;
         close(session).await;
         let seen: Vec<Value> = lines
@@ -315,7 +320,7 @@ fn rename_line(line: &mut Value, roles: &RoleMap) {
             let names = line["roles"].as_array_mut().into_iter().flatten();
             names.for_each(|name| roles.change(name));
         }
-        Some("settings of role") => roles.change(&mut line["name"]),
+        Some("settings of role" | "user mapping") => roles.change(&mut line["name"]),
         Some("default privileges") => {
             let name = line["name"].as_str().unwrap_or_default();
             // `r in SCHEMA for ROLE`: the longest that fits, since a name may end in another one.
@@ -369,7 +374,7 @@ fn rights(lines: &[Value]) -> BTreeMap<String, BTreeSet<String>> {
             };
             facts.extend(read);
         }
-        for (key, kind) in [("roles", "for"), ("settings", "set")] {
+        for (key, kind) in [("roles", "for"), ("settings", "set"), ("options", "option")] {
             let values = line[key].as_array().into_iter().flatten();
             let values = values.filter_map(Value::as_str);
             facts.extend(values.map(|v| (format!("{kind} {v}"), false)));

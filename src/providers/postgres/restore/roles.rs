@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::postgres::PgConnection;
 
-use super::super::capture::{format, prefix};
+use super::super::capture::{FOR_SUPERUSERS, format, prefix};
 use super::super::enumerate::listed;
 use super::super::roles::{Line, Member, Role};
 use super::super::session::{self, failed, run, run_as, scalar};
@@ -22,12 +22,23 @@ pub(super) struct Carried {
     roles: BTreeMap<String, Role>,
     members: Vec<Member>,
     settings: Vec<(String, String)>,
+    /// What only a superuser may see in a listing, by the part's name.
+    for_superusers: BTreeMap<String, Vec<String>>,
 }
 
 impl Carried {
     pub(super) async fn read(source: &dyn PartSource, captured: &str) -> Result<Carried> {
         let name = format!("{}roles", prefix(captured));
         let mut carried = Carried::default();
+        for part in source.parts(&prefix(captured)) {
+            if let Some(hidden) = part.meta.get(FOR_SUPERUSERS) {
+                let hidden = serde_json::from_value(hidden.clone()).map_err(|e| {
+                    let what = format!("the description of part `{}` is damaged", part.name);
+                    Error::new(&BAD_PART, what).caused_by(e)
+                })?;
+                carried.for_superusers.insert(part.name, hidden);
+            }
+        }
         let Some(part) = part_named(source, &name)? else {
             return Ok(carried);
         };
@@ -55,6 +66,27 @@ impl Carried {
     /// The names of all of them.
     pub(super) fn names(&self) -> Vec<String> {
         self.roles.keys().cloned().collect()
+    }
+
+    /// Listings that this role cannot compare, and why: it does not see all that was captured.
+    pub(super) async fn unseen(
+        &self,
+        target: &Target,
+        session: &mut PgConnection,
+    ) -> Result<Vec<(String, String)>> {
+        if self.for_superusers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let all: String = scalar("SELECT current_setting('is_superuser')")
+            .fetch_one(session)
+            .await
+            .map_err(|e| failed(target, "ask for the role's rights", e))?;
+        let hidden = self.for_superusers.iter().filter(|_| all != "on");
+        let hidden = hidden.map(|(part, what)| {
+            let why = format!("`{}` may not see all of it: {}", target.user, listed(what));
+            (part.clone(), why)
+        });
+        Ok(hidden.collect())
     }
 
     /// Roles with settings in the database that cannot be set there: the role is missing, or more rights are needed than

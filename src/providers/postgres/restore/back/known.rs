@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
 
-use super::super::super::Target;
 use super::super::super::archive;
 use super::super::super::capture::prefix;
+use super::super::super::catalogue::Form;
 use super::super::super::enumerate::SequenceState;
+use super::super::super::{BAD_PART, Target};
 use super::super::only::{referenced, unquoted};
-use super::super::{SchemaMeta, each_line, plan};
+use super::super::{SchemaMeta, each_line, part_named, plan};
 use super::keys::Key;
 use super::pieces::{Pieces, pieces, published};
 use super::ties::{Published, Ties};
@@ -33,6 +34,8 @@ pub(super) struct Captured {
     pub published: Vec<Published>,
     pub sequences: Vec<SequenceState>,
     pub major: u32,
+    /// Of both listings.
+    pub form: Form,
 }
 
 impl Captured {
@@ -85,6 +88,7 @@ impl Captured {
             published: published(&entries, &what.schema, &what.table),
             sequences: Vec::new(),
             major: SchemaMeta::of(source, captured)?.database.major,
+            form: form(source, &start)?,
         };
         let mut lines: Vec<Value> = Vec::new();
         let mut reader = source.open(&format!("{start}catalogue")).await?;
@@ -181,6 +185,13 @@ impl Captured {
     }
 }
 
+/// The form of the backup's listings.
+fn form(source: &dyn PartSource, start: &str) -> Result<Form> {
+    let part = part_named(source, &format!("{start}catalogue"))?;
+    let form = part.and_then(|part| Form::of(&part.format));
+    form.ok_or_else(|| Error::new(&BAD_PART, "the backup's catalogue has an unknown format"))
+}
+
 /// The lines of a catalogue about one table: the table, what is on it, and its sequences.
 pub(super) fn about<'l>(lines: impl Iterator<Item = &'l Value>, quoted: &str) -> BTreeSet<String> {
     let column = format!("{quoted}.");
@@ -188,7 +199,7 @@ pub(super) fn about<'l>(lines: impl Iterator<Item = &'l Value>, quoted: &str) ->
         let word = |key: &str| line[key].as_str().unwrap_or_default();
         match word("kind") {
             "table" => word("name") == quoted,
-            "published table" => false,
+            "published table" | "published schema" => false,
             "sequence" => word("owned-by").starts_with(&column),
             _ => word("on") == quoted,
         }

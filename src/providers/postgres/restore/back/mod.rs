@@ -348,7 +348,7 @@ async fn compare(
         (Listing::Objects, &known.objects),
         (Listing::Ownership, &known.ownership),
     ] {
-        let lines = catalogue::list(live, session, listing).await?;
+        let lines = catalogue::list(live, session, listing, known.form).await?;
         let lines: Vec<Value> = lines
             .iter()
             .filter_map(|l| serde_json::from_str(l).ok())
