@@ -46,7 +46,7 @@ use load::Loader;
 pub use only::{Chosen, Selection, choose};
 pub use place::exists;
 use place::{Archive, refuse_unless_empty, roles_at_hand};
-use plan::Plan;
+use plan::{Plan, Rest};
 pub use ready::{Extension, LiveFacts, Readiness, readiness};
 pub use rename::{Renamed, RoleMap, captured_roles, role_pair};
 use roles::{Carried, settings_left_out};
@@ -316,7 +316,7 @@ impl<'a> Work<'a> {
         let began = Instant::now();
         let archive = self.fetch_archive().await?;
         self.drop_public_unless_captured().await?;
-        self.section(&archive, "pre-data", None).await?;
+        self.section(&archive, "pre-data", 1, None).await?;
         let began = self.phase("schema", began);
         let mut parts = self.source.parts(&format!("{}table/", self.prefix));
         parts.retain(|part| self.chosen.as_ref().is_none_or(|c| c.holds(part)));
@@ -341,7 +341,7 @@ impl<'a> Work<'a> {
         self.large_objects().await?;
         let began = self.phase("rows and indexes", began);
         loader.keys(&plan.keys).await?;
-        self.post_data(&archive, listed.as_deref(), plan.rest.as_deref())
+        self.post_data(&archive, listed.as_deref(), plan.rest.as_ref())
             .await?;
         drop(archive);
         let began = self.phase("keys and triggers", began);
@@ -380,26 +380,36 @@ impl<'a> Work<'a> {
         &mut self,
         archive: &Archive,
         listed: Option<&str>,
-        rest: Option<&[i32]>,
+        rest: Option<&Rest>,
     ) -> Result<()> {
-        let folder = &self.options.work_dir;
-        let Some(listed) = listed else {
-            let list = match rest {
-                Some([]) => return Ok(()),
-                Some(ids) => Some(Archive::of_entries(folder, ids)?),
-                None => None,
-            };
-            let list = list.as_ref().map(Archive::path);
-            return self.section(archive, "post-data", list).await;
+        let folder = self.options.work_dir.clone();
+        let list = |ids: Option<&[i32]>| match (listed, ids) {
+            (Some(listed), ids) => {
+                Archive::of_text(&folder, &subscriptions::split(listed, ids).0).map(Some)
+            }
+            (None, Some(ids)) => Archive::of_entries(&folder, ids).map(Some),
+            (None, None) => Ok(None),
         };
-        let (others, ours) = subscriptions::split(listed, rest);
-        let others = Archive::of_text(folder, &others)?;
-        self.section(archive, "post-data", Some(others.path()))
-            .await?;
+        match rest {
+            Some(rest) => {
+                for (ids, side_by_side) in rest.shares() {
+                    let jobs = if side_by_side { self.options.jobs } else { 1 };
+                    let list = list(Some(ids))?;
+                    self.section(archive, "post-data", jobs, list.as_ref())
+                        .await?;
+                }
+            }
+            // Which of them attach indexes is not known.
+            None => {
+                let list = list(None)?;
+                self.section(archive, "post-data", 1, list.as_ref()).await?;
+            }
+        }
         if self.schema.subscriptions.is_empty() {
             return Ok(());
         }
-        let ours = Archive::of_text(folder, &ours)?;
+        let ours = subscriptions::split(listed.unwrap_or_default(), None).1;
+        let ours = Archive::of_text(&folder, &ours)?;
         let how = self.loading("post-data", 1, Some(ours.path()));
         subscriptions::restore(
             self.target,
@@ -432,18 +442,14 @@ impl<'a> Work<'a> {
         &mut self,
         archive: &Archive,
         section: &str,
-        list: Option<&Path>,
+        jobs: usize,
+        list: Option<&Archive>,
     ) -> Result<()> {
-        let jobs = if section == "post-data" {
-            self.options.jobs
-        } else {
-            1
-        };
         let words = dump::restore_section(
             self.target,
             &self.tool,
             archive.path(),
-            &self.loading(section, jobs, list),
+            &self.loading(section, jobs, list.map(Archive::path)),
         )
         .await
         .context(|| format!("cannot restore the {section} section of the schema"))?;

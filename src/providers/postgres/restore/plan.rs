@@ -40,8 +40,52 @@ pub(super) struct Plan {
     /// By schema and name.
     pub tables: BTreeMap<(String, String), TableWork>,
     pub keys: Vec<ForeignKey>,
-    /// The numbers of the entries that `pg_restore` runs, in order; `None`: everything after the rows.
-    pub rest: Option<Vec<i32>>,
+    /// What `pg_restore` runs; `None`: everything after the rows.
+    pub rest: Option<Rest>,
+}
+
+/// The numbers of the entries that `pg_restore` runs, in order. Indexes of partitions are attached one after the other: sessions that
+/// attach to a partitioned index and to its own parent at one moment can each miss what the other did, and leave the parent
+/// invalid without an error (seen on 15, with `pg_restore --jobs`, in one of some hundred tries).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Rest {
+    /// What the attached indexes need.
+    pub before: Vec<i32>,
+    pub attached: Vec<i32>,
+    /// All others, which may need that a partitioned index is valid.
+    pub after: Vec<i32>,
+}
+
+impl Rest {
+    fn new(wanted: &[i32], entries: &[Entry]) -> Rest {
+        let known: BTreeMap<i32, &Entry> = entries.iter().map(|e| (e.id, e)).collect();
+        let attaches = |id: &i32| known.get(id).is_some_and(|e| e.kind == "INDEX ATTACH");
+        let mut needed = BTreeSet::new();
+        let mut open: Vec<i32> = wanted.iter().copied().filter(attaches).collect();
+        while let Some(entry) = open.pop().and_then(|id| known.get(&id)) {
+            open.extend(entry.needs.iter().filter(|id| needed.insert(**id)));
+        }
+        let mut rest = Rest::default();
+        for id in wanted {
+            let share = match () {
+                () if attaches(id) => &mut rest.attached,
+                () if needed.contains(id) => &mut rest.before,
+                () => &mut rest.after,
+            };
+            share.push(*id);
+        }
+        rest
+    }
+
+    /// Each share that is not empty, and whether its entries can be run side by side.
+    pub(super) fn shares(&self) -> impl Iterator<Item = (&[i32], bool)> {
+        let all = [
+            (&self.before[..], true),
+            (&self.attached, false),
+            (&self.after, true),
+        ];
+        all.into_iter().filter(|(share, _)| !share.is_empty())
+    }
 }
 
 impl Plan {
@@ -97,7 +141,7 @@ impl Plan {
             }
             made.insert(entry.id);
         }
-        plan.rest = Some(rest);
+        plan.rest = Some(Rest::new(&rest, entries));
         plan
     }
 }
@@ -235,10 +279,21 @@ mod tests {
             entry(9, "FK CONSTRAINT", "lines p", key, &[2, 6]),
             entry(10, "STATISTICS", "s", "CREATE STATISTICS …", &[2]),
             entry(11, "TRIGGER", "orders t", "CREATE TRIGGER …", &[1]),
+            entry(12, "INDEX", "of_nothing", "CREATE INDEX …", &[3]),
         ];
         let loaded = ["orders", "lines"].map(|n| ("public".to_owned(), n.to_owned()));
         let plan = Plan::new(Some(&entries), &loaded.clone().into());
-        assert_eq!(plan.rest, Some(vec![6, 7, 9, 10, 11]));
+        let rest = Rest {
+            before: vec![6],
+            attached: vec![7],
+            after: vec![9, 10, 11, 12],
+        };
+        let shares: Vec<_> = rest.shares().collect();
+        assert_eq!(
+            shares,
+            [(&[6][..], true), (&[7], false), (&[9, 10, 11, 12], true)]
+        );
+        assert_eq!(plan.rest, Some(rest));
         assert_eq!(plan.keys.len(), 1);
         assert!(plan.keys[0].unproved.ends_with("(id) NOT VALID"));
         assert_eq!(
