@@ -27,7 +27,7 @@
 //!
 //! What this rests on: a listing sees every creation before it, and nobody removes the lock of a living process by hand.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -133,7 +133,7 @@ pub struct Pruned {
     /// The bytes of hidden segments.
     pub hidden_bytes: u64,
     /// Objects that the store refuses to delete for now.
-    pub retained: u64,
+    pub retained: BTreeSet<String>,
     /// Why it refuses the first of them.
     pub retained_for: Option<String>,
     /// Segments that were about to be deleted and are needed again.
@@ -490,7 +490,7 @@ impl Repository {
                 Ok(Some(done))
             }
             Err(e) if e.reason() == &RETAINED => {
-                pruned.retained += 1;
+                pruned.retained.insert(name.to_owned());
                 pruned.retained_for.get_or_insert_with(|| e.to_string());
                 Ok(None)
             }

@@ -154,7 +154,7 @@ impl Step<World> for Prune {
         if let Some(why) = &done.retained_for {
             cx.events.note(format!(
                 "{} objects stay for now: {why}; a prune after that deletes them",
-                done.retained
+                done.retained.len()
             ));
         }
         if done.spared > 0 {
