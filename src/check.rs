@@ -243,6 +243,8 @@ pub struct Finding {
     pub caused_by: Option<String>,
     /// Whether looking again soon could give another result.
     pub settled: bool,
+    /// Whether it decides the verdict though its check is advisory.
+    pub decides: bool,
 }
 
 impl Finding {
@@ -254,6 +256,7 @@ impl Finding {
             hints: Vec::new(),
             caused_by: None,
             settled: matches!(outcome, Outcome::NotEvaluated | Outcome::Skipped),
+            decides: false,
         }
     }
 
@@ -309,6 +312,13 @@ impl Finding {
     #[must_use]
     pub fn caused_by(mut self, id: impl Into<String>) -> Self {
         self.caused_by = Some(id.into());
+        self
+    }
+
+    /// Too grave to be advice, whatever its check is.
+    #[must_use]
+    pub fn decisive(mut self) -> Self {
+        self.decides = true;
         self
     }
 

@@ -8,7 +8,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Semaphore;
 
 use super::report::{Evaluated, Report};
-use super::{Attempt, Check, Finding};
+use super::{Attempt, Check, Finding, Severity};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events, Outcome};
 use crate::secret;
@@ -256,7 +256,10 @@ fn conclude(
         id: check.id.clone(),
         title: check.title.clone(),
         category: check.category,
-        severity: check.severity,
+        severity: match finding.decides {
+            true => Severity::Required,
+            false => check.severity,
+        },
         outcome: finding.outcome,
         detail: secret::mask(&finding.detail.replace('\n', " ")).into_owned(),
         facts,

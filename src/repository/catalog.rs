@@ -14,6 +14,7 @@ use super::collect::id_of;
 use super::format::{self, Contents, DOCUMENT_LIMIT, ManifestDoc, SignatureDoc};
 use super::ledger::{Level, Record};
 use super::names::{BACKUPS, BackupId, Digest};
+use super::remember::Stated;
 use super::standing::{Hold, removed_error};
 use super::store::{Entry, sha256};
 use super::verify::CrossCheck;
@@ -45,8 +46,13 @@ pub struct Backup {
     pub opened: Option<Instant>,
     /// The hold that is in force, if any: no rule removes it then.
     pub held: Option<Hold>,
+    /// What this host saw hosts state of it, and what storage forgot since: a hold, or a record of a restore.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
     /// Why it must not be relied on, if so.
     pub problem: Option<Report>,
+    #[serde(skip)]
+    pub(super) stated: Stated,
 }
 
 /// The clear half of a manifest.
@@ -131,7 +137,9 @@ impl Backup {
             verified: Vec::new(),
             opened: None,
             held: None,
+            lost: Vec::new(),
             problem: None,
+            stated: Stated::default(),
         }
     }
 
@@ -179,7 +187,7 @@ impl Repository {
     /// Every backup, oldest first. Fast: manifests and verification records are read, segments are not. The contents are
     /// without their parts, which would fill the memory many times over; [`Repository::show`] has them.
     pub async fn list(&self) -> Result<Vec<Backup>> {
-        let known = self.remembered_ids();
+        let known = self.known();
         // One listing of everything: a look at each backup's folders would be a request each.
         let mut folders: BTreeMap<BackupId, Names> = BTreeMap::new();
         for entry in self.store.list(BACKUPS).await? {
@@ -202,8 +210,8 @@ impl Repository {
             .filter(|(_, names)| names.manifest || names.lost(false))
             .map(|(id, _)| id.clone())
             .collect();
-        let gone = match known {
-            Some(known) => self.gone(known, &here, &removed).await?,
+        let gone = match &known {
+            Some(known) => self.gone(known.ids(), &here, &removed).await?,
             None => Vec::new(),
         };
         let complete = folders
@@ -213,7 +221,10 @@ impl Repository {
         let looks: Vec<BoxFuture<'_, Result<Backup>>> = complete
             .map(|(id, names)| {
                 let removed = removed.contains(&id);
-                async move { Ok(self.look_at(&id, &names, removed).await?.listed()) }.boxed()
+                let known = known.as_ref().map(|known| known.stated(&id));
+                let known = known.unwrap_or_default();
+                async move { Ok(self.look_at(&id, &names, removed, &known).await?.listed()) }
+                    .boxed()
             })
             .collect();
         let backups: Vec<Result<Backup>> = stream::iter(looks).buffered(READS).collect().await;
@@ -238,6 +249,7 @@ impl Repository {
     }
 
     async fn look(&self, id: &BackupId) -> Result<Backup> {
+        let known = self.known().map(|known| known.stated(id));
         let names = |entries: Vec<Entry>| entries.into_iter().map(|e| e.name).collect();
         let names = Names {
             manifest: true,
@@ -248,7 +260,8 @@ impl Repository {
             opened: names(self.store.list(&id.opened()).await?),
         };
         let removed = self.store.head(&id.removed()).await?.is_some();
-        self.look_at(id, &names, removed).await
+        let known = known.unwrap_or_default();
+        self.look_at(id, &names, removed, &known).await
     }
 
     /// The newest usable backup that fits.
@@ -305,7 +318,13 @@ impl Repository {
         Ok(ids)
     }
 
-    async fn look_at(&self, id: &BackupId, names: &Names, removed: bool) -> Result<Backup> {
+    async fn look_at(
+        &self,
+        id: &BackupId,
+        names: &Names,
+        removed: bool,
+        known: &Stated,
+    ) -> Result<Backup> {
         let mut backup = Backup::unread(id.clone());
         // A statement that nobody trusted signed says nothing; level 1 names it.
         if removed && let Ok(Some(at)) = self.removal(id).await {
@@ -342,8 +361,19 @@ impl Repository {
                 }
             }
         }
-        backup.verified = self.records(id, read.sha256, &names.verified).await?;
-        let holds = self.holds_of(id, read.sha256, &names.held).await?;
+        for (name, record) in self.records(id, read.sha256, &names.verified).await? {
+            if record.level >= Level::Restored {
+                backup.stated.restores.insert(name);
+            }
+            backup.verified.push(record);
+        }
+        let there = |name: &&String| names.verified.contains(name);
+        let lost = known.restores.iter().filter(|name| !there(name));
+        let lost = lost.map(|name| format!("`{name}`, the record of a restore"));
+        backup.lost = lost.collect();
+        let holds = self.holds_of(id, read.sha256, &names.held, known).await?;
+        backup.stated.holds = holds.number();
+        backup.lost.extend(holds.lost.clone());
         backup.held = holds.in_force();
         backup.opened = self.opened(id, read.sha256, &names.opened).await?;
         Ok(backup)

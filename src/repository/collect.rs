@@ -27,7 +27,7 @@
 //!
 //! What this rests on: a listing sees every creation before it, and nobody removes the lock of a living process by hand.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,8 +38,10 @@ use super::lock::{Lock, Mode};
 use super::names::{BACKUPS, BackupId, Digest, REMOVED, SEGMENTS, SegmentName};
 use super::retention::{Candidate, Fate, Rules, judge};
 use super::standing::held_error;
+use super::store::Deleted;
+use super::told::{Told, candidate};
 use super::tombs::Batch;
-use super::{INCOMPLETE, Repository, changed_meanwhile, missing};
+use super::{INCOMPLETE, RETAINED, Repository, changed_meanwhile, missing};
 use crate::error::{Context as _, Error, Report, Result};
 use crate::event::{Events, Unit};
 use crate::identity::Store as Kind;
@@ -74,6 +76,8 @@ pub struct Pruning {
     pub frees_bytes: u64,
     /// In a copy: why the repository cannot be asked which backups were restored and compared, if so.
     pub unasked: Option<Report>,
+    /// Whether the store keeps what is deleted as versions, which take space; null if it does not say.
+    pub keeps_versions: Option<bool>,
     /// Why no segment can be deleted now, if so.
     pub blocked: Option<Report>,
 }
@@ -122,8 +126,16 @@ pub struct Pruned {
     pub removed: u64,
     /// Segments deleted.
     pub deleted: u64,
-    /// Their bytes.
+    /// Bytes of segments that are gone, not only hidden.
     pub freed_bytes: u64,
+    /// Objects that are hidden by a delete marker: the bucket keeps them as versions.
+    pub hidden: u64,
+    /// The bytes of hidden segments.
+    pub hidden_bytes: u64,
+    /// Objects that the store refuses to delete for now.
+    pub retained: BTreeSet<String>,
+    /// Why it refuses the first of them.
+    pub retained_for: Option<String>,
     /// Segments that were about to be deleted and are needed again.
     pub spared: u64,
     /// Segments that wait for a backup which is being written: the next prune deletes them.
@@ -246,7 +258,14 @@ impl Repository {
             .iter()
             .map(|b| candidate(b, told, safety, removed.contains(&b.id)))
             .collect();
-        let fates = judge(&candidates, context, rules, now);
+        let mut fates = judge(&candidates, context, rules, now);
+        for (backup, fate) in listed.iter().zip(&mut fates) {
+            if fate.goes()
+                && let Some(why) = self.store.retained(&backup.id.manifest()).await?
+            {
+                *fate = Fate::Stays(vec![why]);
+            }
+        }
         let mut references = References::default();
         let mut blocked = None;
         let going: HashSet<&BackupId> = unfinished
@@ -314,6 +333,7 @@ impl Repository {
                 Told::Nothing(why) => Some(why.clone()),
                 Told::Here | Told::There(_) => None,
             },
+            keeps_versions: self.store.keeps_versions().await,
             blocked,
         })
     }
@@ -346,12 +366,15 @@ impl Repository {
             options.cancel.check()?;
             lock.still_held().await?;
             pruned.removed += match removal.manifest_sha256 {
-                Some(manifest) => u64::from(self.remove(&removal.backup, manifest, key).await?),
+                Some(manifest) => {
+                    let gone = self.remove(&removal.backup, manifest, key, &mut pruned);
+                    u64::from(gone.await?)
+                }
                 None => u64::from(self.remove_unfinished(&removal.backup, &mut pruned).await?),
             };
         }
         for id in self.removed_ids().await? {
-            self.sweep(&id).await?;
+            self.sweep(&id, &mut pruned).await?;
         }
         let mut references = References::default();
         self.forget_rests().await?;
@@ -421,18 +444,26 @@ impl Repository {
                 continue;
             }
             let object = name.object();
-            let size = self.store.head(&object).await?;
-            if self.store.delete(&object).await? {
-                pruned.deleted += 1;
-                pruned.freed_bytes += size.unwrap_or(0);
+            let size = self.store.head(&object).await?.unwrap_or(0);
+            match self.take(&object, pruned).await? {
+                Some(Deleted::Gone) => pruned.freed_bytes += size,
+                Some(Deleted::Hidden) => pruned.hidden_bytes += size,
+                Some(Deleted::Absent) | None => continue,
             }
+            pruned.deleted += 1;
         }
         lock.still_held().await?;
         self.forget_batch(&batch.name).await
     }
 
     /// Takes a backup's standing away: states its removal, then deletes its manifest, then the rest.
-    async fn remove(&self, id: &BackupId, manifest: Digest, key: &SigningKey) -> Result<bool> {
+    async fn remove(
+        &self,
+        id: &BackupId,
+        manifest: Digest,
+        key: &SigningKey,
+        pruned: &mut Pruned,
+    ) -> Result<bool> {
         match self.store.get(&id.manifest(), DOCUMENT_LIMIT).await? {
             None => return Ok(false),
             Some(bytes) if super::store::sha256(&bytes) != manifest => {
@@ -443,27 +474,50 @@ impl Repository {
         // Only a removal that can be trusted was decided already.
         if !matches!(self.removal(id).await, Ok(Some(_))) {
             let holds = self.holds(id, manifest).await?;
-            if holds.hold.is_some() || !holds.wrong.is_empty() {
+            if holds.in_force().is_some() {
                 return Err(held_error(id));
             }
         }
         self.state_removal(id, manifest, key).await?;
-        self.store.delete(&id.manifest()).await?;
-        self.sweep(id).await?;
+        self.sweep(id, pruned).await
+    }
+
+    /// Deletes an object; `None` if the store keeps it for now, which stops nothing else.
+    async fn take(&self, name: &str, pruned: &mut Pruned) -> Result<Option<Deleted>> {
+        match self.store.delete(name).await {
+            Ok(done) => {
+                pruned.hidden += u64::from(done == Deleted::Hidden);
+                Ok(Some(done))
+            }
+            Err(e) if e.reason() == &RETAINED => {
+                pruned.retained.insert(name.to_owned());
+                pruned.retained_for.get_or_insert_with(|| e.to_string());
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Deletes what is left of a backup whose removal a trusted host stated; whether its manifest is gone. While the store keeps
+    /// the manifest, everything else stays beside it.
+    async fn sweep(&self, id: &BackupId, pruned: &mut Pruned) -> Result<bool> {
+        let left = self.store.list(&id.folder()).await?;
+        if left.is_empty() || !self.removal(id).await.is_ok_and(|at| at.is_some()) {
+            return Ok(false);
+        }
+        let manifest = id.manifest();
+        if self.take(&manifest, pruned).await?.is_none() {
+            return Ok(false);
+        }
+        for entry in left.iter().filter(|entry| entry.name != manifest) {
+            self.take(&entry.name, pruned).await?;
+        }
         Ok(true)
     }
 
-    /// Deletes what is left of a backup whose removal a trusted host stated.
-    async fn sweep(&self, id: &BackupId) -> Result<()> {
-        let left = self.store.list(&id.folder()).await?;
-        if left.is_empty() || !self.removal(id).await.is_ok_and(|at| at.is_some()) {
-            return Ok(());
-        }
-        self.store.delete(&id.manifest()).await?;
-        for entry in left {
-            self.store.delete(&entry.name).await?;
-        }
-        Ok(())
+    /// Why the store refuses to remove a backup now, if so.
+    pub async fn retained(&self, id: &BackupId) -> Result<Option<String>> {
+        self.store.retained(&id.manifest()).await
     }
 
     /// The segments that nothing needs and no prune has announced.
@@ -487,12 +541,18 @@ impl Repository {
     }
 
     /// Fails if a prune left something to do: segments that nothing needs, or tombstones that wait for nobody. While others
-    /// work here, what is there may be theirs, and nothing is concluded.
-    pub async fn check_collected(&self) -> Result<()> {
+    /// work here, what is there may be theirs, and nothing is concluded. How many segments the store refuses to delete for now.
+    pub async fn check_collected(&self) -> Result<u64> {
         if !self.holders().await?.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
-        let needless = self.needless(&mut References::default()).await?.len();
+        let (mut needless, mut retained) = (0, 0);
+        for name in self.needless(&mut References::default()).await? {
+            match self.store.retained(&name.object()).await? {
+                Some(_) => retained += 1,
+                None => needless += 1,
+            }
+        }
         let idle = |batch: &Result<Batch>| match batch {
             Ok(batch) => batch.locks.as_ref().is_none_or(Vec::is_empty),
             Err(_) => true,
@@ -500,7 +560,7 @@ impl Repository {
         let batches = self.batches().await?;
         let batches = batches.iter().filter(|(_, batch)| idle(batch)).count();
         if (needless, batches) == (0, 0) || !self.holders().await?.is_empty() {
-            return Ok(());
+            return Ok(retained);
         }
         Err(Error::new(
             &INCOMPLETE,
@@ -620,64 +680,4 @@ fn unread(id: &BackupId, error: Error) -> Error {
     .hint(format!(
         "Put its manifest back from a copy of the repository or a version of the bucket. If it is lost for good: `summitctl backup forget {id}`; where this host never saw it whole, move `backups/{id}` out of the repository."
     ))
-}
-
-/// Who tells which backups were restored and compared.
-enum Told {
-    /// The place itself.
-    Here,
-    /// The repository that it is a copy of as well, by its backups.
-    There(HashMap<BackupId, Backup>),
-    /// The repository should, and cannot be asked.
-    Nothing(Report),
-}
-
-impl Told {
-    /// Whether the backup was restored and compared, and nothing failed since; or why nobody can tell.
-    fn restored(&self, backup: &Backup) -> std::result::Result<bool, String> {
-        let proved = |b: &Backup| {
-            let level = b.verified_level().map(|r| r.level);
-            level.is_some_and(|level| level >= super::Level::Restored)
-        };
-        let unasked = "its repository cannot be asked whether it was restored";
-        match self {
-            Told::Here => Ok(proved(backup)),
-            Told::Nothing(_) => Err(unasked.to_owned()),
-            Told::There(backups) => match backups.get(&backup.id) {
-                Some(there) => match &there.problem {
-                    Some(problem) if problem.reason != super::REMOVED.code => {
-                        Err(format!("{unasked}: {}", problem.message))
-                    }
-                    _ => Ok(proved(&backup.with_restores_of(there))),
-                },
-                None => Ok(proved(backup)),
-            },
-        }
-    }
-}
-
-fn candidate(backup: &Backup, told: &Told, safety: &str, removed: bool) -> Candidate {
-    let contents = backup.contents.as_ref();
-    let held = backup.held.as_ref().map(|hold| match &hold.reason {
-        Some(reason) => format!("held: {reason}"),
-        None => format!("held since {}", hold.since.human()),
-    });
-    let restored = told.restored(backup);
-    Candidate {
-        id: backup.id.clone(),
-        context: contents.map(|c| c.context.clone()),
-        stores: contents
-            .map(|c| c.stores.iter().map(|s| s.captured.store).collect())
-            .unwrap_or_default(),
-        safety: contents.is_some_and(|c| c.labels.iter().any(|l| l == safety)),
-        problem: backup.problem.as_ref().map(|p| p.message.clone()),
-        held,
-        restored: restored == Ok(true),
-        unasked: restored.err(),
-        removed: removed
-            && backup
-                .problem
-                .as_ref()
-                .is_some_and(|p| p.reason == super::REMOVED.code),
-    }
 }

@@ -157,6 +157,10 @@ impl Repository {
             let object = signed::sign(&payload, key)?;
             let name = name(&payload, &key.id());
             if self.store.create(&name, &object).await? == Created::New {
+                if done.level >= Level::Restored {
+                    // It says what is so now: whatever went before is not missed any more.
+                    self.restate(&done.backup, |stated| stated.restores = [name].into());
+                }
                 return Ok(record(payload, key.id(), Some(details)));
             }
             payload.to = payload.to.plus(Duration::from_millis(1));
@@ -171,10 +175,13 @@ impl Repository {
         id: &BackupId,
         manifest: Digest,
         names: &[String],
-    ) -> Result<Vec<Record>> {
+    ) -> Result<Vec<(String, Record)>> {
         let read = self.records_of(id, manifest, names).await?;
-        let mut records: Vec<Record> = read.into_iter().filter_map(|(_, r)| r.ok()).collect();
-        records.sort_by_key(|r| r.to);
+        let whole = read
+            .into_iter()
+            .filter_map(|(name, r)| Some((name, r.ok()?)));
+        let mut records: Vec<(String, Record)> = whole.collect();
+        records.sort_by_key(|(_, r)| r.to);
         Ok(records)
     }
 

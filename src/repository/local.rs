@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::names::{Digest, hex, random};
-use super::store::{Created, Entry, Object, Store, plain_name, sha256};
+use super::store::{Created, Deleted, Entry, Object, Store, plain_name, sha256};
 use super::{DAMAGED, READ_ONLY};
 use crate::error::{Error, Result};
 use crate::time::Instant;
@@ -153,11 +153,11 @@ impl Store for LocalStore {
         .await
     }
 
-    async fn delete(&self, name: &str) -> Result<bool> {
+    async fn delete(&self, name: &str) -> Result<Deleted> {
         self.run(name, |root, path| {
             match fs::remove_file(path) {
                 Ok(()) => {}
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Deleted::Absent),
                 Err(e) => return Err(refused("delete", path, e)),
             }
             sync_parent(path)?;
@@ -169,7 +169,7 @@ impl Store for LocalStore {
                 }
                 folder = dir.parent();
             }
-            Ok(true)
+            Ok(Deleted::Gone)
         })
         .await
     }
@@ -432,8 +432,9 @@ mod tests {
             store.children("backups/").await.unwrap(),
             ["backups/a/", "backups/b/"]
         );
-        assert!(store.delete("backups/a/staged/x").await.unwrap());
-        assert!(!store.delete("backups/a/staged/x").await.unwrap());
+        for done in [Deleted::Gone, Deleted::Absent] {
+            assert_eq!(store.delete("backups/a/staged/x").await.unwrap(), done);
+        }
         assert_eq!(store.children("backups/").await.unwrap(), ["backups/b/"]);
     }
 

@@ -34,6 +34,7 @@ mod standing;
 mod store;
 #[cfg(test)]
 mod tests;
+mod told;
 mod tombs;
 mod unfinished;
 mod verify;
@@ -60,7 +61,7 @@ pub use s3::{S3Place, S3Store};
 pub use sample::{Sample, Share};
 pub use staging::{Meta, State};
 pub use standing::Hold;
-pub use store::{Created, Entry, Object, Seen, Store};
+pub use store::{Created, Deleted, Entry, Object, Seen, Store};
 pub use unfinished::UNFINISHED_STAYS;
 pub use verify::{CrossCheck, DecodePart, Finding, Verification, VerifyOptions};
 pub use writer::{BackupWriter, Written};
@@ -142,6 +143,9 @@ reasons! {
     /// Only what is gone is forgotten.
     NOT_GONE = "repository.not-gone", Refused,
         "`backup forget` is for a backup that this host saw and that is not there any more. One that is there is removed by a prune.";
+    /// The store keeps it.
+    RETAINED = "repository.retained", Refused,
+        "The bucket's Object Lock, or a legal hold, keeps the object for now, and this store refuses to delete it. A prune leaves it and says so; one that runs after its time deletes it.";
     /// The capture and what was written do not agree.
     INCOMPLETE = "repository.incomplete", Failed,
         "A backup was to be completed from captures that are not all there. Nothing was published; capture the store again.";

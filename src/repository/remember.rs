@@ -28,7 +28,7 @@ pub(super) struct Remembered {
 /// `<state>/repositories/<id>-<place>.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct MemoryDoc {
+pub(super) struct MemoryDoc {
     version: u32,
     repository: String,
     place: String,
@@ -38,6 +38,43 @@ struct MemoryDoc {
     since: Instant,
     /// The manifests that were seen here, and whose removal nobody stated.
     backups: BTreeMap<BackupId, Digest>,
+    /// What was seen to be stated of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    stated: BTreeMap<BackupId, Stated>,
+}
+
+/// What hosts stated of a backup and storage could forget without a trace: what comes last of its kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Stated {
+    /// The number of its last hold or release.
+    pub holds: u32,
+    /// The names of its records of restores.
+    pub restores: BTreeSet<String>,
+}
+
+impl MemoryDoc {
+    /// What was seen to be stated of a backup.
+    pub(super) fn stated(&self, id: &BackupId) -> Stated {
+        self.stated.get(id).cloned().unwrap_or_default()
+    }
+
+    /// Adds what is stated of a backup now; whether that is news.
+    fn see(&mut self, id: &BackupId, now: &Stated) -> bool {
+        if *now == Stated::default() {
+            return false;
+        }
+        let known = self.stated.entry(id.clone()).or_default();
+        let was = known.clone();
+        known.holds = known.holds.max(now.holds);
+        known.restores.extend(now.restores.iter().cloned());
+        *known != was
+    }
+
+    /// The backups that were seen.
+    pub(super) fn ids(&self) -> BTreeSet<BackupId> {
+        self.backups.keys().cloned().collect()
+    }
 }
 
 impl Remembered {
@@ -101,6 +138,7 @@ impl Repository {
                 generation: shown,
                 since: Instant::now(),
                 backups: BTreeMap::new(),
+                stated: BTreeMap::new(),
             }),
         };
         if kept.is_ok() {
@@ -153,11 +191,13 @@ impl Repository {
         let Some((memory, mut doc)) = self.memory() else {
             return;
         };
-        let whole = backups.filter(|b| b.problem.is_none());
         let mut changed = false;
-        for (id, signed) in whole.filter_map(|b| Some((&b.id, b.signed.as_ref()?))) {
-            let before = doc.backups.insert(id.clone(), signed.manifest_sha256);
-            changed |= before.is_none();
+        for backup in backups.filter(|b| b.problem.is_none()) {
+            if let Some(signed) = &backup.signed {
+                let id = backup.id.clone();
+                let before = doc.backups.insert(id, signed.manifest_sha256);
+                changed |= before.is_none() | doc.see(&backup.id, &backup.stated);
+            }
         }
         if changed {
             // Where it cannot be kept, the next look tries again.
@@ -165,10 +205,23 @@ impl Repository {
         }
     }
 
+    /// Remembers no more of a backup than this, which somebody trusted just stated.
+    pub(super) fn restate(&self, id: &BackupId, change: impl FnOnce(&mut Stated)) {
+        if let Some((memory, mut doc)) = self.memory() {
+            change(doc.stated.entry(id.clone()).or_default());
+            let _ = memory.write(&doc);
+        }
+    }
+
+    /// What this host remembers. To be asked before the store is: what is stated meanwhile is not missed.
+    pub(super) fn known(&self) -> Option<MemoryDoc> {
+        self.memory().map(|(_, doc)| doc)
+    }
+
     /// The backups that this host remembers; `None` if it has no memory. To be asked before the store is: what is published meanwhile
     /// is not missed.
     pub(super) fn remembered_ids(&self) -> Option<BTreeSet<BackupId>> {
-        Some(self.memory()?.1.backups.into_keys().collect())
+        Some(self.known()?.ids())
     }
 
     /// Those of the remembered backups that are not here and that nobody who is trusted stated to have removed. The others are forgotten.
@@ -191,6 +244,7 @@ impl Repository {
             && let Some((memory, mut doc)) = self.memory()
         {
             doc.backups.retain(|id, _| !stated.contains(id));
+            doc.stated.retain(|id, _| !stated.contains(id));
             let _ = memory.write(&doc);
         }
         Ok(gone)

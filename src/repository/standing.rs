@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{DOCUMENT_LIMIT, VERSION};
 use super::names::{BackupId, Digest};
+use super::remember::Stated;
 use super::store::{Created, sha256};
 use super::{DAMAGED, HELD, Lock, Mode, REMOVED, Repository, changed_meanwhile, signed, tool};
 use crate::error::{Error, Result};
@@ -76,17 +77,23 @@ pub struct Hold {
 }
 
 impl Holds {
+    /// The number of the last that is there.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
     /// The hold to go by. Where nobody can say what is in force, it is a hold.
     pub fn in_force(self) -> Option<Hold> {
-        match self.wrong.into_iter().next() {
-            Some((_, error)) if self.hold.is_none() => Some(Hold {
+        let wrong = self.wrong.into_iter().next();
+        let doubt = wrong.map(|(_, error)| error.one_line()).or(self.lost);
+        self.hold.or_else(|| {
+            doubt.map(|doubt| Hold {
                 since: Instant::from_millis(0),
-                reason: Some(format!("nobody can tell: {}", error.one_line())),
+                reason: Some(format!("nobody can tell: {doubt}")),
                 host: None,
                 key: None,
-            }),
-            _ => self.hold,
-        }
+            })
+        })
     }
 }
 
@@ -99,6 +106,8 @@ pub(super) struct Holds {
     pub hold: Option<Hold>,
     /// What is wrong with some of them. Such a backup counts as held: nobody can say that it was released.
     pub wrong: Vec<(String, Error)>,
+    /// What this host saw that was stated after the last that is there, if so. It counts as held as well.
+    pub lost: Option<String>,
 }
 
 impl Repository {
@@ -131,7 +140,7 @@ impl Repository {
         if let Some((_, wrong)) = holds.wrong.into_iter().next() {
             return Err(wrong.hint("The backup counts as held. Find out what happened to its holds before anything is removed."));
         }
-        if holds.hold.is_some() == held {
+        if holds.hold.is_some() == held && holds.lost.is_none() {
             return Ok(false);
         }
         let details = HoldDetails {
@@ -159,16 +168,22 @@ impl Repository {
             .create(&name, &signed::sign(&payload, key)?)
             .await?
         {
-            Created::New => Ok(true),
+            Created::New => {
+                // What was lost after it is settled by it.
+                self.restate(id, |stated| stated.holds = payload.number);
+                Ok(true)
+            }
             Created::Exists => Err(changed_meanwhile(&name)),
         }
     }
 
     /// The holds of a backup whose manifest has this digest.
     pub(super) async fn holds(&self, id: &BackupId, manifest: Digest) -> Result<Holds> {
+        let known = self.known().map(|known| known.stated(id));
         let entries = self.store.list(&id.held()).await?;
         let names: Vec<String> = entries.into_iter().map(|e| e.name).collect();
-        self.holds_of(id, manifest, &names).await
+        let known = known.unwrap_or_default();
+        self.holds_of(id, manifest, &names, &known).await
     }
 
     /// The same for objects that were listed already, in order.
@@ -177,6 +192,7 @@ impl Repository {
         id: &BackupId,
         manifest: Digest,
         names: &[String],
+        known: &Stated,
     ) -> Result<Holds> {
         let mut holds = Holds::default();
         for name in names {
@@ -200,6 +216,12 @@ impl Repository {
                 )),
                 Err(e) => holds.wrong.push((name.clone(), e)),
             }
+        }
+        if holds.number < known.holds && holds.wrong.is_empty() {
+            let (seen, left) = (known.holds, holds.number);
+            holds.lost = Some(format!(
+                "a hold or release: this host saw {seen} of them, and {left} are left"
+            ));
         }
         Ok(holds)
     }
@@ -251,14 +273,13 @@ impl Repository {
         };
         let name = id.removed();
         let object = signed::sign(&payload, key)?;
-        while self.store.create(&name, &object).await? == Created::Exists {
-            if self.removal(id).await.is_ok_and(|at| at.is_some()) {
-                break;
-            }
-            // Nobody who is trusted said so.
-            self.store.delete(&name).await?;
+        if self.store.create(&name, &object).await? == Created::New
+            || self.removal(id).await.is_ok_and(|at| at.is_some())
+        {
+            return Ok(());
         }
-        Ok(())
+        // Nobody who is trusted said so.
+        self.put(&name, &object).await
     }
 
     /// When a trusted host removed this backup.

@@ -47,6 +47,17 @@ pub enum Created {
     Exists,
 }
 
+/// What came of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// There was none of this name.
+    Absent,
+    /// Its bytes are gone.
+    Gone,
+    /// Nobody finds it under its name any more; the store keeps its bytes as a version.
+    Hidden,
+}
+
 /// A name in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
@@ -130,8 +141,18 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The names directly below `prefix`: objects, and folders with a final `/`. In name order.
     async fn children(&self, prefix: &str) -> Result<Vec<String>>;
 
-    /// Deletes an object; whether there was one.
-    async fn delete(&self, name: &str) -> Result<bool>;
+    /// Deletes an object. The error of one that the store keeps whatever is asked has the reason [`super::RETAINED`].
+    async fn delete(&self, name: &str) -> Result<Deleted>;
+
+    /// Why the store refuses to delete an object now, if that can be told before it is tried.
+    async fn retained(&self, _name: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Whether what is deleted goes on to take space as a version; `None` if that cannot be found out.
+    async fn keeps_versions(&self) -> Option<bool> {
+        Some(false)
+    }
 }
 
 /// Refuses what cannot be a name or the beginning of names: no document may lead outside the repository.

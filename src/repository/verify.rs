@@ -23,7 +23,7 @@ use super::sample::Sample;
 use super::standing::removed_error;
 use super::store::sha256;
 use super::writer::blocking;
-use super::{NO_TRUSTED_KEY, Repository, UNTRUSTED, keys};
+use super::{DAMAGED, NO_TRUSTED_KEY, Repository, UNTRUSTED, keys};
 use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader, PartSource as _};
 use crate::error::{Error, Result};
 use crate::event::{Events, Outcome, Unit};
@@ -292,7 +292,12 @@ impl Repository {
                 look.found(&entry.name, &e);
             }
         }
-        for (object, error) in self.holds(id, manifest).await?.wrong {
+        let holds = self.holds(id, manifest).await?;
+        if let Some(lost) = &holds.lost {
+            let error = Error::new(&DAMAGED, format!("storage forgot {lost}"));
+            look.found(&id.held(), &error);
+        }
+        for (object, error) in holds.wrong {
             look.found(&object, &error);
         }
         for (object, batch) in self.batches().await? {

@@ -245,7 +245,7 @@ pub async fn none_missing(world: &World) -> Finding {
             "this host keeps no memory of the repository: it lacks the repository secret, or its state folder cannot be written",
         ),
         Ok(Some(missing)) => match missing.first() {
-            None => Finding::passed("none is gone that this host has seen"),
+            None => none_forgotten(world).await,
             Some(first) => {
                 let names: Vec<&str> = missing.iter().map(BackupId::as_str).collect();
                 let context = &world.context;
@@ -257,6 +257,28 @@ pub async fn none_missing(world: &World) -> Finding {
             }
         },
     }
+}
+
+/// That every hold and every record of a restore which this host has seen is there.
+async fn none_forgotten(world: &World) -> Finding {
+    let listed = async { world.repository().await?.list().await };
+    let listed = match listed.await {
+        Err(error) => return Finding::from_error(&error),
+        Ok(listed) => listed,
+    };
+    let mut lost = listed.iter().filter(|b| !b.lost.is_empty());
+    let Some(backup) = lost.next() else {
+        return Finding::passed("none is gone that this host has seen");
+    };
+    let (id, context) = (&backup.id, &world.context);
+    let copy = world.copy_worked_on();
+    let copy = copy.map_or(String::new(), |c| format!(" --repository {c}"));
+    Finding::failed(format!(
+        "storage forgot what was stated of `{id}`: {}",
+        backup.lost.join("; ")
+    ))
+    .hint("Put it back from a version of the bucket or a copy of the repository, and find out who removed it.")
+    .hint(format!("If it is lost for good, state what is so now: a hold is settled by `summitctl backup release {id} --context {context}{copy}`, after which it can be held again, and a record of a restore by `summitctl backup verify {id} --level 3 --context {context}{copy}`."))
 }
 
 /// How old the newest backup's oldest data are, against the policy.

@@ -144,6 +144,19 @@ impl Step<World> for Prune {
             done.deleted,
             human_bytes(done.freed_bytes)
         ));
+        if done.hidden > 0 {
+            cx.events.note(format!(
+                "{} objects are hidden by delete markers: the bucket keeps them as versions, {} of segments among them, until somebody or a lifecycle rule for noncurrent versions deletes those",
+                done.hidden,
+                human_bytes(done.hidden_bytes)
+            ));
+        }
+        if let Some(why) = &done.retained_for {
+            cx.events.note(format!(
+                "{} objects stay for now: {why}; a prune after that deletes them",
+                done.retained.len()
+            ));
+        }
         if done.spared > 0 {
             let spared = done.spared;
             cx.events
@@ -176,6 +189,7 @@ impl Step<World> for Prune {
             match repository.show(&removal.backup).await {
                 Err(e) if e.reason() == &NO_SUCH_BACKUP => {}
                 Err(e) => return Err(e),
+                Ok(_) if repository.retained(&removal.backup).await?.is_some() => {}
                 Ok(_) => {
                     return Err(Error::new(
                         &INCOMPLETE,
@@ -184,11 +198,12 @@ impl Step<World> for Prune {
                 }
             }
         }
-        repository.check_collected().await?;
+        let retained = repository.check_collected().await?;
         let ids: Vec<&BackupId> = change.removals.iter().map(|r| &r.backup).collect();
         let waiting = repository.waiting_segments().await?;
         Ok(Observed::of(json!({
-            "removed": ids, "waiting-segments": waiting, "backups": repository.list().await?.len(),
+            "removed": ids, "waiting-segments": waiting, "retained-segments": retained,
+            "backups": repository.list().await?.len(),
         })))
     }
 
@@ -265,6 +280,19 @@ fn shown(pruning: &Pruning, rules: &Rules) -> Facts {
             why.message
         );
         facts.insert("repository".to_owned(), json!(unasked));
+    }
+    let versions = match pruning.keeps_versions {
+        _ if pruning.frees_bytes == 0 => None,
+        Some(false) => None,
+        Some(true) => Some(
+            "the bucket keeps what is deleted as versions: its bytes are freed once those are deleted, by a lifecycle rule for noncurrent versions or by hand",
+        ),
+        None => Some(
+            "not known: the store does not say whether it keeps what is deleted as versions, which take space",
+        ),
+    };
+    if let Some(said) = versions {
+        facts.insert("versions".to_owned(), json!(said));
     }
     facts.insert("frees-bytes".to_owned(), json!(pruning.frees_bytes));
     facts

@@ -13,6 +13,9 @@ use crate::repository::{S3Place, S3Store};
 use super::place::RepositoryPlace;
 use super::world::World;
 
+#[cfg(test)]
+mod tests;
+
 /// The questions take so long at most, all together.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -86,7 +89,15 @@ const QUESTIONS: &[Question] = &[
     ),
 ];
 
-/// The checks; none unless the repository lies in a bucket.
+/// What could be better is advice; what takes backups away, or opens them to everybody, is not.
+fn graded(finding: Finding) -> Finding {
+    match finding.outcome {
+        Outcome::Failed => finding.decisive(),
+        _ => finding,
+    }
+}
+
+/// The checks; none unless the repository lies in a bucket. Only a bad answer decides the verdict.
 pub fn checks<'a>(asked: &'a Asked, checks: &mut Vec<Check<'a>>) {
     let Some(place) = &asked.place else {
         return;
@@ -95,7 +106,7 @@ pub fn checks<'a>(asked: &'a Asked, checks: &mut Vec<Check<'a>>) {
         checks.push(
             Check::new(*id, Category::Backups, *title, move |_| async move {
                 match asked.posture(place).await {
-                    Ok(posture) => judge(place, posture),
+                    Ok(posture) => graded(judge(place, posture)),
                     Err(why) => Finding::not_evaluated(why.clone()),
                 }
             })

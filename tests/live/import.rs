@@ -54,19 +54,19 @@ fn imported(program: &Program, args: &[&str]) -> String {
         .to_owned()
 }
 
-/// No part with rows differs between two backups.
+/// No part differs between two backups, and neither has one that the other lacks.
 fn same_rows(program: &Program, one: &str, other: &str, prefix: &str) {
     let compared = program.json(&with(&["backup", "diff", one, other]));
     let stores = compared["stores"].as_array().unwrap();
     let parts = stores.iter().flat_map(|s| s["parts"].as_array().unwrap());
-    let differ: Vec<&str> = parts
-        .filter(|p| p["from-bytes"].is_u64() && p["to-bytes"].is_u64())
-        .filter_map(|p| p["name"].as_str())
-        .filter(|name| name.starts_with(prefix))
+    let differ: Vec<String> = parts
+        .filter(|p| p["name"].as_str().unwrap().starts_with(prefix))
+        .map(|p| format!("{} {}", p["change"], p["name"]))
         .collect();
     assert!(differ.is_empty(), "{prefix}: {differ:?}");
-    let equal: u64 = stores.iter().filter_map(|s| s["same"].as_u64()).sum();
-    assert!(equal > 0, "{compared}");
+    let store = prefix.split('/').next().unwrap();
+    let of_store = stores.iter().find(|s| s["store"] == store).unwrap();
+    assert!(of_store["same"].as_u64().unwrap() > 0, "{compared}");
 }
 
 /// A dump of a server that is not here is loaded by the oldest that is, and policies keep the roles that no dump holds.
@@ -131,12 +131,18 @@ async fn dumps_of_other_tools_become_backups_or_are_refused() {
     ] {
         assert!(plan.contains(part), "{part}: {plan}");
     }
-    let backup = imported(&program, &[&file, "--as-of", lately]);
-    same_rows(&program, &own, &backup, "postgres/app/table/");
+    let live = crate::restore::rows(&mut program.postgres().await).await;
+    let custom_backup = imported(&program, &[&file, "--as-of", lately]);
+    same_rows(&program, &own, &custom_backup, "postgres/app/table/");
     program.ok(&with(&[
-        "backup", "verify", &backup, "--level", "3", "--yes",
+        "backup",
+        "verify",
+        &custom_backup,
+        "--level",
+        "3",
+        "--yes",
     ]));
-    let shown = said(&program.ok(&with(&["backup", "show", &backup])));
+    let shown = said(&program.ok(&with(&["backup", "show", &custom_backup])));
     for part in [
         "imported",
         "pg_dump archive `app.dump`, sha256:",
@@ -187,7 +193,8 @@ async fn dumps_of_other_tools_become_backups_or_are_refused() {
     program.ok(&with(&[
         "backup", "verify", &backup, "--level", "3", "--yes",
     ]));
-    let dump = graph_dump(&program.dir).await;
+    let (dump, counted) = graph_dump(&program.dir).await;
+    assert_eq!(counted, (100, 50));
     let backup = imported(&program, &[&dump.to_string_lossy(), "--as-of", then]);
     let shown = program
         .json(&with(&["backup", "show", &backup]))
@@ -197,6 +204,47 @@ async fn dumps_of_other_tools_become_backups_or_are_refused() {
         "backup", "verify", &backup, "--level", "3", "--yes",
     ]));
     broken(&program, &[&custom, &rdb, &dump]);
+
+    // Into the live stores: of what was there since, nothing is left; of what was dumped, nothing lacks.
+    loses_rows(&program).await;
+    let restore = ["restore", &custom_backup, "--confirm", "sandbox"];
+    program.ok(&with(&restore));
+    let back = crate::restore::rows(&mut program.postgres().await).await;
+    crate::restore::same(&live, &back);
+    program.ok(&with(&["restore", &backup, "--confirm", "sandbox"]));
+    assert_eq!(graph_counts(&program).await, counted);
+}
+
+/// Takes a table with all that refers to it away, and puts another one there.
+async fn loses_rows(program: &Program) {
+    let mut session = program.postgres().await;
+    for sql in [
+        "DROP TABLE attachments CASCADE",
+        "CREATE TABLE since (id integer PRIMARY KEY)",
+        "INSERT INTO since VALUES (1)",
+    ] {
+        let done = sqlx::query(sql).execute(&mut session).await;
+        done.unwrap();
+    }
+}
+
+/// How many nodes and relationships the sandbox holds, without the mark that tells it from others.
+async fn graph_counts(program: &Program) -> (i64, i64) {
+    let uri = format!("bolt://127.0.0.1:{}", program.server("neo4j").port);
+    let secret = program.secret("neo4j/password");
+    counts(&neo4rs::Graph::new(uri, "neo4j", secret).unwrap()).await
+}
+
+async fn counts(graph: &neo4rs::Graph) -> (i64, i64) {
+    let of = async |text: &str| {
+        let mut rows = graph.execute(neo4rs::query(text)).await.unwrap();
+        let row = rows.next().await.unwrap().unwrap();
+        row.get::<i64>("found").unwrap()
+    };
+    (
+        of("MATCH (n) WHERE NOT n:__SummitctlMarker RETURN count(n) AS found").await,
+        of("MATCH ()-[r]->() RETURN count(r) AS found").await,
+    )
 }
 
 /// What lost its second half, or has one other bit in its middle, becomes no backup, and nothing is left of the attempt.
@@ -296,8 +344,8 @@ fn refused(program: &Program, script: &Path) {
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
 }
 
-/// A small graph as `neo4j-admin database dump` writes it.
-async fn graph_dump(folder: &Path) -> std::path::PathBuf {
+/// A small graph as `neo4j-admin database dump` writes it, and how many nodes and relationships it has.
+async fn graph_dump(folder: &Path) -> (std::path::PathBuf, (i64, i64)) {
     let dir = folder.join("graph");
     let size = graph::Options::default();
     let running = graph::start(&dir, &size).await.unwrap();
@@ -310,6 +358,7 @@ async fn graph_dump(folder: &Path) -> std::path::PathBuf {
     let make =
         "UNWIND range(1, 50) AS n CREATE (a:Thing {n: n})-[:NEXT]->(:Other {at: datetime()})";
     connected.run(neo4rs::query(make)).await.unwrap();
+    let counted = counts(&connected).await;
     graph::stop(&dir).await.unwrap();
     let offline = graph::offline(&dir, &size).await.unwrap();
     let into = offline.folder("out").unwrap();
@@ -319,5 +368,5 @@ async fn graph_dump(folder: &Path) -> std::path::PathBuf {
     let mut words: Vec<std::ffi::OsString> = words.map(Into::into).into();
     words.push(to);
     offline.admin(&into, &words).await.unwrap();
-    into.join("neo4j.dump")
+    (into.join("neo4j.dump"), counted)
 }

@@ -213,7 +213,7 @@ fn other_options(
 }
 
 /// Every row of every table, as text.
-async fn rows(session: &mut sqlx::PgConnection) -> BTreeMap<String, Vec<String>> {
+pub async fn rows(session: &mut sqlx::PgConnection) -> BTreeMap<String, Vec<String>> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname <> 'summitctl' AND n.nspname !~ '^pg_' ORDER BY 1",
@@ -234,7 +234,7 @@ async fn rows(session: &mut sqlx::PgConnection) -> BTreeMap<String, Vec<String>>
 }
 
 /// Table by table; names the first that differs.
-fn same(left: &BTreeMap<String, Vec<String>>, right: &BTreeMap<String, Vec<String>>) {
+pub fn same(left: &BTreeMap<String, Vec<String>>, right: &BTreeMap<String, Vec<String>>) {
     let tables = |all: &BTreeMap<String, Vec<String>>| all.keys().cloned().collect::<Vec<_>>();
     assert_eq!(tables(left), tables(right));
     for (table, rows) in left {

@@ -12,7 +12,7 @@ use summitctl::error::Result;
 use summitctl::event::Events;
 use summitctl::identity::{Identity, Store as Kind};
 use summitctl::repository::{
-    BackupId, Created, Digest, Entry, Level, Meta, Object, Operator, Repository, Store,
+    BackupId, Created, Deleted, Digest, Entry, Level, Meta, Object, Operator, Repository, Store,
     Verification,
 };
 use summitctl::sign::SigningKey;
@@ -85,8 +85,9 @@ impl Store for Objects {
         Ok(found.into_iter().collect())
     }
 
-    async fn delete(&self, name: &str) -> Result<bool> {
-        Ok(self.0.lock().unwrap().remove(name).is_some())
+    async fn delete(&self, name: &str) -> Result<Deleted> {
+        let there = self.0.lock().unwrap().remove(name);
+        Ok(there.map_or(Deleted::Absent, |_| Deleted::Gone))
     }
 }
 

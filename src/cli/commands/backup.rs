@@ -432,6 +432,9 @@ async fn show_backup(session: &Session, args: &BackupName) -> Result<Answer> {
         text.push_str(&format!("PROBLEM   {}\n", problem.message));
         text.push_str(&hints(problem));
     }
+    for lost in &backup.lost {
+        text.push_str(&format!("LOST      {lost}\n"));
+    }
     if let Some(held) = &backup.held {
         let by = held
             .host

@@ -48,6 +48,12 @@ fn summary(report: &RunReport) -> String {
             "waiting   {waiting} segments, for a backup under way; the next prune deletes them\n"
         ));
     }
+    let retained = seen["retained-segments"].as_u64().unwrap_or(0);
+    if retained > 0 {
+        text.push_str(&format!(
+            "retained  {retained} segments, which the store refuses to delete for now; a later prune deletes them\n"
+        ));
+    }
     text
 }
 

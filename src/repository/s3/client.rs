@@ -28,26 +28,62 @@ use crate::secret::Secret;
 /// How often a request is sent before its failure is reported, with pauses of random length between that grow from 0.3 to
 /// 10 seconds.
 pub(super) const ATTEMPTS: u32 = 6;
-/// What an attempt may take beside the time for its bytes.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The slowest link that is worked on: an attempt gets the time that its bytes take on it.
-const SLOWEST: u64 = 32 << 10;
 /// No object is larger than one of the largest parts.
 const LARGEST: u64 = 5 << 30;
-/// A transfer that does not move for so long is given up and tried again.
-const STALLED: Duration = Duration::from_secs(20);
+
+/// How long a request is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// What an attempt may take beside the time for its bytes.
+    pub beside: Duration,
+    /// The slowest link that is worked on, in bytes a second: an attempt gets the time that its bytes take on it.
+    pub slowest: u64,
+    /// A transfer that does not move for so long is given up and tried again.
+    pub stalled: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            beside: Duration::from_secs(30),
+            slowest: 32 << 10,
+            stalled: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Patience {
+    /// What one attempt to move so many bytes may take.
+    pub(super) fn whole(self, bytes: u64) -> Duration {
+        self.beside + Duration::from_secs(bytes.min(LARGEST) / self.slowest.max(1))
+    }
+
+    fn timeouts(self, bytes: u64) -> TimeoutConfig {
+        let whole = self.whole(bytes);
+        TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(whole)
+            .operation_attempt_timeout(whole)
+            .build()
+    }
+
+    /// For one operation: the time that its bytes need.
+    pub(super) fn of(self, bytes: u64) -> Builder {
+        Builder::new().timeout_config(self.timeouts(bytes))
+    }
+}
 
 /// The region of stores that do not know regions.
 const NO_REGION: &str = "us-east-1";
 
 impl S3Place {
-    pub(super) async fn client(&self, clock: &StoreClock) -> Result<Client> {
+    pub(super) async fn client(&self, clock: &StoreClock, patience: Patience) -> Result<Client> {
         let retries = RetryConfig::standard()
             .with_max_attempts(ATTEMPTS)
             .with_initial_backoff(Duration::from_millis(300))
             .with_max_backoff(Duration::from_secs(10));
         let stalled = StalledStreamProtectionConfig::enabled()
-            .grace_period(STALLED)
+            .grace_period(patience.stalled)
             .build();
         let region = RegionProviderChain::first_try(self.region.clone().map(Region::new))
             .or_else(EnvironmentVariableRegionProvider::new())
@@ -57,7 +93,7 @@ impl S3Place {
             .http_client(self.http_client()?)
             .region(region)
             .retry_config(retries)
-            .timeout_config(patience(0))
+            .timeout_config(patience.timeouts(0))
             .stalled_stream_protection(stalled)
             // We send a SHA-256 with everything, and check what we get against the one that we sent with it.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -102,21 +138,6 @@ impl S3Place {
             .tls_context(context)
             .build_https())
     }
-}
-
-/// What one attempt to move so many bytes may take.
-pub(super) fn patience(bytes: u64) -> TimeoutConfig {
-    let whole = PATIENCE + Duration::from_secs(bytes.min(LARGEST) / SLOWEST);
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .read_timeout(whole)
-        .operation_attempt_timeout(whole)
-        .build()
-}
-
-/// For one operation: the patience that its bytes need.
-pub(super) fn patient(bytes: u64) -> Builder {
-    Builder::new().timeout_config(patience(bytes))
 }
 
 /// Whether a condition of the request did not hold.

@@ -23,18 +23,20 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{
-    ChecksumMode, ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode,
+    BucketVersioningStatus, ChecksumMode, ObjectLockLegalHoldStatus, ObjectLockMode,
+    ObjectLockRetention, ObjectLockRetentionMode,
 };
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Semaphore;
 
-use super::DAMAGED;
 use super::names::{Digest, from_hex, random};
-use super::store::{Created, Entry, Object, Seen, Store, plain_name, sha256};
+use super::store::{Created, Deleted, Entry, Object, Seen, Store, plain_name, sha256};
 use super::writer::blocking;
+use super::{DAMAGED, RETAINED};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-use crate::time::Instant;
+use crate::time::{Instant, human_bytes};
+pub use client::Patience;
 use client::{ATTEMPTS, unmet};
 use clock::StoreClock;
 pub use error::REASONS;
@@ -136,6 +138,7 @@ impl RetainFor {
 pub struct S3Store {
     place: Arc<S3Place>,
     client: Client,
+    patience: Patience,
     clock: StoreClock,
     uploads: Arc<Semaphore>,
 }
@@ -155,9 +158,15 @@ struct Fetched {
 impl S3Store {
     /// The store there. Nothing is sent yet.
     pub async fn open(place: S3Place) -> Result<S3Store> {
+        S3Store::open_with(place, Patience::default()).await
+    }
+
+    /// The same, with another patience.
+    pub async fn open_with(place: S3Place, patience: Patience) -> Result<S3Store> {
         let clock = StoreClock::default();
         Ok(S3Store {
-            client: place.client(&clock).await?,
+            client: place.client(&clock, patience).await?,
+            patience,
             clock,
             place: Arc::new(place),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
@@ -184,6 +193,16 @@ impl S3Store {
     /// Object Lock is for what backups are made of. Locks, probes and what is not a backup yet are removed again.
     fn retain(&self, name: &str) -> Option<RetainFor> {
         self.place.lock.filter(|_| !passing(name))
+    }
+
+    /// What keeps an object from being deleted, if something does.
+    fn locked(&self, head: &HeadObjectOutput) -> Option<String> {
+        if head.object_lock_legal_hold_status() == Some(&ObjectLockLegalHoldStatus::On) {
+            return Some("a legal hold keeps it".to_owned());
+        }
+        let until = head.object_lock_retain_until_date()?.secs();
+        let at = Instant::from_millis(until.saturating_mul(1000)).human();
+        (until > self.clock.seconds()).then(|| format!("Object Lock keeps it until {at}"))
     }
 
     async fn head_of(&self, name: &str) -> Result<Option<HeadObjectOutput>> {
@@ -262,8 +281,17 @@ impl S3Store {
                 ));
             }
             let mut body = answer.body;
+            // The client's own limits end where the body begins: what trickles would go on for ever.
+            let whole = self.patience.whole(rest);
+            let by = tokio::time::Instant::now() + whole;
             let broken = loop {
-                match body.next().await {
+                let Ok(part) = tokio::time::timeout_at(by, body.next()).await else {
+                    let (there, per) = (bytes.len(), human_bytes(self.patience.slowest));
+                    break Some(format!(
+                        "it comes slower than {per} a second: {there} of {size} bytes"
+                    ));
+                };
+                match part {
                     // A server that sends more than it announced must not grow our memory.
                     Some(Ok(part)) if (bytes.len() + part.len()) as u64 <= limit => {
                         bytes.extend_from_slice(&part)
@@ -467,10 +495,10 @@ impl Store for S3Store {
         Ok(found.into_iter().map(|entry| entry.name).collect())
     }
 
-    async fn delete(&self, name: &str) -> Result<bool> {
-        if self.head_of(name).await?.is_none() {
-            return Ok(false);
-        }
+    async fn delete(&self, name: &str) -> Result<Deleted> {
+        let Some(head) = self.head_of(name).await? else {
+            return Ok(Deleted::Absent);
+        };
         let key = self.key(name)?;
         let delete = self
             .client
@@ -478,9 +506,46 @@ impl Store for S3Store {
             .bucket(&self.place.bucket)
             .key(key);
         match delete.send().await {
-            Ok(_) => Ok(true),
-            Err(e) if error::is_status(&e, 404) => Ok(false),
-            Err(e) => Err(self.place.failed("delete", name, e)),
+            Ok(done) => {
+                let null = |version: Option<&str>| version.is_none_or(|v| v == "null");
+                // While versioning is suspended, the mark takes the place of what has no version.
+                let replaced = null(done.version_id()) && null(head.version_id());
+                Ok(match done.delete_marker() {
+                    Some(true) if !replaced => Deleted::Hidden,
+                    _ => Deleted::Gone,
+                })
+            }
+            Err(e) if error::is_status(&e, 404) => Ok(Deleted::Absent),
+            Err(e) => Err(match self.locked(&head) {
+                Some(why) if matches!(e, SdkError::ServiceError(_)) => Error::new(
+                    &RETAINED,
+                    format!("`{}/{name}` cannot be deleted: {why}", self.place),
+                ),
+                _ => self.place.failed("delete", name, e),
+            }),
+        }
+    }
+
+    async fn retained(&self, name: &str) -> Result<Option<String>> {
+        let head = self.head_of(name).await?;
+        let Some(why) = head.and_then(|head| self.locked(&head)) else {
+            return Ok(None);
+        };
+        // Where there are versions, a deletion only hides the one that is locked. Who cannot tell has to try.
+        Ok(match self.keeps_versions().await {
+            Some(false) => Some(why),
+            Some(true) | None => None,
+        })
+    }
+
+    async fn keeps_versions(&self) -> Option<bool> {
+        let asked = self.client.get_bucket_versioning();
+        let asked = asked.bucket(&self.place.bucket).send().await;
+        match asked {
+            Ok(said) => Some(said.status() == Some(&BucketVersioningStatus::Enabled)),
+            // A store that does not know the question has no versions.
+            Err(e) if error::is_unimplemented(&e) => Some(false),
+            Err(_) => None,
         }
     }
 }
@@ -494,9 +559,10 @@ impl From<LockMode> for ObjectLockMode {
     }
 }
 
-/// Whether an object is there for a while only: locks, probes, and what is not a backup yet.
+/// Whether an object is there for a while only: locks, probes, what a prune is about, and what is not a backup yet.
 fn passing(name: &str) -> bool {
-    name.starts_with("locks/") || name.starts_with("tmp/") || name.contains("/staged/")
+    let folders = ["locks/", "tmp/", "tombstones/"];
+    folders.iter().any(|folder| name.starts_with(folder)) || name.contains("/staged/")
 }
 
 fn size(head: &HeadObjectOutput) -> u64 {

@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, TryStreamExt as _};
 
-use super::client::{ATTEMPTS, patient, unmet};
+use super::client::{ATTEMPTS, unmet};
 use super::error::is_status;
 use super::{Object, S3Store, SHA256, WRITE, passing, pause};
 use crate::error::{Error, Result};
@@ -141,7 +141,7 @@ impl S3Store {
             .customize()
             // The checksum is signed, and holds for the body: it need not be hashed once more.
             .disable_payload_signing()
-            .config_override(patient(bytes.len() as u64))
+            .config_override(self.patience.of(bytes.len() as u64))
             .send()
             .await;
         match sent {
@@ -257,7 +257,7 @@ impl S3Store {
             .body(ByteStream::from(bytes))
             .customize()
             .disable_payload_signing()
-            .config_override(patient(size))
+            .config_override(self.patience.of(size))
             .send()
             .await
             .map_err(|e| self.place.failed("write a part of", name, e))?;

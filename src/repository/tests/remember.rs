@@ -134,3 +134,120 @@ async fn an_older_list_of_signers_and_operators_is_refused_by_who_saw_a_newer_on
     fs::write(file, b"{").unwrap();
     remembering(&fixture, &memory).await.unwrap();
 }
+
+/// A restore of this backup that passed or failed, as its record says.
+async fn restored(fixture: &Fixture, host: &Repository, id: &BackupId, passed: bool) {
+    let shown = host.show(id).await.unwrap();
+    let finding = Finding {
+        object: "postgres/a".to_owned(),
+        problem: "differs".to_owned(),
+    };
+    let done = Verification {
+        backup: id.clone(),
+        manifest_sha256: shown.signed.unwrap().manifest_sha256,
+        level: Level::Restored,
+        sample: None,
+        from: Instant::now(),
+        to: Instant::now(),
+        findings: if passed { Vec::new() } else { vec![finding] },
+        measured: Default::default(),
+        loaded: Default::default(),
+        cross_checks: Vec::new(),
+    };
+    host.record(&done, &fixture.key).await.unwrap();
+}
+
+/// The last hold of a backup goes without a trace in the storage; who saw it counts the backup as held until somebody says otherwise.
+#[tokio::test]
+async fn a_hold_that_is_lost_is_missed_and_holds_on() {
+    let (fixture, memory) = (Fixture::new().await, Folder::new());
+    let held = fixture.backup(&[("postgres/a", noise(1, 20_000))]).await;
+    fixture.backup(&[("postgres/a", noise(2, 20_000))]).await;
+    let host = remembering(&fixture, &memory).await.unwrap();
+    host.set_hold(&held, true, Some("the audit"), &fixture.key)
+        .await
+        .unwrap();
+    assert!(host.show(&held).await.unwrap().lost.is_empty());
+    fs::remove_dir_all(fixture.folder.path().join(held.held())).unwrap();
+
+    let host = remembering(&fixture, &memory).await.unwrap();
+    let shown = host.show(&held).await.unwrap();
+    assert!(shown.lost[0].contains("saw 1 of them, and 0"), "{shown:?}");
+    let why = shown.held.unwrap().reason.unwrap();
+    assert!(why.contains("nobody can tell"), "{why}");
+    let listed = host.list().await.unwrap();
+    assert_eq!(listed.iter().filter(|b| !b.lost.is_empty()).count(), 1);
+    assert!(plan(&host).await.removals().is_empty());
+    let found = host.verify_objects(&held, &super::support::options()).await;
+    let findings = found.unwrap().findings;
+    assert!(findings[0].problem.contains("forgot"), "{findings:?}");
+    // A prune that was planned before does not remove it either.
+    let removal = Removal {
+        backup: held.clone(),
+        manifest_sha256: Some(shown.signed.unwrap().manifest_sha256),
+    };
+    let options = PruneOptions {
+        events: Events::silent(),
+        cancel: Cancel::new(),
+    };
+    let pruned = host.prune(&[removal], &fixture.key, &options).await;
+    assert_eq!(pruned.unwrap_err().reason(), &HELD);
+    // A host that never saw it cannot know.
+    assert!(
+        fixture
+            .host()
+            .await
+            .show(&held)
+            .await
+            .unwrap()
+            .held
+            .is_none()
+    );
+
+    // The way out that is named: a signed release, after which it can be held again.
+    assert!(
+        host.set_hold(&held, false, None, &fixture.key)
+            .await
+            .unwrap()
+    );
+    let shown = host.show(&held).await.unwrap();
+    assert!(shown.held.is_none() && shown.lost.is_empty(), "{shown:?}");
+    assert!(
+        host.set_hold(&held, true, None, &fixture.key)
+            .await
+            .unwrap()
+    );
+    assert!(host.show(&held).await.unwrap().held.is_some());
+}
+
+/// Without the record of a restore that failed, an older claim would come back; without one that passed, the backup would be pruned.
+#[tokio::test]
+async fn the_record_of_a_restore_that_is_lost_is_missed_until_the_next_restore() {
+    for passed in [true, false] {
+        let (fixture, memory) = (Fixture::new().await, Folder::new());
+        let old = fixture.backup(&[("postgres/a", noise(1, 20_000))]).await;
+        fixture.backup(&[("postgres/a", noise(2, 20_000))]).await;
+        let host = remembering(&fixture, &memory).await.unwrap();
+        restored(&fixture, &host, &old, passed).await;
+        assert!(host.show(&old).await.unwrap().lost.is_empty());
+        let records = fixture.folder.path().join(old.verified());
+        fs::remove_dir_all(&records).unwrap();
+
+        let host = remembering(&fixture, &memory).await.unwrap();
+        let shown = host.show(&old).await.unwrap();
+        assert!(
+            shown.lost[0].contains("the record of a restore"),
+            "{shown:?}"
+        );
+        let plan = plan(&host).await;
+        let judged = plan.backups.iter().find(|b| b.backup == old).unwrap();
+        assert!(
+            matches!(&judged.fate, Fate::Stays(why) if why[0].contains("storage forgot")),
+            "{judged:?}"
+        );
+        // Restored again, it is known how it is.
+        restored(&fixture, &host, &old, passed).await;
+        assert!(host.show(&old).await.unwrap().lost.is_empty());
+        assert!(host.list().await.unwrap().iter().all(|b| b.lost.is_empty()));
+    }
+}

@@ -121,9 +121,10 @@ impl Store for Memory {
         }
         Ok(found.into_iter().collect())
     }
-    async fn delete(&self, name: &str) -> Result<bool> {
+    async fn delete(&self, name: &str) -> Result<Deleted> {
         self.count(name);
-        Ok(self.objects.lock().unwrap().remove(name).is_some())
+        let there = self.objects.lock().unwrap().remove(name);
+        Ok(there.map_or(Deleted::Absent, |_| Deleted::Gone))
     }
 }
 
@@ -267,7 +268,7 @@ macro_rules! by_steps {
             async fn children(&self, prefix: &str) -> Result<Vec<String>> {
                 self.step(self.inner.children(prefix)).await
             }
-            async fn delete(&self, name: &str) -> Result<bool> {
+            async fn delete(&self, name: &str) -> Result<Deleted> {
                 self.step(self.inner.delete(name)).await
             }
         }

@@ -288,7 +288,7 @@ impl Store for Dying {
     async fn children(&self, prefix: &str) -> Result<Vec<String>> {
         self.inner.children(prefix).await
     }
-    async fn delete(&self, name: &str) -> Result<bool> {
+    async fn delete(&self, name: &str) -> Result<Deleted> {
         self.change()?;
         self.inner.delete(name).await
     }

@@ -9,7 +9,7 @@ use aws_sdk_s3::types::{
 };
 use summitctl::repository::s3::posture::{Does, Measured};
 use summitctl::repository::s3::{LockMode, RetainFor};
-use summitctl::repository::{Created, LocalStore, Object, S3Place, S3Store, Store};
+use summitctl::repository::{Created, Deleted, LocalStore, Object, S3Place, S3Store, Store};
 
 use super::server::{KMS_KEY, Kind, Server, folder, kinds};
 
@@ -67,7 +67,7 @@ async fn keeps_its_promises(store: Arc<dyn Store>, bucket: bool, again: bool) {
         let there = store.get(&name, size as u64).await.unwrap().unwrap();
         assert_eq!(there.len(), size);
         assert!(there.iter().all(|b| usize::from(*b) == winners[0]));
-        assert!(store.delete(&name).await.unwrap());
+        assert_ne!(store.delete(&name).await.unwrap(), Deleted::Absent);
     }
     // And of those who replace.
     store.create("c", &one).await.unwrap();
@@ -100,15 +100,24 @@ async fn keeps_its_promises(store: Arc<dyn Store>, bucket: bool, again: bool) {
     for name in ["backups/", "c", "r", "segments/"] {
         assert!(top.iter().any(|t| t == name), "{top:?}");
     }
-    assert!(store.delete("backups/a/staged/x").await.unwrap());
-    assert!(!store.delete("backups/a/staged/x").await.unwrap());
+    let gone = store.delete("backups/a/staged/x").await.unwrap();
+    // What is deleted is gone, or hidden, as the store itself says of its versions.
+    let hides = store.keeps_versions().await.unwrap();
+    let expected = if hides {
+        Deleted::Hidden
+    } else {
+        Deleted::Gone
+    };
+    assert_eq!(gone, expected);
+    let again = store.delete("backups/a/staged/x").await.unwrap();
+    assert_eq!(again, Deleted::Absent);
     // Versitygw goes on to show a folder that holds nothing but delete markers.
     let left = store.children("backups/").await.unwrap();
     assert!(left == ["backups/b/"] || bucket, "{left:?}");
     assert!(store.list("backups/a/").await.unwrap().is_empty());
     assert!(store.list("nothing/").await.unwrap().is_empty());
     // What is deleted can be created anew, or its name stays taken.
-    assert!(store.delete(name).await.unwrap());
+    assert_eq!(store.delete(name).await.unwrap(), expected);
     if again {
         assert_eq!(store.create(name, &two).await.unwrap(), Created::New);
         assert_eq!(&store.get(name, 10).await.unwrap().unwrap()[..], b"two");
@@ -215,11 +224,7 @@ async fn pages_and_damage(kind: Kind, server: &Server) {
 
 /// What is written cannot be deleted before its time, and what is used again is kept for longer.
 async fn retention(kind: Kind, server: &Server) {
-    let made = server.admin().create_bucket().bucket("locked");
-    made.object_lock_enabled_for_bucket(true)
-        .send()
-        .await
-        .unwrap();
+    server.locking("locked").await;
     let day = Duration::from_secs(24 * 3_600);
     let open = async |days: u32| {
         let mut place = server.place("locked", "r");
@@ -287,7 +292,8 @@ async fn retention(kind: Kind, server: &Server) {
         .create("locks/x.json", &Object::new(&b"{}"[..]))
         .await
         .unwrap();
-    assert!(store.delete("locks/x.json").await.unwrap());
+    let given_back = store.delete("locks/x.json").await.unwrap();
+    assert_ne!(given_back, Deleted::Absent);
 }
 
 /// A rule that expires what is in use is seen where it touches our prefix, and nowhere else.

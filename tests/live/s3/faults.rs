@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use summitctl::repository::s3::Patience;
 use summitctl::repository::{Created, Object, S3Place, S3Store, Store};
 
 use super::proxy::{Fault, Proxy};
@@ -58,6 +59,86 @@ async fn survives_bad_connections(server: &Server) {
         }
         assert!(endless || proxy.spent(), "{prefix}: the fault was not met");
     }
+}
+
+/// So little patience that a test has it.
+const IMPATIENT: Patience = Patience {
+    beside: Duration::from_secs(2),
+    slowest: 2 << 20,
+    stalled: Duration::from_secs(1),
+};
+
+/// What trickles in either direction is given up, tried again, and at last named; what has moved already is not fetched again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_that_trickles_is_given_up_and_tried_again() {
+    let server = Server::start(Kind::Versity).await;
+    server.bucket("faulty").await;
+    let direct = S3Store::open(server.place("faulty", "")).await.unwrap();
+    let open = async |proxy: &Proxy| {
+        let place = place(&proxy.endpoint(), "faulty", "");
+        S3Store::open_with(place, IMPATIENT).await.unwrap()
+    };
+    // Both connections of the object in parts, or the one of the other: the third attempt at the latest goes through.
+    for (name, size) in [("small", 1 << 20), ("large", 18 << 20)] {
+        let object = noise(size);
+        let proxy = Proxy::start(server.port, Fault::StallUp(256 << 10, 2)).await;
+        let made = open(&proxy).await.create(name, &object).await.unwrap();
+        assert_eq!(made, Created::New, "{name}");
+        assert!(proxy.spent(), "{name}: nothing trickled");
+        let there = direct.get(name, size as u64).await.unwrap().unwrap();
+        assert!(there == object.bytes(), "{name}");
+    }
+    let whole = direct.get("small", 1 << 20).await.unwrap().unwrap();
+    let proxy = Proxy::start(server.port, Fault::StallDown(256 << 10, 2)).await;
+    let read = open(&proxy).await.get("small", 1 << 20).await.unwrap();
+    assert!(read.unwrap() == whole);
+    assert!(proxy.spent(), "nothing trickled");
+    let heads = proxy.heads.lock().unwrap().clone();
+    let taken_up = heads.iter().filter(|h| h.contains("\r\nrange: bytes="));
+    assert_eq!(taken_up.count(), 2, "{heads:#?}");
+    // Endless: nobody waits for ever, and nothing half-written counts.
+    let proxy = Proxy::start(server.port, Fault::StallUp(256 << 10, i64::MAX)).await;
+    let object = noise(1 << 20);
+    let up = async { open(&proxy).await.create("never", &object).await };
+    let other = Proxy::start(server.port, Fault::StallDown(64 << 10, i64::MAX)).await;
+    let down = async { open(&other).await.get("small", 1 << 20).await };
+    let (up, down) = tokio::join!(up, down);
+    for (error, said) in [
+        (up.unwrap_err(), "no answer in time"),
+        (down.unwrap_err(), "slower than 2.0 MiB a second"),
+    ] {
+        assert_eq!(
+            error.reason().code,
+            "repository.s3-unreachable",
+            "{error:?}"
+        );
+        assert!(error.one_line().contains(said), "{error:?}");
+        assert!(!error.hints().is_empty(), "{error:?}");
+    }
+    assert_eq!(direct.head("never").await.unwrap(), None);
+}
+
+/// A link that is slow and steady takes longer than a stall may, and is borne in both directions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_link_that_moves_is_borne() {
+    let server = Server::start(Kind::Versity).await;
+    server.bucket("faulty").await;
+    let proxy = Proxy::start(server.port, Fault::SlowBoth(Duration::from_millis(40))).await;
+    let place = place(&proxy.endpoint(), "faulty", "");
+    let patience = Patience {
+        slowest: 256 << 10,
+        ..IMPATIENT
+    };
+    let store = S3Store::open_with(place, patience).await.unwrap();
+    let object = noise(4 << 20);
+    assert_eq!(store.create("x", &object).await.unwrap(), Created::New);
+    let read = store.get("x", 4 << 20).await.unwrap().unwrap();
+    assert!(read == object.bytes());
+    // Each took one attempt, and longer than anything that stands still is given.
+    let heads = proxy.heads.lock().unwrap().clone();
+    assert_eq!(heads.len(), 2, "{heads:#?}");
+    let times = proxy.times.lock().unwrap().clone();
+    assert!(times[1] - times[0] > IMPATIENT.stalled, "{times:?}");
 }
 
 /// The answer to a write is lost after the store has carried it out: asked again, it is still this writer's.

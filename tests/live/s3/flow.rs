@@ -79,7 +79,7 @@ impl Host {
         std::fs::write(path, edit(text)).unwrap();
     }
 
-    fn call(&self, args: &[&str]) -> (Output, String) {
+    pub fn call(&self, args: &[&str]) -> (Output, String) {
         let output = self.command(args).output().unwrap();
         let text = said(&output);
         assert!(!text.contains(SECRET), "{args:?} shows the secret key");
@@ -116,7 +116,7 @@ pub fn said(output: &Output) -> String {
 }
 
 /// The check of this id, wherever the document has it.
-fn check<'a>(document: &'a serde_json::Value, id: &str) -> Option<&'a serde_json::Value> {
+pub fn check<'a>(document: &'a serde_json::Value, id: &str) -> Option<&'a serde_json::Value> {
     match document {
         serde_json::Value::Object(fields) if fields.get("id").is_some_and(|i| i == id) => {
             Some(document)
@@ -430,11 +430,7 @@ async fn from_its_making_to_a_restore(server: &Server) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_used_again_is_locked_for_longer() {
     let server = Server::start(Kind::Versity).await;
-    let made = server.admin().create_bucket().bucket("backups");
-    made.object_lock_enabled_for_bucket(true)
-        .send()
-        .await
-        .unwrap();
+    server.locking("backups").await;
     let redis = Redis::start(&Options::scratch()).await;
     let host = Host::new(&redis, &server.endpoint(), &server.endpoint());
     let plain = std::fs::read_to_string(host.dir.join("direct.toml")).unwrap();

@@ -99,7 +99,7 @@ async fn a_copy_lies_on_a_second_server_with_other_keys_in_another_region() {
             key: "other-key",
             secret: OTHER,
             region: "eu-west-9",
-            domain: None,
+            ..Setup::default()
         },
     )
     .await;

@@ -25,6 +25,12 @@ pub enum Fault {
     None,
     /// Waits before every 64 KiB.
     Slow(Duration),
+    /// The same in both directions.
+    SlowBoth(Duration),
+    /// After so many bytes to the server, lets a byte a tenth of a second through; so many connections.
+    StallUp(u64, i64),
+    /// The same for bytes from the server.
+    StallDown(u64, i64),
     /// Removes the object that a conditional request of this method names, below this folder, before the server sees the
     /// request: to the client, the server ignores the condition.
     Forgetful(PathBuf, &'static str),
@@ -51,8 +57,10 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let left = match fault {
             Fault::CutUp(_, n) | Fault::CutDown(_, n) | Fault::Busy(n) | Fault::Garble(n) => n,
+            Fault::StallUp(_, n) | Fault::StallDown(_, n) => n,
             Fault::Says(_, n, ..) => n,
-            Fault::Slow(_) | Fault::Forgetful(..) | Fault::Heedless | Fault::None => i64::MAX,
+            Fault::Slow(_) | Fault::SlowBoth(_) => i64::MAX,
+            Fault::Forgetful(..) | Fault::Heedless | Fault::None => i64::MAX,
         };
         let left = Arc::new(AtomicI64::new(left));
         let bytes_up = Arc::new(AtomicU64::new(0));
@@ -178,9 +186,10 @@ async fn carry(
                     }
                     // The end of a large piece of a body.
                     Fault::Garble(_) if !begins && count > 1_000 && spend(left) => bytes[count - 1] ^= 1,
-                    Fault::Slow(pause) => {
-                        // Nothing else happens on this connection meanwhile.
-                        let _ = tokio::time::timeout(*pause, std::future::pending::<()>()).await;
+                    // Nothing else happens on this connection meanwhile.
+                    Fault::Slow(pause) | Fault::SlowBoth(pause) => wait(*pause).await,
+                    Fault::StallUp(limit, _) if sent > *limit && spend(left) => {
+                        return trickle(bytes, &mut server).await;
                     }
                     Fault::Heedless if begins && String::from_utf8_lossy(bytes).to_ascii_lowercase().contains("\r\nif-match: ") => {
                         let answer = "HTTP/1.1 200 OK\r\nETag: \"00\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -207,10 +216,32 @@ async fn carry(
                 {
                     return Ok(());
                 }
+                if let Fault::StallDown(limit, _) = &fault
+                    && received > *limit
+                    && spend(left)
+                {
+                    return trickle(&down[..count], &mut client).await;
+                }
+                if let Fault::SlowBoth(pause) = &fault {
+                    wait(*pause).await;
+                }
                 client.write_all(&down[..count]).await?;
             }
         }
     }
+}
+
+async fn wait(pause: Duration) {
+    let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
+}
+
+/// Hands bytes on one by one. Nobody gets to the end of it.
+async fn trickle(bytes: &[u8], to: &mut TcpStream) -> std::io::Result<()> {
+    for byte in bytes {
+        wait(Duration::from_millis(100)).await;
+        to.write_all(std::slice::from_ref(byte)).await?;
+    }
+    Ok(())
 }
 
 fn spend(left: &AtomicI64) -> bool {

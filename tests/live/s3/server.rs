@@ -62,6 +62,8 @@ pub struct Setup {
     pub region: &'static str,
     /// The name below which each bucket has one.
     pub domain: Option<&'static str>,
+    /// Whether it knows versions. Without them it refuses to delete what is locked.
+    pub versions: bool,
 }
 
 impl Default for Setup {
@@ -71,6 +73,7 @@ impl Default for Setup {
             secret: SECRET,
             region: "us-east-1",
             domain: None,
+            versions: true,
         }
     }
 }
@@ -125,11 +128,11 @@ impl Server {
                 if let Some(domain) = setup.domain {
                     command.args(["--virtual-domain", domain]);
                 }
-                command
-                    .arg("posix")
-                    .arg("--versioning-dir")
-                    .arg(versions)
-                    .arg(&data);
+                command.arg("posix");
+                if setup.versions {
+                    command.arg("--versioning-dir").arg(versions);
+                }
+                command.arg(&data);
                 command
                     .env("ROOT_ACCESS_KEY", setup.key)
                     .env("ROOT_SECRET_KEY", setup.secret);
@@ -266,6 +269,13 @@ impl Server {
             .bucket(bucket)
             .send()
             .await;
+    }
+
+    /// A bucket with Object Lock.
+    pub async fn locking(&self, name: &str) {
+        let made = self.admin().create_bucket().bucket(name);
+        let made = made.object_lock_enabled_for_bucket(true).send().await;
+        made.unwrap();
     }
 
     pub async fn versioned(&self, name: &str) {
