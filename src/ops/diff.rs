@@ -472,8 +472,13 @@ mod tests {
             listing("pg-catalogue-jsonl-2"),
         );
         assert_eq!(is_same(&older, &newer, true), None);
-        assert_eq!(of_other_forms(&[older.clone()], &[newer]).len(), 1);
-        assert!(of_other_forms(&[older.clone()], &[older]).is_empty());
+        assert_eq!(
+            of_other_forms(std::slice::from_ref(&older), &[newer]).len(),
+            1
+        );
+        assert!(
+            of_other_forms(std::slice::from_ref(&older), std::slice::from_ref(&older)).is_empty()
+        );
         let mut archive = part("schema", 0, 0, 10);
         archive.fingerprint = None;
         assert_eq!(is_same(&archive, &archive, true), None);

@@ -243,7 +243,7 @@ impl<'a> Holder<'a> {
 fn not_verified(backup: &BackupId, level: Level, findings: &[Finding]) -> Error {
     let shown: Vec<String> = findings
         .iter()
-        .take(5)
+        .take(10)
         .map(|f| format!("{}: {}", f.object, f.problem))
         .collect();
     let more = findings.len().saturating_sub(shown.len());

@@ -17,8 +17,8 @@ use crate::program::{Program, patient, said};
 /// What is written, and must not be shown.
 const CANARY: &str = "canary-Changed-3";
 
-/// The port and the password of the scratch server of a kind, as soon as it is there.
-async fn scratch(dir: &Path, kind: &str) -> (u16, String) {
+/// The record and the password of the scratch server of a kind, as soon as it is there.
+async fn scratch(dir: &Path, kind: &str) -> (Record, String) {
     let mut often = tokio::time::interval(Duration::from_millis(2));
     loop {
         often.tick().await;
@@ -27,7 +27,7 @@ async fn scratch(dir: &Path, kind: &str) -> (u16, String) {
             let record = Record::load(&folder).ok().flatten();
             let password = std::fs::read_to_string(folder.join("password"));
             match (record.filter(|r| r.kind == kind && r.alive()), password) {
-                (Some(record), Ok(password)) => return (record.port, password.trim().to_owned()),
+                (Some(record), Ok(password)) => return (record, password.trim().to_owned()),
                 _ => continue,
             }
         }
@@ -36,11 +36,12 @@ async fn scratch(dir: &Path, kind: &str) -> (u16, String) {
 
 /// Changes a row as soon as it is loaded.
 async fn a_row(dir: PathBuf) {
-    let (port, password) = scratch(&dir, "postgres").await;
+    let (record, password) = scratch(&dir, "postgres").await;
+    let (port, user) = (record.port, record.user);
     let mut often = tokio::time::interval(Duration::from_millis(2));
     loop {
         often.tick().await;
-        let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/app");
+        let url = format!("postgres://{user}:{password}@127.0.0.1:{port}/app");
         let Ok(mut session) = sqlx::PgConnection::connect(&url).await else {
             continue;
         };
@@ -61,7 +62,8 @@ async fn a_row(dir: PathBuf) {
 
 /// Takes an entry out of a stream as soon as it is loaded.
 async fn an_entry(dir: PathBuf) {
-    let (port, password) = scratch(&dir, "redis").await;
+    let (record, password) = scratch(&dir, "redis").await;
+    let port = record.port;
     let mut often = tokio::time::interval(Duration::from_millis(2));
     let client = redis::Client::open(format!("redis://:{password}@127.0.0.1:{port}/0")).unwrap();
     loop {
@@ -84,10 +86,10 @@ async fn an_entry(dir: PathBuf) {
 
 /// Changes a node and takes a relationship away as soon as they are loaded.
 async fn a_graph(dir: PathBuf) {
-    let (port, password) = scratch(&dir, "neo4j").await;
+    let (record, password) = scratch(&dir, "neo4j").await;
     let target = Target {
         host: "127.0.0.1".to_owned(),
-        port,
+        port: record.port,
         tls: Tls::Off,
         user: "neo4j".to_owned(),
         password: Some(Secret::new(password)),
@@ -169,7 +171,7 @@ fn a_plan_says_what_comes_back(program: &Program) {
     let text = said(&program.ok(&plan));
     for words in [
         "stop their workers before the restore",
-        "`bull:mail`: 3 jobs would run again",
+        "BullMQ `mail`: 3 jobs would run again",
         "element ids change",
     ] {
         assert!(text.contains(words), "{words}: {text}");

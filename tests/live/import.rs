@@ -222,6 +222,7 @@ async fn loses_rows(program: &Program) {
         "DROP TABLE attachments CASCADE",
         "CREATE TABLE since (id integer PRIMARY KEY)",
         "INSERT INTO since VALUES (1)",
+        "GRANT SELECT ON since TO PUBLIC",
     ] {
         let done = sqlx::query(sql).execute(&mut session).await;
         done.unwrap();

@@ -109,8 +109,8 @@ async fn keeps_its_promises(store: Arc<dyn Store>, bucket: bool, again: bool) {
         Deleted::Gone
     };
     assert_eq!(gone, expected);
-    let again = store.delete("backups/a/staged/x").await.unwrap();
-    assert_eq!(again, Deleted::Absent);
+    let gone = store.delete("backups/a/staged/x").await.unwrap();
+    assert_eq!(gone, Deleted::Absent);
     // Versitygw goes on to show a folder that holds nothing but delete markers.
     let left = store.children("backups/").await.unwrap();
     assert!(left == ["backups/b/"] || bucket, "{left:?}");

@@ -50,7 +50,7 @@ fn lock(host: &Host) {
     host.configure(|text| text + "object-lock = \"governance\"\nretain-for = \"2d\"\n");
 }
 
-/// Puts other data in the place of all that is there.
+/// Puts other data in the place of what is there.
 pub async fn other_data(redis: &Redis, value: &str) {
     let port = redis.running.port;
     let password = redis.running.password.expose();
@@ -58,8 +58,6 @@ pub async fn other_data(redis: &Redis, value: &str) {
     let patient = crate::program::patient();
     let session = client.get_multiplexed_async_connection_with_config(&patient);
     let mut session = session.await.unwrap();
-    let flush = redis::cmd("FLUSHALL");
-    flush.query_async::<()>(&mut session).await.unwrap();
     let mut set = redis::cmd("SET");
     set.arg("value").arg(value);
     set.query_async::<()>(&mut session).await.unwrap();

@@ -115,7 +115,8 @@ pub(super) const OBJECTS: &[(&str, &str)] = &[
         "SELECT json_build_object('kind', 'trigger', 'on', g.tgrelid::regclass::text, 'name', g.tgname,
              'definition', pg_get_triggerdef(g.oid), 'enabled', g.tgenabled, 'comment', obj_description(g.oid, 'pg_trigger'))::text
          FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE NOT g.tgisinternal AND g.tgparentid = 0 AND {mine} AND {own:pg_trigger g}",
+         WHERE NOT g.tgisinternal AND g.tgparentid = 0 AND {mine} AND {own:pg_trigger g} AND NOT EXISTS (SELECT FROM pg_depend x JOIN pg_extension e ON e.oid = x.refobjid WHERE x.classid = 'pg_class'::regclass
+             AND x.objid = c.oid AND x.deptype = 'e' AND e.extname = 'pg_cron')",
     ),
     (
         "rules",
@@ -148,7 +149,8 @@ pub(super) const OBJECTS: &[(&str, &str)] = &[
         "SELECT json_build_object('kind', 'policy', 'on', p.polrelid::regclass::text, 'name', p.polname, 'command', p.polcmd,
              'permissive', p.polpermissive, 'using', pg_get_expr(p.polqual, p.polrelid),
              'check', pg_get_expr(p.polwithcheck, p.polrelid), 'comment', obj_description(p.oid, 'pg_policy'))::text
-         FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {mine}",
+         FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {mine} AND NOT EXISTS (SELECT FROM pg_depend x JOIN pg_extension e ON e.oid = x.refobjid WHERE x.classid = 'pg_class'::regclass
+             AND x.objid = c.oid AND x.deptype = 'e' AND e.extname = 'pg_cron')",
     ),
     (
         "extended statistics",
@@ -296,6 +298,7 @@ pub(super) const OWNERSHIP: &[(&str, &str)] = &[
         "roles of policies",
         "SELECT json_build_object('kind', 'policy', 'on', p.polrelid::regclass::text, 'name', p.polname, 'roles',
              (SELECT json_agg(r ORDER BY r COLLATE \"C\") FROM (SELECT CASE WHEN o = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(o)::text END AS r FROM unnest(p.polroles) o) e))::text
-         FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {mine}",
+         FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {mine} AND NOT EXISTS (SELECT FROM pg_depend x JOIN pg_extension e ON e.oid = x.refobjid WHERE x.classid = 'pg_class'::regclass
+             AND x.objid = c.oid AND x.deptype = 'e' AND e.extname = 'pg_cron')",
     ),
 ];
