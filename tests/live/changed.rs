@@ -153,7 +153,7 @@ async fn what_a_proof_finds_is_named() {
         "`postgres/app/table/public.accounts`: ",
         "key `stream:6` in database 0: ",
         "1760000000006-2",
-        "(:Person): its property `name` differs",
+        "its property `name` differs",
         "is in the backup and not on the server",
     ] {
         assert!(text.contains(named), "{named}: {text}");

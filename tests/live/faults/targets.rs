@@ -28,7 +28,7 @@ pub fn wrong_passwords(program: &Program) {
         let told = [
             at.as_str(),
             &reason,
-            "summitctl context show sandbox",
+            "summitctl context show --context sandbox",
             DOCTOR,
         ];
         refused(program, &with(&CREATE, &flags), 7, &told);
@@ -63,7 +63,11 @@ pub async fn somebody_else_there(program: &Program) {
         &[(pg.clone(), cache.clone()), (cache.clone(), pg.clone())],
     );
     let began = std::time::Instant::now();
-    let told = ["127.0.0.1", "summitctl context show sandbox", DOCTOR];
+    let told = [
+        "127.0.0.1",
+        "summitctl context show --context sandbox",
+        DOCTOR,
+    ];
     let output = program.call(&with(&CREATE, &flags), None);
     assert_ne!(output.status.code(), Some(0));
     super::tells(&output, 7, &told);
