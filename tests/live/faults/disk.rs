@@ -217,8 +217,8 @@ const UNDER_POSTGRES: &str = r#"
     "$0" sandbox up
     dd if=/dev/zero of=sandbox/postgres/fill bs=1k count=1000000 2>/dev/null || true
     "$0" smoke --context sandbox || true
-    code=0; "$0" restore newest --stores postgres --can-i --context sandbox || code=$?; echo "asked, and told $code"
     truncate --size=-6M sandbox/postgres/fill
+    code=0; "$0" restore newest --stores postgres --can-i --context sandbox || code=$?; echo "asked, and told $code"
     code=0; "$0" "$@" || code=$?; echo "stopped with $code"
     rm sandbox/postgres/fill
     "$0" run resume; echo "went on with $?"
