@@ -63,8 +63,11 @@ impl Rest {
         let attaches = |id: &i32| known.get(id).is_some_and(|e| e.kind == "INDEX ATTACH");
         let mut needed = BTreeSet::new();
         let mut open: Vec<i32> = wanted.iter().copied().filter(attaches).collect();
-        while let Some(entry) = open.pop().and_then(|id| known.get(&id)) {
-            open.extend(entry.needs.iter().filter(|id| needed.insert(**id)));
+        while let Some(id) = open.pop() {
+            // What is needed may be no entry, or one that was left out.
+            if let Some(entry) = known.get(&id) {
+                open.extend(entry.needs.iter().filter(|id| needed.insert(**id)));
+            }
         }
         let mut rest = Rest::default();
         for id in wanted {
@@ -298,18 +301,25 @@ mod tests {
             entry(10, "STATISTICS", "s", "CREATE STATISTICS …", &[2]),
             entry(11, "TRIGGER", "orders t", "CREATE TRIGGER …", &[1]),
             entry(12, "INDEX", "of_nothing", "CREATE INDEX …", &[3]),
+            entry(13, "INDEX", "of_other", "CREATE INDEX …", &[3]),
+            // What is no entry must not hide what others need.
+            entry(14, "INDEX ATTACH", "of_other", "ALTER INDEX …", &[13, 99]),
         ];
         let loaded = ["orders", "lines"].map(|n| ("public".to_owned(), n.to_owned()));
         let plan = Plan::new(Some(&entries), &loaded.clone().into());
         let rest = Rest {
-            before: vec![6],
-            attached: vec![7],
+            before: vec![6, 13],
+            attached: vec![7, 14],
             after: vec![9, 10, 11, 12],
         };
         let shares: Vec<_> = rest.shares().collect();
         assert_eq!(
             shares,
-            [(&[6][..], true), (&[7], false), (&[9, 10, 11, 12], true)]
+            [
+                (&[6, 13][..], true),
+                (&[7, 14], false),
+                (&[9, 10, 11, 12], true)
+            ]
         );
         assert_eq!(plan.rest, Some(rest));
         assert_eq!(plan.keys.len(), 1);
