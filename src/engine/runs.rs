@@ -138,6 +138,13 @@ impl Runs {
             .hint("See all runs with `summitctl run list`."))
     }
 
+    /// How to go on from a run that was cut off: the end of a hint.
+    pub fn way_on(run: &str, context: &str) -> String {
+        format!(
+            "finish it with `summitctl run resume {run} --context {context}`, or take back what it did with `summitctl run abort {run} --context {context}`"
+        )
+    }
+
     /// The newest run of a context that was cut off and neither finished nor taken back, among those whose operation is `of`. Damaged
     /// runs, and those that a process executes now, are told of elsewhere.
     pub fn cut_off(&self, context: &str, of: impl Fn(&str) -> bool) -> Result<Option<String>> {

@@ -526,7 +526,8 @@ fn refuse_unfinished(world: &World) -> Result<()> {
         format!("restore `{run}` of context `{context}` was cut off, and is neither finished nor taken back"),
     )
     .hint(format!(
-        "Finish it with `summitctl run resume {run} --context {context}`, or take back what it did with `summitctl run abort {run} --context {context}`."
+        "First {}.",
+        Runs::way_on(&run, context)
     )))
 }
 
@@ -543,9 +544,7 @@ fn last_restore(runs: &Runs, context: &str) -> Result<Restored> {
         if state.resumable() {
             return refused(
                 format!("run `{id}` has not ended"),
-                format!(
-                    "Take back what it did with `summitctl run abort {id} --context {context}`, or finish it with `summitctl run resume {id} --context {context}`."
-                ),
+                format!("First {}.", Runs::way_on(&id, context)),
             );
         }
         if state.plan.operation == UNDO {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::place::{self, CopyPlace, Opened, RepositoryPlace, WorkedOn};
-use crate::config::pins::{PinState, PinStore};
+use crate::config::pins::PinStore;
 use crate::config::{self, Environment};
 use crate::consent::Tier;
 use crate::engine::runs::Runs;
@@ -453,26 +453,6 @@ impl World {
     /// The pins of the context.
     pub fn pins(&self) -> Result<PinStore> {
         PinStore::load(&self.state.0, &self.context)
-    }
-
-    /// Compares a target with its pin; an unpinned one is an error here.
-    pub async fn require_pinned(&self, store: Store) -> Result<Identity> {
-        let seen = self.identify(store).await?;
-        match self.pins()?.compare(&seen) {
-            PinState::Same => Ok(seen),
-            PinState::Unpinned => Err(Error::new(
-                &WRONG_TARGET,
-                format!(
-                    "the {store} target of context `{}` is not pinned",
-                    self.context
-                ),
-            )
-            .hint(format!(
-                "Pin it with `summitctl context pin --context {}`.",
-                self.context
-            ))),
-            PinState::Different(differences) => Err(self.wrong_target(store, &differences)),
-        }
     }
 
     /// Opens the repository for writing and showing; for reading, see [`World::readable_repository`].

@@ -1,11 +1,32 @@
-//! What is to be done where a target is not the pinned one.
+//! Whether a target is the pinned one, and what is to be done where it is not.
 
 use super::{WRONG_TARGET, World};
 use crate::config::pins::PinState;
+use crate::engine::runs::Runs;
 use crate::error::{Error, Result};
-use crate::identity::{Difference, MARKER, Store};
+use crate::identity::{Difference, Identity, MARKER, Store};
 
 impl World {
+    /// Compares a target with its pin; an unpinned one is an error here.
+    pub async fn require_pinned(&self, store: Store) -> Result<Identity> {
+        let seen = self.identify(store).await?;
+        match self.pins()?.compare(&seen) {
+            PinState::Same => Ok(seen),
+            PinState::Unpinned => Err(Error::new(
+                &WRONG_TARGET,
+                format!(
+                    "the {store} target of context `{}` is not pinned",
+                    self.context
+                ),
+            )
+            .hint(format!(
+                "Pin it with `summitctl context pin --context {}`.",
+                self.context
+            ))),
+            PinState::Different(differences) => Err(self.wrong_target(store, &differences)),
+        }
+    }
+
     /// The same for a target whose contents are being replaced: half a replacement may have taken the marker with it, and
     /// a place without one holds nothing that was pinned. Any other difference is refused.
     pub async fn require_place(&self, store: Store) -> Result<()> {
@@ -44,7 +65,8 @@ impl World {
         let hint = match self.state.runs().cut_off(context, restores) {
             // Half a restore has taken the place of what was pinned.
             Ok(Some(run)) => format!(
-                "Restore `{run}` was cut off: finish it with `summitctl run resume {run} --context {context}`, or take it back with `summitctl run abort {run} --context {context}`."
+                "Restore `{run}` was cut off: {}.",
+                Runs::way_on(&run, context)
             ),
             _ => format!(
                 "Find out why. If it is right after all, record it with `summitctl context pin --replace --context {context}`."

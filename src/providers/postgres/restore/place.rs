@@ -10,6 +10,7 @@ use sqlx::postgres::PgConnection;
 use super::super::archive::{self, Entry};
 use super::super::enumerate::{listed, user_schema};
 use super::super::session::{Access, close, failed, open, rows, scalar};
+use super::super::swap::database_oid;
 use super::super::{NOT_EMPTY, Target};
 use super::MissingRoles;
 use super::roles::{Carried, absent};
@@ -160,12 +161,5 @@ impl Drop for Archive {
 
 /// Whether the database exists.
 pub async fn exists(server: &Target, name: &str) -> Result<bool> {
-    let mut session = open(server, Access::Read).await?;
-    let there: bool = scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-        .bind(name)
-        .fetch_one(&mut session)
-        .await
-        .map_err(|e| failed(server, "look for the database", e))?;
-    close(session).await;
-    Ok(there)
+    Ok(database_oid(server, name).await?.is_some())
 }
