@@ -73,7 +73,7 @@ async fn disturbed(major: u32) {
 
     // Its sessions are ended by somebody.
     let output = program.when(&resume, loading, |_| meanwhile(sql(&admin, CUT)));
-    stopped(&program, &output, &run, &["ended the session"]);
+    stopped(&program, &output, &run, &["connection"]);
 
     // The server dies, and comes back.
     let pid_file = folder.path().join("data/postmaster.pid");

@@ -142,14 +142,13 @@ impl<W: Send + Sync + 'static> Run<'_, W> {
             .limited(step, kind.verify(&cx, &change))
             .await
             .map_err(|e| {
-                if e.exit() == Exit::Interrupted {
-                    return e;
+                let unseen = format!("the effect of step `{}` is not to be seen", step.spec.id);
+                match e.exit() {
+                    Exit::Interrupted => e,
+                    // That nobody could look says nothing of the effect.
+                    Exit::Unreachable => e.context(unseen),
+                    _ => Error::new(&NOT_SEEN, unseen).caused_by(e),
                 }
-                Error::new(
-                    &NOT_SEEN,
-                    format!("the effect of step `{}` is not to be seen", step.spec.id),
-                )
-                .caused_by(e)
             })?;
         Ok(Ended {
             end: StepEnd::Changed,

@@ -10,7 +10,7 @@ use super::bolt::packstream::Value;
 use super::bolt::{Begin, Connection};
 use super::{TRANSACTION_STAYS, Target};
 use crate::consent::Consent;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TIMEOUT};
 use crate::wait::{Deadline, Look, poll};
 
 const LOGIN: Duration = Duration::from_secs(15);
@@ -144,6 +144,9 @@ async fn ended(connection: &mut Connection, which: &Transaction) -> Result<()> {
         connection.query(query, parameters, &begin).await?;
     }
     gone(connection, which, PATIENCE).await.map_err(|e| {
+        if e.reason() != &TIMEOUT {
+            return e;
+        }
         let message = format!(
             "the transaction `{}` was told to end and is still there",
             which.id

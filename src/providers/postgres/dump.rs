@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::tools::Tool;
-use super::{DUMP_FAILED, OWN_SCHEMA, RESTORE_FAILED, Target};
+use super::{CONNECTION_LOST, DUMP_FAILED, OWN_SCHEMA, RESTORE_FAILED, Target, UNREACHABLE};
 use crate::capture::PartWriter;
 use crate::error::{Error, Reason, Result};
 
@@ -241,7 +241,7 @@ fn judge(
     }
     let name = tool.path.file_name().unwrap_or_default().to_string_lossy();
     Err(Error::new(
-        reason,
+        cut_off(&lines).unwrap_or(reason),
         format!(
             "`{name}` {} failed on {} ({status}): {}",
             tool.version,
@@ -253,6 +253,33 @@ fn judge(
             }
         ),
     ))
+}
+
+/// The reason, if what failed was the connection and not the work: libpq's own words, which it says in English where `LC_ALL` is C.
+fn cut_off(lines: &[String]) -> Option<&'static Reason> {
+    const LOST: [&str; 5] = [
+        "server closed the connection unexpectedly",
+        "could not receive data from server",
+        "could not send data to server",
+        "no connection to the server",
+        "SSL connection has been closed unexpectedly",
+    ];
+    const UNMADE: [&str; 4] = [
+        "Connection refused",
+        "Connection timed out",
+        "Network is unreachable",
+        "No route to host",
+    ];
+    let says = |words: &[&str]| {
+        lines
+            .iter()
+            .any(|line| words.iter().any(|w| line.contains(w)))
+    };
+    match () {
+        () if says(&LOST) => Some(&CONNECTION_LOST),
+        () if says(&["connection to server"]) && says(&UNMADE) => Some(&UNREACHABLE),
+        () => None,
+    }
 }
 
 #[cfg(test)]
@@ -282,6 +309,17 @@ mod tests {
         let words = format!("{refused}{other}pg_restore: warning: errors ignored on restore: 2\n");
         assert_eq!(only_unknown_setting(&words), None);
         assert_eq!(only_unknown_setting(refused), None);
+    }
+
+    #[test]
+    fn a_lost_connection_is_told_from_a_refused_statement() {
+        let judged = |words: &str| cut_off(&discreet(words)).map(|reason| reason.code);
+        let lost = "pg_restore: error: could not execute query: server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n\tbefore or while processing the request.\nCommand was: CREATE INDEX i ON t (a);\n";
+        assert_eq!(judged(lost), Some("postgres.connection-lost"));
+        let unmade = "pg_restore: error: connection to server at \"127.0.0.1\", port 5 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n";
+        assert_eq!(judged(unmade), Some("postgres.unreachable"));
+        let refused = "pg_restore: error: could not execute query: ERROR:  function f() does not exist\nCommand was: CREATE INDEX i ON t (f());\n";
+        assert_eq!(judged(refused), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::super::sql::{ident, literal, qualified, shown_qualified};
 use super::lock::{LockRow, Seen, Shape};
 use super::{LOCK_MOVED, LOCK_NOT_TAKEABLE, SESSION_STAYS};
 use crate::consent::Consent;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TIMEOUT};
 use crate::wait::{Deadline, Look, poll};
 
 const LIMITS: &str = "SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = '20s'";
@@ -203,6 +203,9 @@ async fn end(target: &Target, session: &mut PgConnection, seen: &Seen) -> Result
     }
     signal(target, session, "pg_terminate_backend", seen).await?;
     gone(target, session, seen, PATIENCE).await.map_err(|e| {
+        if e.reason() != &TIMEOUT {
+            return e;
+        }
         Error::new(
             &SESSION_STAYS,
             format!("the session of pid {} does not end", seen.pid),

@@ -12,7 +12,7 @@ use super::super::copy::{Meter, Shape, copy_in};
 use super::super::enumerate::copy_target;
 use super::super::sql::qualified;
 use super::super::wire::Wire;
-use super::super::{BAD_PART, MISMATCH, RESTORE_FAILED, Target};
+use super::super::{BAD_PART, MISMATCH, QUERY_FAILED, RESTORE_FAILED, Target};
 use super::plan::{self, ForeignKey, Plan, Statement, TableWork};
 use super::{RestoreOptions, agree, meta};
 use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader, PartSource};
@@ -298,6 +298,10 @@ impl<'a> Loader<'a> {
 async fn run_one(wire: &mut Wire, statement: &Statement) -> Result<()> {
     let what = format!("make the {}", statement.makes);
     wire.run(&what, &statement.sql).await.map_err(|e| {
+        // A connection that is lost, or a full disk, says nothing of the rows.
+        if e.reason() != &QUERY_FAILED {
+            return e;
+        }
         Error::new(
             &RESTORE_FAILED,
             format!("the restored rows do not take the {}", statement.makes),
