@@ -1,5 +1,6 @@
 //! What a database *is*: the server's own identifier, and a marker that we plant beside the data.
 
+use sqlx::postgres::PgConnection;
 use sqlx::{Executor as _, Row as _};
 
 use super::session::{Access, close, failed, open, query, run, scalar};
@@ -32,11 +33,7 @@ pub async fn identify(target: &Target) -> Result<Identity> {
 /// The planted marker, if there is one.
 pub async fn read_marker(target: &Target) -> Result<Option<String>> {
     let mut session = open(target, Access::Read).await?;
-    let there: bool = scalar("SELECT to_regclass('summitctl.marker') IS NOT NULL")
-        .fetch_one(&mut session)
-        .await
-        .map_err(|e| failed(target, "look for the marker", e))?;
-    let marker = if there {
+    let marker = if has_marker_table(target, &mut session).await? {
         scalar("SELECT id FROM summitctl.marker ORDER BY id LIMIT 1")
             .fetch_optional(&mut session)
             .await
@@ -48,19 +45,12 @@ pub async fn read_marker(target: &Target) -> Result<Option<String>> {
     Ok(marker)
 }
 
-/// Plants the marker, replacing an older one. It lives in a schema of its own, which captures leave out.
+/// Plants the marker, replacing an older one. It lives in a schema of its own, which captures leave out. Where that is
+/// there already, rows alone are written: the database's event triggers see and refuse nothing.
 pub async fn plant_marker(target: &Target, marker: &str) -> Result<()> {
+    make_marker_table(target).await?;
     let mut session = open(target, Access::Write).await?;
-    let schema = super::sql::ident(OWN_SCHEMA);
-    let prepare = format!(
-        "BEGIN; SET LOCAL client_min_messages = error;
-         CREATE SCHEMA IF NOT EXISTS {schema};
-         CREATE TABLE IF NOT EXISTS {schema}.marker (id text PRIMARY KEY);
-         -- Whoever may connect may see which database this is.
-         GRANT USAGE ON SCHEMA {schema} TO PUBLIC; GRANT SELECT ON {schema}.marker TO PUBLIC;
-         DELETE FROM {schema}.marker"
-    );
-    run(target, &mut session, &prepare).await?;
+    run(target, &mut session, "BEGIN; DELETE FROM summitctl.marker").await?;
     query("INSERT INTO summitctl.marker (id) VALUES ($1)")
         .bind(marker)
         .execute(&mut session)
@@ -69,6 +59,32 @@ pub async fn plant_marker(target: &Target, marker: &str) -> Result<()> {
     run(target, &mut session, "COMMIT").await?;
     close(session).await;
     Ok(())
+}
+
+/// Makes the table that the marker lives in, if it is not there.
+pub(super) async fn make_marker_table(target: &Target) -> Result<()> {
+    let mut session = open(target, Access::Write).await?;
+    if !has_marker_table(target, &mut session).await? {
+        let schema = super::sql::ident(OWN_SCHEMA);
+        let make = format!(
+            "BEGIN; SET LOCAL client_min_messages = error;
+             CREATE SCHEMA IF NOT EXISTS {schema};
+             CREATE TABLE IF NOT EXISTS {schema}.marker (id text PRIMARY KEY);
+             -- Whoever may connect may see which database this is.
+             GRANT USAGE ON SCHEMA {schema} TO PUBLIC; GRANT SELECT ON {schema}.marker TO PUBLIC;
+             COMMIT"
+        );
+        run(target, &mut session, &make).await?;
+    }
+    close(session).await;
+    Ok(())
+}
+
+async fn has_marker_table(target: &Target, session: &mut PgConnection) -> Result<bool> {
+    scalar("SELECT to_regclass('summitctl.marker') IS NOT NULL")
+        .fetch_one(session)
+        .await
+        .map_err(|e| failed(target, "look for the marker", e))
 }
 
 /// Refuses a connection through a transaction pooler: two sessions that are open at once have two server processes,

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use summitctl::capture::{MemoryParts, PartSource as _};
 use summitctl::providers::postgres::{
     MissingRoles, Target, capture, create_database, drop_database, incomparable, made_name,
-    restore, swap_in,
+    plant_marker, read_marker, restore, swap_in,
 };
 use summitctl::sandbox::servers::postgres::{Options, start, stop};
 use summitctl::secret::Secret;
@@ -25,6 +25,12 @@ CREATE SUBSCRIPTION \"odd sub\" CONNECTION 'host=127.0.0.1 port=1 dbname=x passw
 COMMENT ON SUBSCRIPTION \"odd sub\" IS 'of another';
 CREATE SUBSCRIPTION plain CONNECTION 'host=127.0.0.1 port=1 password=canary-Sub-4' PUBLICATION p WITH (connect = false);
 ALTER SUBSCRIPTION plain ENABLE;
+CREATE TABLE seen (what text);
+CREATE FUNCTION see() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES (TG_EVENT || ' ' || TG_TAG); END $$;
+CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no tables are made here'; END $$;
+CREATE EVENT TRIGGER log ON ddl_command_end EXECUTE FUNCTION see();
+CREATE EVENT TRIGGER guard ON ddl_command_start WHEN TAG IN ('CREATE SCHEMA', 'CREATE TABLE') EXECUTE FUNCTION refuse();
+COMMENT ON EVENT TRIGGER guard IS 'of us';
 ";
 
 fn as_user(target: &Target, user: &str, password: &str) -> Target {
@@ -83,6 +89,16 @@ async fn subscriptions_come_back(major: u32) {
         .await
         .expect("swaps");
     assert_eq!(value(&target, how).await.as_deref(), Some("f -|f -"));
+    // Its event triggers neither saw what was made after the rows, nor do they see or refuse the marker.
+    assert!(
+        plant_marker(&admin.with_database(&retired), "m")
+            .await
+            .is_err()
+    );
+    plant_marker(&target, "m").await.expect("plants");
+    assert_eq!(read_marker(&target).await.unwrap().as_deref(), Some("m"));
+    same_parts(&parts, &target, &[]).await;
+    sql(&target, "DROP EVENT TRIGGER guard; DROP EVENT TRIGGER log").await;
     drop_database(&admin, &retired).await.expect("drops");
     let gone = format!("SELECT count(*)::text FROM pg_database WHERE datname = '{retired}'");
     assert_eq!(value(&admin, &gone).await.as_deref(), Some("0"));

@@ -29,6 +29,7 @@ use super::archive::Section;
 use super::capture::{format, prefix};
 use super::copy::Rows;
 use super::enumerate::{MatView, SequenceState, user_schema};
+use super::identify::make_marker_table;
 use super::session::{Access, close, open, run, texts};
 use super::sql::{literal, qualified};
 use super::{BAD_PART, MISMATCH, Target, dump, large_objects, refuse_pooler, tools};
@@ -50,6 +51,7 @@ use plan::{Plan, Rest};
 pub use ready::{Extension, LiveFacts, Readiness, readiness};
 pub use rename::{Renamed, RoleMap, captured_roles, role_pair};
 use roles::{Carried, settings_left_out};
+use subscriptions::Apart;
 
 /// What to do about roles that the capture names and the server lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -352,6 +354,10 @@ impl<'a> Work<'a> {
         self.large_objects().await?;
         let began = self.phase("rows and indexes", began);
         loader.keys(&plan.keys).await?;
+        if !self.options.throwaway {
+            // Before there are event triggers that would see it, or refuse it.
+            make_marker_table(self.target).await?;
+        }
         self.post_data(&archive, listed.as_deref(), plan.rest.as_ref())
             .await?;
         drop(archive);
@@ -386,7 +392,8 @@ impl<'a> Work<'a> {
         }))
     }
 
-    /// Lets `pg_restore` run what we did not, which are the entries in `rest`; without it, all of them. Subscriptions come last.
+    /// Lets `pg_restore` run what we did not, which are the entries in `rest`; without it, all of them. Subscriptions come last,
+    /// and event triggers after them.
     async fn post_data(
         &mut self,
         archive: &Archive,
@@ -396,7 +403,7 @@ impl<'a> Work<'a> {
         let folder = self.options.work_dir.clone();
         let list = |ids: Option<&[i32]>| match (listed, ids) {
             (Some(listed), ids) => {
-                Archive::of_text(&folder, &subscriptions::split(listed, ids).0).map(Some)
+                Archive::of_text(&folder, &Apart::of(listed, ids).others).map(Some)
             }
             (None, Some(ids)) => Archive::of_entries(&folder, ids).map(Some),
             (None, None) => Ok(None),
@@ -416,21 +423,25 @@ impl<'a> Work<'a> {
                 self.section(archive, "post-data", 1, list.as_ref()).await?;
             }
         }
-        if self.schema.subscriptions.is_empty() {
-            return Ok(());
+        let apart = Apart::of(listed.unwrap_or_default(), None);
+        if !self.schema.subscriptions.is_empty() {
+            let ours = Archive::of_text(&folder, &apart.subscriptions)?;
+            let how = self.loading("post-data", 1, Some(ours.path()));
+            subscriptions::restore(
+                self.target,
+                &self.tool,
+                archive,
+                &how,
+                &self.schema.subscriptions,
+                &mut self.done.notes,
+            )
+            .await?;
         }
-        let ours = subscriptions::split(listed.unwrap_or_default(), None).1;
-        let ours = Archive::of_text(&folder, &ours)?;
-        let how = self.loading("post-data", 1, Some(ours.path()));
-        subscriptions::restore(
-            self.target,
-            &self.tool,
-            archive,
-            &how,
-            &self.schema.subscriptions,
-            &mut self.done.notes,
-        )
-        .await
+        if !apart.event_triggers.is_empty() {
+            let last = Archive::of_text(&folder, &apart.event_triggers)?;
+            self.section(archive, "post-data", 1, Some(&last)).await?;
+        }
+        Ok(())
     }
 
     fn loading<'l>(

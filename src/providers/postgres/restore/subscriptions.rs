@@ -13,33 +13,47 @@ use super::open_loader;
 use super::place::Archive;
 use crate::error::Result;
 
-/// The entries of the archive's contents that are not about subscriptions, as far as they are among `wanted`, and those that are.
-pub(super) fn split(contents: &str, wanted: Option<&[i32]>) -> (String, String) {
-    let (mut others, mut ours) = (String::new(), String::new());
-    for line in contents.lines() {
-        let number = line.split(';').next().and_then(|n| n.parse().ok());
-        let is_wanted = |wanted: &[i32]| number.is_some_and(|n| wanted.contains(&n));
-        let chosen = if is_subscription(line) {
-            &mut ours
-        } else if wanted.is_none_or(is_wanted) {
-            &mut others
-        } else {
-            continue;
-        };
-        chosen.push_str(line);
-        chosen.push('\n');
+/// The archive's contents, apart.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Apart {
+    /// What is neither of the two, as far as it is wanted.
+    pub others: String,
+    pub subscriptions: String,
+    /// They come last of all, since they would see the subscriptions being made.
+    pub event_triggers: String,
+}
+
+impl Apart {
+    /// Of a listing by `pg_restore`. All others are wanted where nothing is said.
+    pub(super) fn of(contents: &str, wanted: Option<&[i32]>) -> Apart {
+        let mut apart = Apart::default();
+        for line in contents.lines() {
+            let number = line.split(';').next().and_then(|n| n.parse().ok());
+            let is_wanted = |wanted: &[i32]| number.is_some_and(|n| wanted.contains(&n));
+            let chosen = if is_about(line, &["SUBSCRIPTION"]) {
+                &mut apart.subscriptions
+            } else if is_about(line, &["EVENT", "TRIGGER"]) {
+                &mut apart.event_triggers
+            } else if wanted.is_none_or(is_wanted) {
+                &mut apart.others
+            } else {
+                continue;
+            };
+            chosen.push_str(line);
+            chosen.push('\n');
+        }
+        apart
     }
-    (others, ours)
 }
 
 /// `3400; 6100 16400 SUBSCRIPTION - name owner`, or `3401; 0 0 COMMENT - SUBSCRIPTION name owner`.
-fn is_subscription(line: &str) -> bool {
+fn is_about(line: &str, kind: &[&str]) -> bool {
     let words: Vec<&str> = line.split_whitespace().skip(3).collect();
-    match words.as_slice() {
-        ["SUBSCRIPTION", ..] => true,
-        ["COMMENT", _, about, ..] | ["SECURITY", "LABEL", _, about, ..] => *about == "SUBSCRIPTION",
-        _ => false,
-    }
+    let of = match words.as_slice() {
+        ["COMMENT", _, of @ ..] | ["SECURITY", "LABEL", _, of @ ..] => of,
+        of => of,
+    };
+    of.starts_with(kind)
 }
 
 /// Makes the subscriptions without slots. What cannot be made is said: a role of few rights restores the rest all the same.
@@ -105,14 +119,15 @@ mod tests {
         let rest = "; Archive created at now\n1; 1259 16385 TABLE public SUBSCRIPTION owner\n2; 0 0 COMMENT public TABLE t owner\n";
         let ours =
             "3; 6100 16400 SUBSCRIPTION - a b owner\n4; 0 0 COMMENT - SUBSCRIPTION a owner\n";
-        assert_eq!(
-            split(&format!("{rest}{ours}"), None),
-            (rest.to_owned(), ours.to_owned())
-        );
-        let comment = "2; 0 0 COMMENT public TABLE t owner\n";
-        assert_eq!(
-            split(&format!("{rest}{ours}"), Some(&[2])),
-            (comment.to_owned(), ours.to_owned())
-        );
+        let last = "5; 3466 16401 EVENT TRIGGER - guard owner\n6; 0 0 COMMENT - EVENT TRIGGER guard owner\n";
+        let mut apart = Apart {
+            others: rest.to_owned(),
+            subscriptions: ours.to_owned(),
+            event_triggers: last.to_owned(),
+        };
+        let all = format!("{rest}{last}{ours}");
+        assert_eq!(Apart::of(&all, None), apart);
+        apart.others = "2; 0 0 COMMENT public TABLE t owner\n".to_owned();
+        assert_eq!(Apart::of(&all, Some(&[2])), apart);
     }
 }
