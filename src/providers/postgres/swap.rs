@@ -72,7 +72,7 @@ pub async fn swap_state(
     retired: &str,
 ) -> Result<SwapState> {
     let names = Names::new(server, live, aside, retired);
-    let mut session = open(&names.server, Access::Write).await?;
+    let mut session = open(&names.server, Access::Read).await?;
     let state = names.state(&mut session).await;
     close(session).await;
     state

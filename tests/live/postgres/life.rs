@@ -113,7 +113,7 @@ async fn a_snapshot_is_not_held_for_ever() {
 async fn a_schema_that_changes_before_it_is_locked_is_listed_anew() {
     let (folder, server) = scratch().await;
     let target = database(&server, ROWS).await;
-    let mut other = session::open(&target, session::Access::Write)
+    let mut other = session::open(&target, session::Access::AsGiven)
         .await
         .expect("opens");
     let change = "BEGIN; ALTER TABLE rows ADD COLUMN later int DEFAULT 7; CREATE TABLE another AS SELECT 1 AS n; DROP TABLE IF EXISTS gone";
@@ -213,7 +213,7 @@ async fn unlimited(major: u32, more: &str) {
          ALTER ROLE CURRENT_USER SET idle_session_timeout = '4s';
          ALTER ROLE CURRENT_USER SET lock_timeout = '4s'"
     );
-    let mut ours = session::open(&admin, session::Access::Write)
+    let mut ours = session::open(&admin, session::Access::AsGiven)
         .await
         .expect("opens");
     sql(&admin, &limits).await;

@@ -184,7 +184,7 @@ pub async fn incomparable(
 ) -> Result<BTreeMap<String, String>> {
     let schema = SchemaMeta::of(source, captured)?;
     let carried = Carried::read(source, captured).await?;
-    let mut session = open(server, Access::Write).await?;
+    let mut session = open(server, Access::Read).await?;
     let leave = MissingRoles::LeaveOut;
     let found = left_out(
         server,
@@ -276,7 +276,7 @@ impl<'a> Work<'a> {
     ) -> Result<Work<'a>> {
         let schema = SchemaMeta::of(source, captured)?;
         let carried = Carried::read(source, captured).await?;
-        let mut session = open(target, Access::Write).await?;
+        let mut session = open_loader(target).await?;
         let major = super::session::major(target, &mut session).await?;
         let off = quiet::can_be_off(target, &mut session, major).await?;
         let mut notes = Vec::new();
@@ -591,11 +591,12 @@ impl<'a> Work<'a> {
     }
 
     async fn refresh_and_analyze(&mut self) -> Result<()> {
-        let mut session = quiet::open_quiet(self.target, self.off).await?;
+        // Filling a view and expressions of indexes may call functions that count on the database's own search path.
+        let (mut session, path) = quiet::open_given(self.target, self.off).await?;
         for view in self.schema.matviews.iter().filter(|view| view.populated) {
             let name = qualified(&view.schema, &view.name);
             let shown = format!("{}.{}", view.schema, view.name);
-            let note = match quiet::refresh(self.target, &mut session, &name).await {
+            let note = match quiet::refresh(self.target, &mut session, &name, &path).await {
                 Ok(()) => {
                     format!("materialised view `{shown}` was refreshed from the restored tables")
                 }
@@ -622,7 +623,10 @@ impl<'a> Work<'a> {
                  OR EXISTS (SELECT FROM pg_statistic_ext s WHERE s.stxrelid = c.oid))) ORDER BY 1",
             user_schema()
         );
-        for name in texts(self.target, &mut session, "list what has parts", &sql).await? {
+        let names = texts(self.target, &mut session, "list what has parts", &sql).await?;
+        let given = quiet::set_path(&path, false);
+        run(self.target, &mut session, &given).await?;
+        for name in names {
             run(self.target, &mut session, &format!("ANALYZE {name}")).await?;
         }
         close(session).await;
@@ -633,7 +637,7 @@ impl<'a> Work<'a> {
 /// What every session that loads begins with.
 pub(super) fn loader_settings() -> String {
     format!(
-        "SET default_transaction_read_only = off; SET synchronous_commit = off; {}",
+        "SET search_path = ''; SET default_transaction_read_only = off; SET synchronous_commit = off; {}",
         super::session::NO_LIMITS
     )
 }
