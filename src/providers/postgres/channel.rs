@@ -125,15 +125,17 @@ impl Channel {
         })
     }
 
-    /// A second handle of a blocking socket.
-    pub(super) fn handle(&self) -> io::Result<Option<Blocking>> {
-        Ok(match self {
-            Channel::Blocking(Blocking::Tcp(stream), _) => Some(Blocking::Tcp(stream.try_clone()?)),
-            Channel::Blocking(Blocking::Unix(stream), _) => {
-                Some(Blocking::Unix(stream.try_clone()?))
-            }
-            _ => None,
-        })
+    /// A second handle of the socket.
+    pub(super) fn handle(&self) -> io::Result<Blocking> {
+        let tcp = |fd: BorrowedFd<'_>| Ok(Blocking::Tcp(fd.try_clone_to_owned()?.into()));
+        let unix = |fd: BorrowedFd<'_>| Ok(Blocking::Unix(fd.try_clone_to_owned()?.into()));
+        match self {
+            Channel::Tcp(stream) => tcp(stream.as_fd()),
+            Channel::Tls(stream) => tcp(stream.get_ref().0.as_fd()),
+            Channel::Blocking(Blocking::Tcp(stream), _) => tcp(stream.as_fd()),
+            Channel::Unix(stream) => unix(stream.as_fd()),
+            Channel::Blocking(Blocking::Unix(stream), _) => unix(stream.as_fd()),
+        }
     }
 
     /// Reads into the buffer's spare room. `gather`: rather much at once than soon.

@@ -369,7 +369,7 @@ impl Wire {
             .caused_by(e)
         };
         self.channel = self.channel.blocking().map_err(failed)?;
-        let cut = Cut(self.channel.handle().map_err(failed)?);
+        let cut = Cut(Some(self.channel.handle().map_err(failed)?));
         let runtime = tokio::runtime::Handle::current();
         let done = tokio::task::spawn_blocking(move || runtime.block_on(work(self))).await;
         cut.spare();
