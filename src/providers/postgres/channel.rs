@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use postgres_protocol::message::frontend;
 use rustix::buffer::spare_capacity;
-use rustix::net::sockopt;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, sockopt};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -154,6 +156,24 @@ impl Channel {
                 Ok(read)
             }
         }
+    }
+
+    /// Reads what is here already, if anything is.
+    pub(super) async fn read_here(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let here = match self {
+            Channel::Tcp(stream) => stream.read_buf(into).now_or_never(),
+            Channel::Unix(stream) => stream.read_buf(into).now_or_never(),
+            Channel::Tls(stream) => stream.read_buf(into).now_or_never(),
+            Channel::Blocking(socket, _) => {
+                let room = spare_capacity(into);
+                match rustix::net::recv(&*socket, room, RecvFlags::DONTWAIT) {
+                    Ok((read, _)) => Some(Ok(read)),
+                    Err(Errno::AGAIN | Errno::INTR) => None,
+                    Err(e) => Some(Err(e.into())),
+                }
+            }
+        };
+        here.unwrap_or(Ok(0))
     }
 
     /// Writes all of it.

@@ -637,7 +637,7 @@ impl<'a> Work<'a> {
 /// What every session that loads begins with.
 pub(super) fn loader_settings() -> String {
     format!(
-        "SET search_path = ''; SET default_transaction_read_only = off; SET synchronous_commit = off; {}",
+        "SET search_path = ''; SET tcp_keepalives_idle = 60; SET default_transaction_read_only = off; SET synchronous_commit = off; {}",
         super::session::NO_LIMITS
     )
 }
