@@ -1,7 +1,7 @@
 //! The socket under a [`super::wire::Wire`]: plain or TLS, waiting in the event loop or blocking a thread.
 
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream as BlockingUnix;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use postgres_protocol::message::frontend;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, sockopt};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -94,12 +95,37 @@ impl Drop for Cut {
 
 /// A peer that does not answer any more, because a cable or a firewall's memory of the connection is gone, is an error after two
 /// minutes, whether we read or write: a server may be silent for hours, its kernel is not.
-fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+fn notice_silence(stream: &impl AsFd) -> io::Result<()> {
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, Duration::from_secs(60))?;
     sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
     sockopt::set_tcp_keepcnt(stream, 6)?;
     sockopt::set_tcp_user_timeout(stream, 120_000)?;
+    Ok(())
+}
+
+/// [`notice_silence`] of the connections of this process to a port: those of sqlx, which keeps its sockets to itself.
+pub(super) fn notice_silence_of(port: u16) -> io::Result<()> {
+    let ourselves = pidfd_open(getpid(), PidfdFlags::empty())?;
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let entry = entry?;
+        let number = entry.file_name().to_str().and_then(|n| n.parse().ok());
+        // What was closed meanwhile is none of ours.
+        let (Some(number), Ok(what)) = (number, std::fs::read_link(entry.path())) else {
+            continue;
+        };
+        if !what.to_string_lossy().starts_with("socket:") {
+            continue;
+        }
+        let Ok(socket) = pidfd_getfd(&ourselves, number, PidfdGetfdFlags::empty()) else {
+            continue;
+        };
+        let peer = rustix::net::getpeername(&socket).ok().flatten();
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        if peer.is_some_and(|peer| peer.port() == port) {
+            notice_silence(&socket)?;
+        }
+    }
     Ok(())
 }
 

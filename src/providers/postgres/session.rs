@@ -19,6 +19,7 @@ use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, FromRow, Postgres, Row as _, SqlSafeStr,
 };
 
+use super::channel::notice_silence_of;
 use super::{
     BAD_DSN, CONNECTION_LOST, DISK_FULL, LOCK_TIMEOUT, LOGIN_REFUSED, NO_DATABASE, NOT_ACCEPTING,
     OLDEST_MAJOR, PERMISSION_DENIED, QUERY_FAILED, ROW_SECURITY, STANDBY_CONFLICT,
@@ -187,7 +188,12 @@ async fn logged_in(
             }
         }
     };
-    connected.map_err(|e| failed(target, "connect", e))
+    let session = connected.map_err(|e| failed(target, "connect", e))?;
+    if !target.host.starts_with('/') {
+        // Where the system does not let us, as in some containers, its own limits hold.
+        let _ = notice_silence_of(target.port);
+    }
+    Ok(session)
 }
 
 /// Whether a pooler refused that a session begins with settings: protocol_violation, feature_not_supported.

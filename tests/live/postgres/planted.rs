@@ -52,7 +52,7 @@ async fn trapped(server: &Running) -> (Target, Target) {
     let admin = server.target();
     sql(
         &admin,
-        "CREATE ROLE plain LOGIN PASSWORD 'plain'; GRANT CREATE ON SCHEMA public TO PUBLIC",
+        "CREATE ROLE plain LOGIN PASSWORD 'canary-Pl4'; GRANT CREATE ON SCHEMA public TO PUBLIC",
     )
     .await;
     let target = database(
@@ -66,7 +66,7 @@ async fn trapped(server: &Running) -> (Target, Target) {
     .await;
     let plain = Target {
         user: "plain".to_owned(),
-        password: Some(Secret::new("plain")),
+        password: Some(Secret::new("canary-Pl4")),
         ..target.clone()
     };
     sql(&plain.with_database(&admin.database), TRAPS).await;
@@ -160,13 +160,30 @@ async fn everything(folder: &Folder, server: &Running) {
     nothing_ran(folder, &admin, "swap and undo").await;
 
     // The traps themselves work.
-    assert!(
-        value(&target, "SELECT current_setting('port')")
-            .await
-            .is_some()
-    );
+    for (trap, question) in [
+        ("current_setting", "SELECT current_setting('port')"),
+        ("pg_backend_pid", "SELECT pg_backend_pid()::text"),
+        ("current_database", "SELECT current_database()::text"),
+        ("to_regclass", "SELECT to_regclass('t')::text"),
+        (
+            "to_jsonb",
+            "SELECT to_jsonb(d)::text FROM pg_database d LIMIT 1",
+        ),
+        (
+            "!~",
+            "SELECT (nspname !~ '^pg_')::text FROM pg_namespace LIMIT 1",
+        ),
+        ("*", "SELECT (1::bigint * interval '1 ms')::text"),
+        (
+            "format",
+            "SELECT format('%s (%s, %s)%s', 1, datname, 'a'::text, 'b') FROM pg_database LIMIT 1",
+        ),
+    ] {
+        value(&target, question).await;
+        let caught = format!("planted: {trap} as ");
+        assert!(log_tail(folder.path(), 100_000).contains(&caught), "{trap}");
+    }
     assert_eq!(value(&admin, SUPER).await.as_deref(), Some("true"));
-    assert!(log_tail(folder.path(), 100_000).contains("planted: current_setting as "));
 }
 
 #[tokio::test(flavor = "multi_thread")]
