@@ -179,7 +179,7 @@ async fn holder(target: &Target, session: &mut PgConnection) -> Result<Option<St
 }
 
 async fn owner(target: &Target) -> Result<PgConnection> {
-    session::open(target, session::Access::Write)
+    session::open(target, session::Access::AsGiven)
         .await
         .map_err(|e| impossible(target, e))
 }

@@ -36,7 +36,8 @@ pub async fn fill_postgres(
 ) -> Result<bool> {
     Deadline::after(LIMIT)
         .run("filling Postgres", async {
-            let mut admin = pg::session::open(&server.target(), pg::session::Access::Write).await?;
+            let mut admin =
+                pg::session::open(&server.target(), pg::session::Access::AsGiven).await?;
             let mut changed = provision(&mut admin, platform, operator)
                 .await
                 .map_err(|e| failed("Postgres", e))?;

@@ -68,7 +68,7 @@ async fn the_root_of_a_blocking_tree_is_ended_as_it_was_shown() {
     assert!(text.contains("not the root"), "{text}");
 
     // A session that somebody forgot, and one that waits for it.
-    let mut root = open(&app, Access::Write).await.unwrap();
+    let mut root = open(&app, Access::AsGiven).await.unwrap();
     let begun = "BEGIN; UPDATE t SET n = 2; SELECT pg_advisory_lock(4711), 'a secret'";
     sqlx::raw_sql(begun).execute(&mut root).await.unwrap();
     let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
@@ -119,7 +119,7 @@ async fn the_root_of_a_blocking_tree_is_ended_as_it_was_shown() {
     );
 
     // A statement is cancelled first: who waits for a lock keeps the session and what it can still say.
-    let mut root = open(&app, Access::Write).await.unwrap();
+    let mut root = open(&app, Access::AsGiven).await.unwrap();
     let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
         .fetch_one(&mut root)
         .await
@@ -226,7 +226,7 @@ async fn a_store_out_of_reach_hides_no_other() {
         server.user, server.port
     );
     fs::write(program.dir.join("summitctl.toml"), config).unwrap();
-    let mut root = open(&server.target(), Access::Write).await.unwrap();
+    let mut root = open(&server.target(), Access::AsGiven).await.unwrap();
     sqlx::raw_sql("BEGIN; SELECT 1")
         .execute(&mut root)
         .await

@@ -72,7 +72,7 @@ async fn what_came_with_a_backup_is_told_and_mended_in_the_restored_copy() {
     let twice = "CREATE UNIQUE INDEX CONCURRENTLY twice_n ON twice (n)";
     let mut session = summitctl::providers::postgres::session::open(
         &app,
-        summitctl::providers::postgres::session::Access::Write,
+        summitctl::providers::postgres::session::Access::AsGiven,
     )
     .await
     .unwrap();

@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
 use super::Target;
-use super::session::{Access, close, failed, open, rows, run, scalar};
+use super::session::{Access, close, failed, open, pinned, rows, run, scalar};
 use super::sql::literal;
 use crate::consent::Consent;
 use crate::error::Result;
@@ -312,13 +312,15 @@ pub async fn rollback_prepared(target: &Target, prepared: (&str, &str), _: &Cons
     let (gid, at) = prepared;
     let mut session = open(target, Access::Write).await?;
     let work = async {
-        let there: Option<i32> =
+        let there: Option<i32> = pinned(target, &mut session, async |session| {
             scalar("SELECT 1 FROM pg_prepared_xacts WHERE gid = $1 AND prepared::text = $2")
                 .bind(gid)
                 .bind(at)
-                .fetch_optional(&mut session)
+                .fetch_optional(session)
                 .await
-                .map_err(|e| failed(target, "look at a prepared transaction", e))?;
+                .map_err(|e| failed(target, "look at a prepared transaction", e))
+        })
+        .await?;
         match there {
             // Somebody has ended it, which is what was wanted.
             None => Ok(()),

@@ -1,16 +1,19 @@
 //! The socket under a [`super::wire::Wire`]: plain or TLS, waiting in the event loop or blocking a thread.
 
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream as BlockingUnix;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use postgres_protocol::message::frontend;
 use rustix::buffer::spare_capacity;
-use rustix::net::sockopt;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, sockopt};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -92,12 +95,37 @@ impl Drop for Cut {
 
 /// A peer that does not answer any more, because a cable or a firewall's memory of the connection is gone, is an error after two
 /// minutes, whether we read or write: a server may be silent for hours, its kernel is not.
-fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+fn notice_silence(stream: &impl AsFd) -> io::Result<()> {
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, Duration::from_secs(60))?;
     sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
     sockopt::set_tcp_keepcnt(stream, 6)?;
     sockopt::set_tcp_user_timeout(stream, 120_000)?;
+    Ok(())
+}
+
+/// [`notice_silence`] of the connections of this process to a port: those of sqlx, which keeps its sockets to itself.
+pub(super) fn notice_silence_of(port: u16) -> io::Result<()> {
+    let ourselves = pidfd_open(getpid(), PidfdFlags::empty())?;
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let entry = entry?;
+        let number = entry.file_name().to_str().and_then(|n| n.parse().ok());
+        // What was closed meanwhile is none of ours.
+        let (Some(number), Ok(what)) = (number, std::fs::read_link(entry.path())) else {
+            continue;
+        };
+        if !what.to_string_lossy().starts_with("socket:") {
+            continue;
+        }
+        let Ok(socket) = pidfd_getfd(&ourselves, number, PidfdGetfdFlags::empty()) else {
+            continue;
+        };
+        let peer = rustix::net::getpeername(&socket).ok().flatten();
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        if peer.is_some_and(|peer| peer.port() == port) {
+            notice_silence(&socket)?;
+        }
+    }
     Ok(())
 }
 
@@ -125,15 +153,17 @@ impl Channel {
         })
     }
 
-    /// A second handle of a blocking socket.
-    pub(super) fn handle(&self) -> io::Result<Option<Blocking>> {
-        Ok(match self {
-            Channel::Blocking(Blocking::Tcp(stream), _) => Some(Blocking::Tcp(stream.try_clone()?)),
-            Channel::Blocking(Blocking::Unix(stream), _) => {
-                Some(Blocking::Unix(stream.try_clone()?))
-            }
-            _ => None,
-        })
+    /// A second handle of the socket.
+    pub(super) fn handle(&self) -> io::Result<Blocking> {
+        let tcp = |fd: BorrowedFd<'_>| Ok(Blocking::Tcp(fd.try_clone_to_owned()?.into()));
+        let unix = |fd: BorrowedFd<'_>| Ok(Blocking::Unix(fd.try_clone_to_owned()?.into()));
+        match self {
+            Channel::Tcp(stream) => tcp(stream.as_fd()),
+            Channel::Tls(stream) => tcp(stream.get_ref().0.as_fd()),
+            Channel::Blocking(Blocking::Tcp(stream), _) => tcp(stream.as_fd()),
+            Channel::Unix(stream) => unix(stream.as_fd()),
+            Channel::Blocking(Blocking::Unix(stream), _) => unix(stream.as_fd()),
+        }
     }
 
     /// Reads into the buffer's spare room. `gather`: rather much at once than soon.
@@ -152,6 +182,24 @@ impl Channel {
                 Ok(read)
             }
         }
+    }
+
+    /// Reads what is here already, if anything is.
+    pub(super) async fn read_here(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let here = match self {
+            Channel::Tcp(stream) => stream.read_buf(into).now_or_never(),
+            Channel::Unix(stream) => stream.read_buf(into).now_or_never(),
+            Channel::Tls(stream) => stream.read_buf(into).now_or_never(),
+            Channel::Blocking(socket, _) => {
+                let room = spare_capacity(into);
+                match rustix::net::recv(&*socket, room, RecvFlags::DONTWAIT) {
+                    Ok((read, _)) => Some(Ok(read)),
+                    Err(Errno::AGAIN | Errno::INTR) => None,
+                    Err(e) => Some(Err(e.into())),
+                }
+            }
+        };
+        here.unwrap_or(Ok(0))
     }
 
     /// Writes all of it.

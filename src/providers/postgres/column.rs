@@ -12,7 +12,7 @@ pub async fn column(
     query: &str,
     each: &mut (dyn FnMut(String) + Send),
 ) -> Result<()> {
-    let mut session = open(target, Access::Write).await?;
+    let mut session = open(target, Access::AsGiven).await?;
     run(target, &mut session, "BEGIN READ ONLY").await?;
     let mut rows = scalar::<String>(sqlx::AssertSqlSafe(asking(query))).fetch(&mut session);
     let failed = |e| failed(target, "run the configured query", e);
@@ -26,7 +26,7 @@ pub async fn column(
 
 /// Whether the server would run the query so; it only plans it.
 pub async fn column_planned(target: &Target, query: &str) -> Result<()> {
-    let mut session = open(target, Access::Write).await?;
+    let mut session = open(target, Access::AsGiven).await?;
     run(target, &mut session, "BEGIN READ ONLY").await?;
     run(target, &mut session, &format!("EXPLAIN {}", asking(query))).await?;
     close(session).await;

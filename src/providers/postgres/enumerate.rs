@@ -516,6 +516,28 @@ pub(super) async fn not_carried(
             "origins of replication",
             "SELECT roname::text FROM pg_replication_origin WHERE roname !~ '^pg_[0-9]+' ORDER BY 1".to_owned(),
         ),
+        (
+            // Which may be all that keeps a column masked.
+            "security labels of the database, of roles and of large objects",
+            "SELECT format('%s on database %I', l.provider, d.datname) FROM pg_shseclabel l JOIN pg_database d ON d.oid = l.objoid
+             WHERE l.classoid = 'pg_database'::regclass AND d.datname = current_database()
+             UNION ALL SELECT format('%s on role %I', l.provider, r.rolname) FROM pg_shseclabel l JOIN pg_roles r ON r.oid = l.objoid
+             WHERE l.classoid = 'pg_authid'::regclass
+             UNION ALL SELECT format('%s on large object %s', l.provider, l.objoid) FROM pg_seclabel l
+             WHERE l.classoid = 'pg_largeobject'::regclass ORDER BY 1"
+                .to_owned(),
+        ),
+        (
+            // Their values may be secrets of extensions.
+            "settings of all roles in all databases (`ALTER ROLE ALL SET`)",
+            "SELECT DISTINCT split_part(c, '=', 1) FROM pg_db_role_setting s, unnest(s.setconfig) c
+             WHERE s.setrole = 0 AND s.setdatabase = 0 ORDER BY 1"
+                .to_owned(),
+        ),
+        (
+            "that the database is a template (`ALTER DATABASE … IS_TEMPLATE true`)",
+            "SELECT datname::text FROM pg_database WHERE datistemplate AND datname = current_database()".to_owned(),
+        ),
     ];
     if !names.is_empty() {
         questions.push((

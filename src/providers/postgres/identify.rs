@@ -1,9 +1,9 @@
 //! What a database *is*: the server's own identifier, and a marker that we plant beside the data.
 
-use sqlx::postgres::PgConnection;
 use sqlx::{Executor as _, Row as _};
 
-use super::session::{Access, close, failed, open, query, run, scalar};
+use super::own::{self, Use};
+use super::session::{Access, close, failed, open, pinned, query, run, run_as, scalar};
 use super::{OWN_SCHEMA, POOLER, Target};
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Store};
@@ -33,16 +33,17 @@ pub async fn identify(target: &Target) -> Result<Identity> {
 /// The planted marker, if there is one.
 pub async fn read_marker(target: &Target) -> Result<Option<String>> {
     let mut session = open(target, Access::Read).await?;
-    let marker = if has_marker_table(target, &mut session).await? {
-        scalar("SELECT id FROM summitctl.marker ORDER BY id LIMIT 1")
-            .fetch_optional(&mut session)
-            .await
-            .map_err(|e| failed(target, "read the marker", e))?
-    } else {
-        None
-    };
+    let outcome = async {
+        // Policies become an error instead of being run.
+        run(target, &mut session, "SET LOCAL row_security = off").await?;
+        if !own::is_there(target, &mut session, MARKER, Use::Read).await? {
+            return Ok(None);
+        }
+        own::least(target, &mut session, MARKER, "id").await
+    }
+    .await;
     close(session).await;
-    Ok(marker)
+    outcome
 }
 
 /// Plants the marker, replacing an older one. It lives in a schema of its own, which captures leave out. Where that is
@@ -50,41 +51,51 @@ pub async fn read_marker(target: &Target) -> Result<Option<String>> {
 pub async fn plant_marker(target: &Target, marker: &str) -> Result<()> {
     make_marker_table(target).await?;
     let mut session = open(target, Access::Write).await?;
-    run(target, &mut session, "BEGIN; DELETE FROM summitctl.marker").await?;
-    query("INSERT INTO summitctl.marker (id) VALUES ($1)")
-        .bind(marker)
-        .execute(&mut session)
-        .await
-        .map_err(|e| failed(target, "plant the marker", e))?;
-    run(target, &mut session, "COMMIT").await?;
+    let outcome = pinned(target, &mut session, async |session| {
+        let begin = own::lock(MARKER);
+        run(target, session, &begin).await?;
+        own::is_there(target, session, MARKER, Use::Trust).await?;
+        run(target, session, "DELETE FROM summitctl.marker").await?;
+        query("INSERT INTO summitctl.marker (id) VALUES ($1)")
+            .bind(marker)
+            .execute(session)
+            .await
+            .map_err(|e| failed(target, "plant the marker", e))?;
+        Ok(())
+    })
+    .await;
     close(session).await;
-    Ok(())
+    outcome
 }
+
+/// The table that holds the marker.
+const MARKER: &str = "marker";
 
 /// Makes the table that the marker lives in, if it is not there.
 pub(super) async fn make_marker_table(target: &Target) -> Result<()> {
     let mut session = open(target, Access::Write).await?;
-    if !has_marker_table(target, &mut session).await? {
+    let outcome = pinned(target, &mut session, async |session| {
+        if own::is_there(target, session, MARKER, Use::Trust).await? {
+            return Ok(());
+        }
         let schema = super::sql::ident(OWN_SCHEMA);
         let make = format!(
-            "BEGIN; SET LOCAL client_min_messages = error;
+            "SET LOCAL client_min_messages = error;
              CREATE SCHEMA IF NOT EXISTS {schema};
-             CREATE TABLE IF NOT EXISTS {schema}.marker (id text PRIMARY KEY);
-             -- Whoever may connect may see which database this is.
-             GRANT USAGE ON SCHEMA {schema} TO PUBLIC; GRANT SELECT ON {schema}.marker TO PUBLIC;
-             COMMIT"
+             CREATE TABLE IF NOT EXISTS {schema}.{MARKER} (id text PRIMARY KEY)"
         );
-        run(target, &mut session, &make).await?;
-    }
+        run_as(target, session, "make the marker's table", &make).await?;
+        // Somebody else may have been quicker.
+        own::is_there(target, session, MARKER, Use::Trust).await?;
+        let grant = format!(
+            "-- Whoever may connect may see which database this is.
+             GRANT USAGE ON SCHEMA {schema} TO PUBLIC; GRANT SELECT ON {schema}.{MARKER} TO PUBLIC"
+        );
+        run_as(target, session, "make the marker's table", &grant).await
+    })
+    .await;
     close(session).await;
-    Ok(())
-}
-
-async fn has_marker_table(target: &Target, session: &mut PgConnection) -> Result<bool> {
-    scalar("SELECT to_regclass('summitctl.marker') IS NOT NULL")
-        .fetch_one(session)
-        .await
-        .map_err(|e| failed(target, "look for the marker", e))
+    outcome
 }
 
 /// Refuses a connection through a transaction pooler: two sessions that are open at once have two server processes,
@@ -98,7 +109,7 @@ pub async fn refuse_pooler(target: &Target) -> Result<()> {
     for _ in 0..3 {
         for session in &mut sessions {
             let row = session
-                .fetch_one(sqlx::raw_sql("SELECT pg_backend_pid() AS pid"))
+                .fetch_one(sqlx::raw_sql("SELECT pg_catalog.pg_backend_pid() AS pid"))
                 .await
                 .map_err(|e| failed(target, "ask for the server process", e))?;
             seen.push(row.get("pid"));

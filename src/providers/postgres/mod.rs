@@ -17,6 +17,7 @@ pub mod foreign;
 mod identify;
 mod large_objects;
 pub mod migrations;
+mod own;
 pub mod poison;
 mod preview;
 mod restore;
@@ -125,6 +126,9 @@ reasons! {
     /// The connection goes through a transaction pooler.
     POOLER = "postgres.transaction-pooler", Refused,
         "The connection goes through a transaction pooler (such as PgBouncer with `pool_mode=transaction`): statements of one session reach different server sessions. Give the address of the server itself.";
+    /// A table of ours is somebody else's.
+    NOT_OURS = "postgres.not-our-table", Refused,
+        "The schema `summitctl`, or a table in it, is not what summitctl makes: it belongs to a role that is neither this one nor one that it is a member of nor a superuser, or it is a view, or has triggers, rules or policies. Whoever made it could run statements with the rights of this role. The message says which; look at it, drop it with `DROP SCHEMA summitctl CASCADE`, and run again.";
     /// The schema kept changing.
     UNSTABLE = "postgres.schema-changes", Failed,
         "Tables were created, dropped or altered faster than they could be locked. Run it again when no migration runs.";

@@ -179,7 +179,7 @@ pub async fn read_rows(
     limit: u32,
     deadline: Deadline,
 ) -> Result<Vec<Value>> {
-    let mut session = connect(target, Access::Write, deadline).await?;
+    let mut session = connect(target, Access::AsGiven, deadline).await?;
     let begin = format!(
         "BEGIN READ ONLY; SET LOCAL statement_timeout = {}",
         deadline.left().as_millis().max(1)

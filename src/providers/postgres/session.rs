@@ -3,6 +3,11 @@
 //! Nothing here changes the state of a session: through a transaction pooler a plain `SET` would stay behind in a
 //! server session that the application gets next. Whatever is set is set with `SET LOCAL` inside a transaction, and
 //! reading happens in READ ONLY transactions.
+//!
+//! Sessions of our own have an empty `search_path`: anybody who may create in a schema of the path could otherwise have a
+//! function or an operator that fits our queries better than the server's, and it would run with our rights. They have it
+//! from their start; where a pooler refuses that, READ ONLY transactions begin with it, and whoever writes begins with
+//! [`PINNED`].
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,10 +19,11 @@ use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, FromRow, Postgres, Row as _, SqlSafeStr,
 };
 
+use super::channel::notice_silence_of;
 use super::{
     BAD_DSN, CONNECTION_LOST, DISK_FULL, LOCK_TIMEOUT, LOGIN_REFUSED, NO_DATABASE, NOT_ACCEPTING,
     OLDEST_MAJOR, PERMISSION_DENIED, QUERY_FAILED, ROW_SECURITY, STANDBY_CONFLICT,
-    STATEMENT_TIMEOUT, TLS_FAILED, Target, UNREACHABLE, UNSUPPORTED_VERSION,
+    STATEMENT_TIMEOUT, TLS_FAILED, Target, UNREACHABLE, UNSUPPORTED_VERSION, refuse_pooler,
 };
 use crate::error::{Error, Result, TIMEOUT};
 use crate::wait::Deadline;
@@ -32,6 +38,8 @@ pub enum Access {
     Read,
     /// Outside a transaction, with the role's own rights.
     Write,
+    /// [`Access::Write`] with the `search_path` that the role and the database have: for statements that others wrote.
+    AsGiven,
 }
 
 /// What a server says when it is asked whether it is there.
@@ -129,15 +137,7 @@ pub(super) async fn connect_with(
         .caused_by(e));
     }
     let work = async {
-        let mut options = target.connect_options();
-        if !settings.is_empty() {
-            // Poolers refuse even an empty list.
-            options = options.options(settings.iter().copied());
-        }
-        let mut session = options
-            .connect()
-            .await
-            .map_err(|e| failed(target, "connect", e))?;
+        let mut session = logged_in(target, access, settings).await?;
         let major = major(target, &mut session).await?;
         if major < OLDEST_MAJOR {
             return Err(Error::new(
@@ -152,11 +152,68 @@ pub(super) async fn connect_with(
             )));
         }
         if access == Access::Read {
-            run(target, &mut session, "BEGIN READ ONLY").await?;
+            let begin = format!("BEGIN READ ONLY; {PINNED_PATH}");
+            run_as(target, &mut session, "begin to read", &begin).await?;
         }
         Ok(session)
     };
     within(target, deadline, work).await
+}
+
+/// No name is looked for anywhere but in the server's own schema, unless its schema is written with it.
+pub(super) const PINNED_PATH: &str = "SET LOCAL search_path = ''";
+
+/// The beginning of a transaction of [`Access::Write`].
+pub(super) const PINNED: &str = "BEGIN; SET LOCAL search_path = ''";
+
+async fn logged_in(
+    target: &Target,
+    access: Access,
+    settings: &[(&str, &str)],
+) -> Result<PgConnection> {
+    let mut all = settings.to_vec();
+    if access != Access::AsGiven {
+        all.push(("search_path", ""));
+    }
+    let connected = match all.as_slice() {
+        // Poolers refuse even an empty list.
+        [] => target.connect_options().connect().await,
+        all => {
+            let options = target.connect_options().options(all.iter().copied());
+            match options.connect().await {
+                Err(e) if settings.is_empty() && refuses_options(&e) => {
+                    target.connect_options().connect().await
+                }
+                other => other,
+            }
+        }
+    };
+    let session = connected.map_err(|e| failed(target, "connect", e))?;
+    if !target.host.starts_with('/') {
+        // Where the system does not let us, as in some containers, its own limits hold.
+        let _ = notice_silence_of(target.port);
+    }
+    Ok(session)
+}
+
+/// Whether a pooler refused that a session begins with settings: protocol_violation, feature_not_supported.
+fn refuses_options(e: &sqlx::Error) -> bool {
+    let code = e.as_database_error().and_then(|e| e.code());
+    code.is_some_and(|code| code == "08P01" || code == "0A000")
+}
+
+/// Runs `work` in a transaction of a session that is in none.
+pub(super) async fn pinned<T>(
+    target: &Target,
+    session: &mut PgConnection,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T>,
+) -> Result<T> {
+    run_as(target, session, "begin a transaction", PINNED).await?;
+    let done = work(&mut *session).await;
+    let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    let ended = run(target, session, end).await;
+    let done = done?;
+    ended.map(|()| done)
 }
 
 /// [`connect`] with the ordinary patience.
@@ -166,12 +223,18 @@ pub async fn open(target: &Target, access: Access) -> Result<PgConnection> {
 
 /// Lifts the time limits that a role or a database may have set, as far as this version of the server knows them.
 pub(super) const NO_LIMITS: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
-    WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')";
+    WHERE name OPERATOR(pg_catalog.=) ANY ('{statement_timeout,lock_timeout,idle_in_transaction_session_timeout,idle_session_timeout,transaction_timeout}'::pg_catalog.text[])";
 
 /// [`open`] for what may take long and cannot be inside a transaction, such as `CREATE DATABASE`: time limits of the
 /// role do not end it. To be closed by [`close_unlimited`].
 pub(super) async fn open_unlimited(target: &Target) -> Result<PgConnection> {
     let mut session = open(target, Access::Write).await?;
+    let path = search_path(target, &mut session).await?;
+    if !path.is_empty() {
+        // A pooler. One that keeps sessions apart keeps what is set in them apart too.
+        refuse_pooler(target).await?;
+        run(target, &mut session, "SET search_path = ''").await?;
+    }
     run(target, &mut session, NO_LIMITS).await?;
     Ok(session)
 }
@@ -179,6 +242,7 @@ pub(super) async fn open_unlimited(target: &Target) -> Result<PgConnection> {
 /// Gives the limits back first, since a pooler may hand the server's process to somebody else.
 pub(super) async fn close_unlimited(target: &Target, mut session: PgConnection) {
     let back = NO_LIMITS.replace("'0'", "reset_val");
+    let back = format!("{back}; RESET search_path");
     // A session that is gone has given them back.
     let _ = run(target, &mut session, &back).await;
     close(session).await;
@@ -189,12 +253,24 @@ pub(super) async fn close(session: PgConnection) {
     let _ = session.close().await;
 }
 
+/// Where the session looks for names.
+pub(super) async fn search_path(target: &Target, session: &mut PgConnection) -> Result<String> {
+    // As in `major`.
+    let row = session
+        .fetch_one(sqlx::raw_sql(
+            "SELECT pg_catalog.current_setting('search_path') AS path",
+        ))
+        .await
+        .map_err(|e| failed(target, "ask for the search path", e))?;
+    Ok(row.get("path"))
+}
+
 /// The server's major version.
 pub(super) async fn major(target: &Target, session: &mut PgConnection) -> Result<u32> {
     // By the simple protocol, which a transaction pooler cannot tear apart: this is the first query of every session.
     let row = session
         .fetch_one(sqlx::raw_sql(
-            "SELECT current_setting('server_version_num')::int4 AS number",
+            "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS number",
         ))
         .await
         .map_err(|e| failed(target, "ask the version", e))?;

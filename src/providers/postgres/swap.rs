@@ -72,7 +72,7 @@ pub async fn swap_state(
     retired: &str,
 ) -> Result<SwapState> {
     let names = Names::new(server, live, aside, retired);
-    let mut session = open(&names.server, Access::Write).await?;
+    let mut session = open(&names.server, Access::Read).await?;
     let state = names.state(&mut session).await;
     close(session).await;
     state
@@ -130,11 +130,26 @@ async fn drop_whole(server: &Target, name: &str) -> Result<()> {
     let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name));
     let outcome = async {
         drop_subscriptions(&server, &mut session, name).await?;
+        not_a_template(&server, &mut session, name).await?;
         run(&server, &mut session, &sql).await
     };
     let outcome = outcome.await;
     close_unlimited(&server, session).await;
     outcome
+}
+
+/// The server drops no template, which the live database may have been.
+async fn not_a_template(server: &Target, session: &mut PgConnection, name: &str) -> Result<()> {
+    let template: Option<bool> = scalar("SELECT datistemplate FROM pg_database WHERE datname = $1")
+        .bind(name)
+        .fetch_optional(&mut *session)
+        .await
+        .map_err(|e| failed(server, "look for the database", e))?;
+    if template != Some(true) {
+        return Ok(());
+    }
+    let sql = format!("ALTER DATABASE {} IS_TEMPLATE false", ident(name));
+    run(server, session, &sql).await
 }
 
 async fn drop_subscriptions(server: &Target, session: &mut PgConnection, name: &str) -> Result<()> {

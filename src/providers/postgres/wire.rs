@@ -26,6 +26,10 @@ const READ: usize = 256 * 1024;
 const WHOLE: usize = 1024 * 1024;
 /// What a message costs beside its body: the type and the length.
 const HEAD: usize = 5;
+/// So much of a long message is handed on at first, or more: the head of a binary copy is in one piece.
+const FIRST: usize = HEAD + 1024;
+/// After so many bytes that were sent, the server may have something to say.
+const GLANCE: usize = 4 * 1024 * 1024;
 
 /// After this many bytes of rows, it is worth letting more gather.
 const WARM: u64 = 1024 * 1024;
@@ -41,6 +45,8 @@ pub(super) struct Wire {
     rest: usize,
     /// Bytes read since the present COPY began; `None` outside of one.
     copied: Option<u64>,
+    /// Bytes sent since the server's words were looked for.
+    unheard: usize,
 }
 
 /// A row of COPY, or a piece of a long one.
@@ -63,6 +69,7 @@ impl Wire {
                 target: target.clone(),
                 rest: 0,
                 copied: None,
+                unheard: 0,
             };
             wire.log_in().await?;
             Ok(wire)
@@ -265,7 +272,7 @@ impl Wire {
                         last: true,
                     })?;
                 }
-                b'd' if body > WHOLE => {
+                b'd' if body > WHOLE && here.len() >= FIRST => {
                     let bytes = &here[HEAD..];
                     each(Piece {
                         bytes,
@@ -305,7 +312,7 @@ impl Wire {
             return here.is_empty();
         }
         match head(here) {
-            Some((b'd', body)) if body > WHOLE => false,
+            Some((b'd', body)) if body > WHOLE => here.len() < FIRST,
             Some((_, body)) => here.len() < HEAD + body,
             None => true,
         }
@@ -316,7 +323,32 @@ impl Wire {
         let mut start = [b'd', 0, 0, 0, 0];
         start[1..].copy_from_slice(&length(data.len()).to_be_bytes());
         self.send_plain(&start, what).await?;
-        self.send_plain(data, what).await
+        self.send_plain(data, what).await?;
+        self.unheard += data.len();
+        if self.unheard < GLANCE {
+            return Ok(());
+        }
+        self.unheard = 0;
+        self.refused(what).await
+    }
+
+    /// Fails if the server has refused the rows already: it reads on to their end, and keeps none.
+    async fn refused(&mut self, what: &str) -> Result<()> {
+        self.inbox.drain(..self.start);
+        self.start = 0;
+        self.inbox.reserve(READ);
+        let read = self.channel.read_here(&mut self.inbox).await;
+        read.map_err(|e| self.lost(what, e))?;
+        while let Some((tag, body)) = head(&self.inbox[self.start..])
+            && self.inbox.len() - self.start >= HEAD + body
+        {
+            let from = self.start + HEAD;
+            if tag == b'E' {
+                return Err(self.said(what, &self.inbox[from..from + body]));
+            }
+            self.start = from + body;
+        }
+        Ok(())
     }
 
     /// Ends the data, and says how many rows the server stored.
@@ -369,7 +401,7 @@ impl Wire {
             .caused_by(e)
         };
         self.channel = self.channel.blocking().map_err(failed)?;
-        let cut = Cut(self.channel.handle().map_err(failed)?);
+        let cut = Cut(Some(self.channel.handle().map_err(failed)?));
         let runtime = tokio::runtime::Handle::current();
         let done = tokio::task::spawn_blocking(move || runtime.block_on(work(self))).await;
         cut.spare();
@@ -514,4 +546,92 @@ fn refused(target: &Target, why: &str) -> Error {
             target.place()
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixStream;
+
+    use super::*;
+
+    fn between() -> (Wire, UnixStream) {
+        let (ours, server) = UnixStream::pair().expect("a pair of sockets");
+        let wire = Wire {
+            channel: Channel::Unix(ours),
+            inbox: Vec::new(),
+            start: 0,
+            target: Target::parse("postgres://u@h/app", None, None).expect("parses"),
+            rest: 0,
+            copied: Some(0),
+            unheard: 0,
+        };
+        (wire, server)
+    }
+
+    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![tag];
+        bytes.extend_from_slice(&length(body.len()).to_be_bytes());
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    #[tokio::test]
+    async fn a_long_first_row_of_which_little_has_come_is_waited_for() {
+        let (mut wire, mut server) = between();
+        let row = vec![7; 3 * WHOLE];
+        let mut sent = message(b'd', &row);
+        sent.extend(message(b'Z', b"I"));
+        let (few, rest) = sent.split_at(HEAD + 3);
+        let (few, rest) = (few.to_vec(), rest.to_vec());
+        server.write_all(&few).await.expect("sends");
+        let late = tokio::spawn(async move {
+            // Only once what there is was looked at.
+            tokio::task::yield_now().await;
+            server.write_all(&rest).await.expect("sends");
+            server
+        });
+        let mut pieces = Vec::new();
+        let mut each = |piece: Piece<'_>| {
+            pieces.push(piece.bytes.len());
+            Ok(())
+        };
+        while wire.rows("read", &mut each).await.expect("reads") {}
+        late.await.expect("ends");
+        assert_eq!(pieces.iter().sum::<usize>(), row.len());
+        assert!(pieces[0] >= FIRST - HEAD, "{pieces:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn rows_that_the_server_refuses_are_not_sent_to_the_end() {
+        for blocking in [false, true] {
+            let (mut wire, mut server) = between();
+            if blocking {
+                wire.channel = wire.channel.blocking().expect("blocks");
+            }
+            let said = message(b'E', b"SERROR\0C53100\0Mno space left\0\0");
+            server.write_all(&said).await.expect("says");
+            let reads = tokio::spawn(async move {
+                let mut all = 0;
+                let mut buffer = vec![0; READ];
+                while let Ok(read @ 1..) = server.read(&mut buffer).await {
+                    all += read;
+                }
+                all
+            });
+            let row = vec![7; WHOLE];
+            let mut error = None;
+            for _ in 0..100 {
+                error = wire.copy_data("load", &row).await.err();
+                if error.is_some() {
+                    break;
+                }
+            }
+            drop(wire);
+            let error = error.expect("is told");
+            assert_eq!(error.reason().code, "postgres.disk-full", "{error:?}");
+            let sent = reads.await.expect("ends");
+            assert!(sent < 2 * GLANCE, "{sent} bytes");
+        }
+    }
 }

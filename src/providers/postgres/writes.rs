@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
-use super::session::{Access, close, failed, open, query, rows, scalar};
+use super::session::{Access, close, failed, open, pinned, query, rows, scalar};
 use super::{OWN_SCHEMA, Target};
 use crate::error::{Error, Result, TIMEOUT};
 use crate::wait::{Deadline, Look, poll};
@@ -82,7 +82,10 @@ pub async fn counters(target: &Target) -> Result<Counters> {
     let mut session = open(target, Access::Write).await?;
     let outcome = async {
         settle(target, &mut session).await?;
-        read(target, &mut session).await
+        pinned(target, &mut session, async |session| {
+            read(target, session).await
+        })
+        .await
     }
     .await;
     close(session).await;
@@ -109,7 +112,11 @@ async fn settle(target: &Target, session: &mut PgConnection) -> Result<()> {
         Deadline::after(SETTLE),
         Duration::from_millis(50),
         async || {
-            let left = others(target, &mut **session.lock().await).await?;
+            let mut session = session.lock().await;
+            let left = pinned(target, &mut session, async |session| {
+                others(target, session).await
+            })
+            .await?;
             Ok(if left == 0 {
                 Look::Ready(())
             } else {

@@ -433,7 +433,7 @@ async fn what_is_applied_is_told(bench: &Bench) {
 
 async fn who_blocks_whom_is_told(bench: &Bench) {
     let target = bench.target("lb");
-    let mut root = open(&target, Access::Write).await.unwrap();
+    let mut root = open(&target, Access::AsGiven).await.unwrap();
     let begun = "BEGIN; INSERT INTO first SELECT 4711 WHERE 'a secret' <> ''; SELECT 'a secret'";
     sqlx::raw_sql(begun).execute(&mut root).await.unwrap();
     let waiter = {
@@ -517,8 +517,8 @@ async fn raced(target: &Target, mut row: LockRow, again: &str, held: &str) {
         ..Flags::default()
     };
     let consent = obtain(&request, &flags, &mut Nobody).unwrap();
-    let mut clearer = open(target, Access::Write).await.unwrap();
-    let mut holder = open(target, Access::Write).await.unwrap();
+    let mut clearer = open(target, Access::AsGiven).await.unwrap();
+    let mut holder = open(target, Access::AsGiven).await.unwrap();
     let (mut first, mut refused) = (0, 0);
     for _ in 0..1000 {
         let (cleared, taken) = tokio::join!(

@@ -122,7 +122,7 @@ async fn sqlx_is_told_and_its_lock_cleared() {
         ],
     );
     // Somebody's snapshot keeps the index from becoming valid.
-    let mut other = open(&target, Access::Write).await.unwrap();
+    let mut other = open(&target, Access::AsGiven).await.unwrap();
     let begun = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1";
     sqlx::raw_sql(begun).execute(&mut other).await.unwrap();
     let holder = bench.sqlx().spawn().unwrap();
@@ -165,7 +165,7 @@ async fn sqlx_is_told_and_its_lock_cleared() {
 /// Nothing is at work, but the client's end of the connection is seen on this machine.
 async fn a_holder_that_does_nothing_is_told(bench: &Bench, target: &Target) {
     let key = bench.lock(SX)["row"]["key"].as_i64().unwrap();
-    let mut idle = open(target, Access::Write).await.unwrap();
+    let mut idle = open(target, Access::AsGiven).await.unwrap();
     let take = format!("SELECT pg_advisory_lock({key})");
     sqlx::raw_sql(sqlx::AssertSqlSafe(take))
         .execute(&mut idle)
@@ -371,7 +371,7 @@ async fn both_keys_are_told(bench: &Bench) {
     let keys = [golang_key("public", "/gt"), golang_key("public", "gt")];
     let mut holders = Vec::new();
     for key in keys {
-        let mut holder = open(&target, Access::Write).await.unwrap();
+        let mut holder = open(&target, Access::AsGiven).await.unwrap();
         let take = format!("SELECT pg_advisory_lock({key})");
         sqlx::raw_sql(sqlx::AssertSqlSafe(take))
             .execute(&mut holder)

@@ -16,20 +16,25 @@ use super::versions::same_parts;
 use super::{database, scratch, scratch_of, value};
 
 /// A real pgbouncer before a server.
-struct Pooler {
+pub struct Pooler {
     child: Child,
-    target: Target,
+    pub target: Target,
 }
 
 impl Pooler {
     fn start(dir: &Path, before: &Target, mode: &str) -> Pooler {
+        Pooler::ignoring(dir, before, mode, ",options")
+    }
+
+    /// Which ignores these settings at the start of a session, and refuses others.
+    pub fn ignoring(dir: &Path, before: &Target, mode: &str, ignored: &str) -> Pooler {
         let port = free_port().unwrap();
         let (user, host, behind) = (&before.user, &before.host, before.port);
         let password = before.password.as_ref().map_or("", |p| p.expose());
         let settings = format!(
             "[databases]\n* = host={host} port={behind} user={user} password={password}\n\
              [pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={port}\nunix_socket_dir=\n\
-             auth_type=any\npool_mode={mode}\nuser=nobody\nignore_startup_parameters=extra_float_digits,options\n"
+             auth_type=any\npool_mode={mode}\nuser=nobody\nignore_startup_parameters=extra_float_digits{ignored}\n"
         );
         let file = dir.join(format!("pgbouncer-{mode}.ini"));
         std::fs::write(&file, settings).unwrap();

@@ -13,6 +13,7 @@ use summitctl::wait::{Deadline, Look, poll};
 use tokio::sync::Semaphore;
 
 use super::round_trip::{capture_options, restore_to};
+use super::server::with_tls;
 use super::{Disturbed, Folder, database, scratch, scratch_of, sql, value};
 
 /// A sink that takes its time when the first rows come, as a repository does that is far away.
@@ -73,7 +74,7 @@ async fn a_capture_gives_way_to_a_schema_change_that_waits_for_it() {
         .expect_err("gives way");
     free.close();
     assert_eq!(error.reason().code, "postgres.gave-way", "{error:?}");
-    assert!(error.to_string().contains("`rows`"), "{error}");
+    assert!(error.to_string().contains("`public.rows`"), "{error}");
     // The change goes on, and so does the next capture.
     let column = "SELECT count(*)::text FROM pg_attribute WHERE attrelid = 'rows'::regclass AND attname = 'later'";
     until(&target, column, "1").await;
@@ -108,12 +109,64 @@ async fn a_snapshot_is_not_held_for_ever() {
     until(&target, open, "0").await;
 }
 
+/// How a capture over TLS ends before its time; whoever waits for it goes on at once, though nobody takes its rows any more.
+async fn ends_over_tls(patience: Patience, cancelled: bool, expected: &str) {
+    let (folder, server) = scratch().await;
+    let (target, _) = with_tls(&folder, &server).await;
+    sql(&target, ROWS).await;
+    let free = Arc::new(Semaphore::new(0));
+    let change = "ALTER TABLE rows ADD COLUMN later int";
+    let sink = held(&free, Some((&target, change)));
+    let mut options = capture_options(1);
+    options.patience = patience;
+    if cancelled {
+        let (target, cancel) = (target.clone(), options.cancel.clone());
+        let waits =
+            "SELECT count(*)::text FROM pg_locks WHERE NOT granted AND relation = 'rows'::regclass";
+        tokio::spawn(async move {
+            until(&target, waits, "1").await;
+            cancel.raise();
+            cancel.raise();
+        });
+    }
+    let error = capture(&target, &sink, &options)
+        .await
+        .expect_err("ends before its time");
+    assert_eq!(error.reason().code, expected, "{error:?}");
+    let column = "SELECT count(*)::text FROM pg_attribute WHERE attrelid = 'rows'::regclass AND attname = 'later'";
+    until(&target, column, "1").await;
+    free.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_over_tls_gives_way_too() {
+    let patience = Patience {
+        give_way: Duration::from_millis(500),
+        ..Patience::default()
+    };
+    ends_over_tls(patience, false, "postgres.gave-way").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_not_held_for_ever_over_tls_either() {
+    let patience = Patience {
+        snapshot: Duration::from_millis(600),
+        ..Patience::default()
+    };
+    ends_over_tls(patience, false, "postgres.snapshot-too-old").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_over_tls_lets_go_when_it_is_cancelled() {
+    ends_over_tls(Patience::default(), true, "run.not-begun").await;
+}
+
 /// What others change before we have our locks is in the backup, and nothing of it by half.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_that_changes_before_it_is_locked_is_listed_anew() {
     let (folder, server) = scratch().await;
     let target = database(&server, ROWS).await;
-    let mut other = session::open(&target, session::Access::Write)
+    let mut other = session::open(&target, session::Access::AsGiven)
         .await
         .expect("opens");
     let change = "BEGIN; ALTER TABLE rows ADD COLUMN later int DEFAULT 7; CREATE TABLE another AS SELECT 1 AS n; DROP TABLE IF EXISTS gone";
@@ -175,7 +228,7 @@ async fn a_worker_behind_a_schema_change_waits_until_we_give_way() {
         .expect_err("gives way");
     go_on.await.expect("ends");
     assert_eq!(error.reason().code, "postgres.gave-way", "{error:?}");
-    assert!(error.to_string().contains("`small`"), "{error}");
+    assert!(error.to_string().contains("`public.small`"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,7 +266,7 @@ async fn unlimited(major: u32, more: &str) {
          ALTER ROLE CURRENT_USER SET idle_session_timeout = '4s';
          ALTER ROLE CURRENT_USER SET lock_timeout = '4s'"
     );
-    let mut ours = session::open(&admin, session::Access::Write)
+    let mut ours = session::open(&admin, session::Access::AsGiven)
         .await
         .expect("opens");
     sql(&admin, &limits).await;
@@ -358,4 +411,28 @@ async fn a_standby_is_captured_until_the_primary_takes_its_rows_away() {
         "postgres.standby-conflict",
         "{error:?}"
     );
+}
+
+/// A cable may be cut while a statement takes its hours: the kernel asks the other side from time to time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_notices_a_server_that_is_gone() {
+    let (_folder, server) = scratch().await;
+    let target = server.target();
+    let session = session::open(&target, session::Access::Read)
+        .await
+        .expect("opens");
+    // proc(5): the other side's address in hexadecimal digits, and the timer, which is 02 where the connection is kept alive.
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+    let peer = format!(":{:04X}", target.port);
+    let timers: Vec<&str> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|words| words.len() > 5 && words[2].ends_with(&peer) && words[3] == "01")
+        .filter_map(|words| words[5].split(':').next())
+        .collect();
+    assert!(
+        !timers.is_empty() && timers.iter().all(|t| *t == "02"),
+        "{timers:?}"
+    );
+    drop(session);
 }

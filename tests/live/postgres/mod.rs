@@ -7,6 +7,7 @@ mod lesser;
 mod life;
 mod listing;
 mod outskirts;
+mod planted;
 mod renamed;
 mod roles;
 mod round_trip;
@@ -87,7 +88,7 @@ pub async fn scratch_of(major: impl Into<Option<u32>>) -> (Folder, Running) {
 
 /// Runs statements.
 pub async fn sql(target: &Target, text: &str) {
-    let mut session = session::open(target, session::Access::Write)
+    let mut session = session::open(target, session::Access::AsGiven)
         .await
         .expect("opens");
     sqlx::raw_sql(sqlx::AssertSqlSafe(text))
@@ -98,7 +99,7 @@ pub async fn sql(target: &Target, text: &str) {
 
 /// The one value of a query.
 pub async fn value(target: &Target, text: &str) -> Option<String> {
-    let mut session = session::open(target, session::Access::Write)
+    let mut session = session::open(target, session::Access::AsGiven)
         .await
         .expect("opens");
     sqlx::query_scalar(sqlx::AssertSqlSafe(text))

@@ -317,7 +317,13 @@ async fn what_is_not_carried_is_listed() {
         CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere; CREATE FOREIGN TABLE away (n int) SERVER far;
         CREATE ROLE someone LOGIN PASSWORD 'x'; ALTER TABLE t OWNER TO someone;
         CREATE ROLE elsewhere; GRANT someone TO elsewhere; GRANT SET ON PARAMETER log_min_messages TO someone;
-        SELECT pg_replication_origin_create('from far')").await;
+        SELECT pg_replication_origin_create('from far');
+        ALTER ROLE ALL SET \"app.tenant\" = 'secret-of-all'; ALTER DATABASE rich IS_TEMPLATE true").await;
+    // As an extension leaves them that masks columns for some roles.
+    sql(&target, "SELECT lo_create(4711); SET allow_system_table_mods = on;
+        INSERT INTO pg_shseclabel SELECT oid, 'pg_authid'::regclass, 'anon', 'MASKED' FROM pg_roles WHERE rolname = 'someone';
+        INSERT INTO pg_shseclabel SELECT oid, 'pg_database'::regclass, 'anon', 'x' FROM pg_database WHERE datname IN ('rich', 'postgres');
+        INSERT INTO pg_seclabel VALUES (4711, 'pg_largeobject'::regclass, 0, 'anon', 'x')").await;
     sql(
         &target,
         "SELECT pg_create_logical_replication_slot('a_slot', 'pgoutput')",
@@ -341,6 +347,9 @@ async fn what_is_not_carried_is_listed() {
             "replication slots: `a_slot`",
             "prepared transactions that were neither committed nor rolled back: `in doubt`",
             "origins of replication: `from far`",
+            "security labels of the database, of roles and of large objects: `anon on database rich`, `anon on large object 4711`, `anon on role someone`",
+            "settings of all roles in all databases (`ALTER ROLE ALL SET`): `app.tenant`",
+            "that the database is a template (`ALTER DATABASE … IS_TEMPLATE true`): `rich`",
             "what other roles are members of: `elsewhere in someone`",
             "rights on settings of the server (`GRANT … ON PARAMETER`): `log_min_messages`",
         ]

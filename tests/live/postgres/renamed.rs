@@ -80,7 +80,7 @@ const ACL: &str = "CREATE FUNCTION pg_temp.acl(a aclitem[]) RETURNS text LANGUAG
 async fn said(target: &Target) -> Vec<String> {
     let mut session = summitctl::providers::postgres::session::open(
         target,
-        summitctl::providers::postgres::session::Access::Write,
+        summitctl::providers::postgres::session::Access::AsGiven,
     )
     .await
     .expect("opens");

@@ -435,7 +435,7 @@ async fn an_exclusive_lock_is_waited_for_and_its_holder_named() {
     sql(&target, "CREATE TABLE t (n int)").await;
     let mut holder = summitctl::providers::postgres::session::open(
         &target,
-        summitctl::providers::postgres::session::Access::Write,
+        summitctl::providers::postgres::session::Access::AsGiven,
     )
     .await
     .expect("opens");

@@ -1,10 +1,11 @@
 //! The throw-away server itself: started, adopted, restarted, stopped, and refused.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use summitctl::providers::postgres::{TlsMode, ping};
-use summitctl::sandbox::servers::postgres::{Options, start, stop};
+use summitctl::providers::postgres::{Target, TlsMode, ping};
+use summitctl::sandbox::servers::postgres::{Options, Running, start, stop};
 use summitctl::sandbox::servers::{Record, log_tail};
 use summitctl::secret::Secret;
 use summitctl::wait::{Deadline, Look, poll};
@@ -126,9 +127,8 @@ async fn logins_and_addresses_fail_with_their_own_reasons() {
     ping(&local, soon()).await.expect("answers on its socket");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn tls_is_verified_as_far_as_asked_by_us_and_by_pg_dump() {
-    let (folder, running) = scratch().await;
+/// Has the server speak TLS; returns how to reach it so, and the authority's certificate.
+pub async fn with_tls(folder: &Folder, running: &Running) -> (Target, PathBuf) {
     let signed =
         rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
     let data = folder.path().join("data");
@@ -147,7 +147,6 @@ async fn tls_is_verified_as_far_as_asked_by_us_and_by_pg_dump() {
     sql(&running.target(), "ALTER SYSTEM SET ssl = on").await;
     sql(&running.target(), "SELECT pg_reload_conf()").await;
 
-    let soon = || Deadline::after(Duration::from_secs(5));
     let mut target = running.target();
     target.tls = TlsMode::Require;
     poll(
@@ -155,15 +154,24 @@ async fn tls_is_verified_as_far_as_asked_by_us_and_by_pg_dump() {
         Deadline::after(Duration::from_secs(10)),
         Duration::from_millis(50),
         async || {
-            Ok(match ping(&target, soon()).await {
-                Ok(health) if health.facts["tls"] == true => Look::Ready(()),
-                other => Look::NotYet(format!("{other:?}")),
-            })
+            Ok(
+                match ping(&target, Deadline::after(Duration::from_secs(5))).await {
+                    Ok(health) if health.facts["tls"] == true => Look::Ready(()),
+                    other => Look::NotYet(format!("{other:?}")),
+                },
+            )
         },
     )
     .await
     .expect("speaks TLS");
+    (target, authority)
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_verified_as_far_as_asked_by_us_and_by_pg_dump() {
+    let (folder, running) = scratch().await;
+    let (mut target, authority) = with_tls(&folder, &running).await;
+    let soon = || Deadline::after(Duration::from_secs(5));
     target.tls = TlsMode::VerifyFull;
     let error = ping(&target, soon())
         .await

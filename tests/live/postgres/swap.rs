@@ -44,7 +44,7 @@ async fn a_swap_is_seen_repeated_finished_and_taken_back() {
     // A session of an application that does not want to leave.
     let mut busy = summitctl::providers::postgres::session::open(
         &live,
-        summitctl::providers::postgres::session::Access::Write,
+        summitctl::providers::postgres::session::Access::AsGiven,
     )
     .await
     .expect("opens");

@@ -33,7 +33,7 @@ use crate::identity::Store;
 use crate::wait::Cancel;
 
 use snapshot::Snapshot;
-pub(super) use snapshot::{DatabaseFacts, Grant, PINNED_PATH, set_local};
+pub(super) use snapshot::{DatabaseFacts, Grant, set_local};
 use stretch::Portion;
 pub use stretch::STRETCH;
 pub use watch::Patience;

@@ -27,9 +27,6 @@ const LOCK_BATCH: usize = 200;
 /// Rows of some pages are read from those alone, in their order, whatever the planner thinks of it.
 const STRAIGHT_TO_PAGES: &str = "SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
-/// Names are written with their schema everywhere.
-pub(in super::super) const PINNED_PATH: &str = "SET LOCAL search_path = ''";
-
 /// The session settings that the text of a row depends on (PostgreSQL documentation, chapter 20). They are recorded
 /// with every table, because the fingerprint depends on them.
 pub(in super::super) fn pinned_settings(encoding: &str) -> BTreeMap<&'static str, String> {

@@ -20,7 +20,7 @@ use sqlx::postgres::PgConnection;
 use super::Target;
 use super::capture::format;
 use super::enumerate::{not_of_extension, user_schema};
-use super::session::{Access, close, major, open, run, texts};
+use super::session::{Access, PINNED_PATH, close, major, open, run, texts};
 use crate::capture::{Fingerprint, FingerprintKey, PartSource, PartWriter};
 use crate::error::Result;
 
@@ -104,7 +104,7 @@ pub async fn catalogue(target: &Target) -> Result<Vec<String>> {
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     )
     .await?;
-    run(target, &mut session, super::capture::PINNED_PATH).await?;
+    run(target, &mut session, PINNED_PATH).await?;
     let lines = list(target, &mut session, Listing::Objects, Form::NEWEST).await?;
     close(session).await;
     Ok(lines)
@@ -176,8 +176,7 @@ pub async fn survey(
         let bytes = source.open(part).await?.read_all().await?;
         let lines = String::from_utf8_lossy(&bytes);
         let expected: Vec<String> = lines.lines().map(str::to_owned).collect();
-        let mut session = open(target, Access::Write).await?;
-        run(target, &mut session, super::capture::PINNED_PATH).await?;
+        let mut session = open(target, Access::Read).await?;
         let seen = list(target, &mut session, listing, form).await?;
         close(session).await;
         found.extend(catalogue_differences(&expected, &seen));

@@ -339,7 +339,7 @@ impl Place<'_> {
 
     async fn statements<R: AsyncBufRead + Unpin>(&self, from: R) -> Result<Imported> {
         let mut script = Script::new(from);
-        let mut session = open(self.user, Access::Write).await?;
+        let mut session = open(self.user, Access::AsGiven).await?;
         run(
             self.user,
             &mut session,

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 
 use super::super::Target;
 use super::super::enumerate::user_schema;
-use super::super::session::{Access, close, failed, open, query, rows, run};
+use super::super::session::{Access, PINNED_PATH, close, failed, open, query, rows, run, texts};
 use super::history::History;
 use super::sources::{Compared, Sources};
 use super::statements::{Makes, Named, statements};
@@ -107,9 +107,14 @@ impl Sources {
         if !history.tool.0.sources.sql {
             return Ok(Vec::new());
         }
-        let mut session = open(target, Access::Read).await?;
-        let limits = "SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = '20s'";
+        let mut session = open(target, Access::AsGiven).await?;
+        let limits =
+            "BEGIN READ ONLY; SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = '20s'";
         run(target, &mut session, limits).await?;
+        let schemas = "SELECT unnest::pg_catalog.text FROM pg_catalog.unnest(pg_catalog.current_schemas(false))";
+        let mut schemas = texts(target, &mut session, "ask for the search path", schemas).await?;
+        schemas.push(history.schema.clone());
+        run(target, &mut session, PINNED_PATH).await?;
         let mut all = Vec::new();
         for file in self.suspects(history, compared) {
             let text = match &file.sql {
@@ -119,7 +124,7 @@ impl Sources {
             };
             let mut seen = Vec::new();
             for statement in statements(&text) {
-                let sight = look(target, &mut session, &history.schema, &statement.makes).await?;
+                let sight = look(target, &mut session, &schemas, &statement.makes).await?;
                 seen.push(InCatalogue {
                     statement: statement.begins,
                     seen: sight,
@@ -145,11 +150,11 @@ impl Sources {
 async fn look(
     target: &Target,
     session: &mut PgConnection,
-    schema: &str,
+    schemas: &[String],
     makes: &Makes,
 ) -> Result<Sight> {
-    // A name without a schema is looked for where our session and where the tool's table is.
-    let place = "(n.nspname = $2 OR $2 IS NULL AND (n.nspname = $3 OR n.nspname = ANY (current_schemas(false))))";
+    // A name without a schema is looked for where any session of the role would, and where the tool's table is.
+    let place = "(n.nspname = $2 OR $2 IS NULL AND n.nspname = ANY ($3::text[]))";
     let relation = |kinds: &str| {
         format!(
             "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -178,7 +183,7 @@ async fn look(
     let row = query(sqlx::AssertSqlSafe(sql))
         .bind(&named.name)
         .bind(&named.schema)
-        .bind(schema)
+        .bind(schemas)
         .bind(column)
         .fetch_one(session)
         .await

@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::Mutex;
 
 use super::super::Target;
-use super::super::session::{Access, close, failed, open, query, run, scalar};
+use super::super::session::{Access, PINNED, close, failed, open, pinned, query, run, scalar};
 use super::super::sql::{ident, literal, qualified, shown_qualified};
 use super::lock::{LockRow, Seen, Shape};
 use super::{LOCK_MOVED, LOCK_NOT_TAKEABLE, SESSION_STAYS};
@@ -48,7 +48,7 @@ pub async fn free_by(
     _: &Consent,
 ) -> Result<()> {
     let sql = exactly(row)?;
-    let changed = update(target, session, &format!("BEGIN; {LIMITS}"), &sql).await;
+    let changed = update(target, session, &format!("{PINNED}; {LIMITS}"), &sql).await;
     let end = if matches!(changed, Ok(1)) {
         "COMMIT"
     } else {
@@ -157,7 +157,7 @@ pub async fn prove_takeable(target: &Target, row: &LockRow) -> Result<()> {
         )
     };
     let mut session = open(target, Access::Write).await?;
-    let taken = update(target, &mut session, &format!("BEGIN; {LIMITS}"), &sql).await;
+    let taken = update(target, &mut session, &format!("{PINNED}; {LIMITS}"), &sql).await;
     // Closing rolls back too; this says so.
     let back = run(target, &mut session, "ROLLBACK").await;
     close(session).await;
@@ -225,13 +225,16 @@ async fn signal(
         "SELECT {function}(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2"
     );
     // Of a process that ended between the two looks it says `false`; `gone` looks anyway.
-    let _: Option<bool> = scalar(sqlx::AssertSqlSafe(sql))
-        .bind(seen.pid)
-        .bind(&seen.began)
-        .fetch_optional(session)
-        .await
-        .map_err(|e| failed(target, &format!("end the session of pid {}", seen.pid), e))?;
-    Ok(())
+    pinned(target, session, async |session| {
+        let _: Option<bool> = scalar(sqlx::AssertSqlSafe(sql))
+            .bind(seen.pid)
+            .bind(&seen.began)
+            .fetch_optional(session)
+            .await
+            .map_err(|e| failed(target, &format!("end the session of pid {}", seen.pid), e))?;
+        Ok(())
+    })
+    .await
 }
 
 async fn gone(
@@ -246,12 +249,16 @@ async fn gone(
         Deadline::after(patience),
         Duration::from_millis(100),
         async || {
-            let there: Option<String> = scalar(STATE)
-                .bind(seen.pid)
-                .bind(&seen.began)
-                .fetch_optional(&mut **session.lock().await)
-                .await
-                .map_err(|e| failed(target, "look at the session", e))?;
+            let mut session = session.lock().await;
+            let there: Option<String> = pinned(target, &mut session, async |session| {
+                scalar(STATE)
+                    .bind(seen.pid)
+                    .bind(&seen.began)
+                    .fetch_optional(session)
+                    .await
+                    .map_err(|e| failed(target, "look at the session", e))
+            })
+            .await?;
             Ok(match there {
                 None => Look::Ready(()),
                 Some(state) => Look::NotYet(format!("pid {} is {state}", seen.pid)),
@@ -277,7 +284,7 @@ async fn update(
 
 async fn prove_key(target: &Target, row: &LockRow, key: i64) -> Result<()> {
     let mut session = open(target, Access::Write).await?;
-    run(target, &mut session, &format!("BEGIN; {LIMITS}")).await?;
+    run(target, &mut session, &format!("{PINNED}; {LIMITS}")).await?;
     let taken: bool = scalar("SELECT pg_try_advisory_xact_lock($1)")
         .bind(key)
         .fetch_one(&mut session)

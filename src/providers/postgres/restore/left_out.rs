@@ -23,7 +23,7 @@ pub async fn incomparable(
 ) -> Result<BTreeMap<String, String>> {
     let schema = SchemaMeta::of(source, captured)?;
     let carried = Carried::read(source, captured).await?;
-    let mut session = open(server, Access::Write).await?;
+    let mut session = open(server, Access::Read).await?;
     let found = left_out(
         server,
         &mut session,

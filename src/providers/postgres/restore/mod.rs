@@ -212,7 +212,7 @@ impl<'a> Work<'a> {
     ) -> Result<Work<'a>> {
         let schema = SchemaMeta::of(source, captured)?;
         let carried = Carried::read(source, captured).await?;
-        let mut session = open(target, Access::Write).await?;
+        let mut session = open_loader(target).await?;
         let major = super::session::major(target, &mut session).await?;
         let off = quiet::can_be_off(target, &mut session, major).await?;
         let mut notes = Vec::new();
@@ -564,7 +564,7 @@ fn has_event_triggers(entries: Option<&[Entry]>) -> bool {
 /// What every session that loads begins with.
 pub(super) fn loader_settings() -> String {
     format!(
-        "SET default_transaction_read_only = off; SET synchronous_commit = off; {}",
+        "SET search_path = ''; SET tcp_keepalives_idle = 60; SET default_transaction_read_only = off; SET synchronous_commit = off; {}",
         super::session::NO_LIMITS
     )
 }

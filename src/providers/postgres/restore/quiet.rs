@@ -4,8 +4,9 @@ use sqlx::postgres::PgConnection;
 
 use super::super::Target;
 use super::super::session::{
-    Access, CONNECT_PATIENCE, connect_with, failed, run, run_as, scalar, texts,
+    Access, CONNECT_PATIENCE, connect_with, failed, run, run_as, scalar, search_path, texts,
 };
+use super::super::sql::literal;
 use super::loader_settings;
 use crate::error::Result;
 use crate::wait::Deadline;
@@ -39,11 +40,29 @@ pub(super) fn option(off: bool) -> String {
 
 /// A session that loads, and that event triggers do not see begin.
 pub(super) async fn open_quiet(target: &Target, off: bool) -> Result<PgConnection> {
+    Ok(opened(target, Access::Write, off).await?.0)
+}
+
+/// [`open_quiet`], and the search path that the role and the database have, for [`set_path`].
+pub(super) async fn open_given(target: &Target, off: bool) -> Result<(PgConnection, String)> {
+    opened(target, Access::AsGiven, off).await
+}
+
+async fn opened(target: &Target, access: Access, off: bool) -> Result<(PgConnection, String)> {
     let settings: &[(&str, &str)] = if off { &[(OFF, "off")] } else { &[] };
     let deadline = Deadline::after(CONNECT_PATIENCE);
-    let mut session = connect_with(target, Access::Write, deadline, settings).await?;
+    let mut session = connect_with(target, access, deadline, settings).await?;
+    let path = search_path(target, &mut session).await?;
     run(target, &mut session, &loader_settings()).await?;
-    Ok(session)
+    Ok((session, path))
+}
+
+/// Sets a search path, for the transaction or the session.
+pub(super) fn set_path(path: &str, for_transaction: bool) -> String {
+    format!(
+        "SELECT pg_catalog.set_config('search_path', {}, {for_transaction})",
+        literal(path)
+    )
 }
 
 /// Fills a materialised view while the event triggers are disabled; to everybody else they stay as they are.
@@ -51,6 +70,7 @@ pub(super) async fn refresh(
     target: &Target,
     session: &mut PgConnection,
     quoted: &str,
+    path: &str,
 ) -> Result<()> {
     let what = "list the event triggers";
     let disable = "SELECT format('ALTER EVENT TRIGGER %I DISABLE', evtname) FROM pg_event_trigger
@@ -61,7 +81,9 @@ pub(super) async fn refresh(
     let refresh = format!("REFRESH MATERIALIZED VIEW {quoted}");
     let mut all = vec!["BEGIN".to_owned()];
     all.extend(texts(target, session, what, disable).await?);
+    all.push(set_path(path, true));
     all.push(refresh.clone());
+    all.push(set_path("", true));
     all.extend(texts(target, session, what, enable).await?);
     all.push("COMMIT".to_owned());
     let done = run_as(

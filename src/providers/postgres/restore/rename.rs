@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::archive::{self, Rewritten};
-use super::super::capture::{PINNED_PATH, format, prefix};
+use super::super::capture::{format, prefix};
 use super::super::catalogue::{self, Form, Listing};
-use super::super::session::{Access, close, open, run};
+use super::super::session::{Access, PINNED_PATH, close, open, run};
 use super::super::{BAD_PART, Target, enumerate};
 use super::create::setting_key;
 use super::statements::with_roles;

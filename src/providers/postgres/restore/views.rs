@@ -10,7 +10,8 @@ use crate::exit::Exit;
 
 impl Work<'_> {
     pub(super) async fn refresh_and_analyze(&mut self) -> Result<()> {
-        let mut session = quiet::open_quiet(self.target, self.off).await?;
+        // Filling a view and expressions of indexes may call functions that count on the database's own search path.
+        let (mut session, path) = quiet::open_given(self.target, self.off).await?;
         let mut left: Vec<MatView> = self.schema.matviews.clone();
         left.retain(|view| view.populated);
         // What a view reads through a function is not known to the server: it may need another that comes later.
@@ -19,7 +20,7 @@ impl Work<'_> {
             let before = left.len();
             for view in left {
                 let name = qualified(&view.schema, &view.name);
-                match quiet::refresh(self.target, &mut session, &name).await {
+                match quiet::refresh(self.target, &mut session, &name, &path).await {
                     Ok(()) => self.done.notes.push(format!(
                         "materialised view `{}.{}` was refreshed from the restored tables",
                         view.schema, view.name
@@ -57,7 +58,10 @@ impl Work<'_> {
                  OR EXISTS (SELECT FROM pg_statistic_ext s WHERE s.stxrelid = c.oid))) ORDER BY 1",
             user_schema()
         );
-        for name in texts(self.target, &mut session, "list what has parts", &sql).await? {
+        let names = texts(self.target, &mut session, "list what has parts", &sql).await?;
+        let given = quiet::set_path(&path, false);
+        run(self.target, &mut session, &given).await?;
+        for name in names {
             run(self.target, &mut session, &format!("ANALYZE {name}")).await?;
         }
         close(session).await;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
+use super::super::super::own::{self, Use};
 use super::super::super::session::{Access, close, failed, open, query, run, scalar, texts};
 use super::super::super::sql::{ident, literal, qualified};
 use super::super::super::{BAD_PART, OWN_SCHEMA, Target};
@@ -75,7 +76,10 @@ impl Exchange {
             "CREATE SCHEMA IF NOT EXISTS {schema};
              CREATE TABLE IF NOT EXISTS {schema}.put_back (id text PRIMARY KEY, relation oid NOT NULL, exchange text NOT NULL)"
         );
+        own::is_there(live, session, RECORD, Use::Trust).await?;
         run(live, session, &make).await?;
+        run(live, session, &own::lock(RECORD)).await?;
+        own::is_there(live, session, RECORD, Use::Trust).await?;
         let exchange = serde_json::to_string(self)
             .map_err(|e| Error::bug("an exchange does not serialise").caused_by(e))?;
         query("INSERT INTO summitctl.put_back (id, relation, exchange) VALUES ($1, pg_catalog.to_regclass($2), $3)")
@@ -97,17 +101,16 @@ pub async fn is_back(live: &Target, what: &TableBack) -> Result<Option<bool>> {
     Ok(known?.map(|exchange| exchange.moved))
 }
 
+/// The table of the exchanges. What it says is done, by statements.
+const RECORD: &str = "put_back";
+
 /// The exchange, as it was recorded; nothing if another table is there now.
 pub(super) async fn remembered(
     live: &Target,
     session: &mut PgConnection,
     what: &TableBack,
 ) -> Result<Option<Exchange>> {
-    let there: bool = scalar("SELECT pg_catalog.to_regclass('summitctl.put_back') IS NOT NULL")
-        .fetch_one(&mut *session)
-        .await
-        .map_err(|e| failed(live, "look for the record", e))?;
-    if !there {
+    if !own::is_there(live, session, RECORD, Use::Trust).await? {
         return Ok(None);
     }
     let found = query(
