@@ -87,6 +87,8 @@ pub(super) struct Loading<'a> {
     pub options: String,
     /// The entries to load, instead of all of the section.
     pub list: Option<&'a Path>,
+    /// Whether the list names entries of other sections too.
+    pub list_of_all: bool,
 }
 
 /// Loads one section of an archive file; returns the warnings.
@@ -113,11 +115,12 @@ pub(super) async fn restore_section(
         command.args(["--no-owner", "--no-privileges"]);
     }
     if let Some(list) = how.list {
-        // Of entries without a section, such as grants, only those behind one with it would be loaded: a list is enough by itself.
         let mut word = std::ffi::OsString::from("--use-list=");
         word.push(list);
         command.arg(word);
-    } else {
+    }
+    // With it, entries that have no section themselves, such as grants, would be loaded behind others of the list alone.
+    if how.list.is_none() || how.list_of_all {
         command.arg(format!("--section={section}"));
     }
     command

@@ -117,7 +117,8 @@ async fn health_facts(
 
 /// Opens a session. Versions older than 14 are refused here, once for all.
 pub async fn connect(target: &Target, access: Access, deadline: Deadline) -> Result<PgConnection> {
-    connect_with(target, access, deadline, &[]).await
+    // On the heap: it is a part of almost every future here, which would fill a thread's stack.
+    Box::pin(connect_with(target, access, deadline, &[])).await
 }
 
 /// [`connect`] with settings that the session has from its very start.

@@ -175,8 +175,8 @@ pub async fn restore(
     let work = async {
         refuse_pooler(target).await?;
         refuse_unless_empty(target).await?;
-        let mut work = Work::begin(target, source, captured, options).await?;
-        work.all().await?;
+        let mut work = Box::pin(Work::begin(target, source, captured, options)).await?;
+        Box::pin(work.all()).await?;
         Ok(work.done)
     };
     options.cancel.guard(work).await
@@ -301,7 +301,7 @@ impl<'a> Work<'a> {
             parts,
             &mut plan,
         );
-        self.tables(&loader).await?;
+        Box::pin(self.tables(&loader)).await?;
         self.sequences().await?;
         self.large_objects().await?;
         let began = self.phase("rows and indexes", began);
@@ -310,8 +310,7 @@ impl<'a> Work<'a> {
             // Before they would see it, or refuse it.
             make_marker_table(self.target).await?;
         }
-        self.post_data(&archive, listed.as_deref(), plan.rest.as_ref())
-            .await?;
+        Box::pin(self.post_data(&archive, listed.as_deref(), plan.rest.as_ref())).await?;
         if !lent.is_empty() {
             let mut session = quiet::open_quiet(self.target, self.off).await?;
             let again = lent.take_back(self.target, &mut session, &before).await?;
@@ -320,7 +319,7 @@ impl<'a> Work<'a> {
         }
         drop(archive);
         let began = self.phase("keys and triggers", began);
-        self.refresh_and_analyze().await?;
+        Box::pin(self.refresh_and_analyze()).await?;
         self.role_settings().await?;
         self.limit_connections().await?;
         self.phase("refresh and analyze", began);
@@ -387,7 +386,13 @@ impl<'a> Work<'a> {
             // Which of them attach indexes is not known.
             None => {
                 let list = list(None)?;
-                self.section(archive, "post-data", 1, list.as_ref()).await?;
+                let how = dump::Loading {
+                    list_of_all: true,
+                    ..self.loading("post-data", 1, list.as_ref().map(Archive::path))
+                };
+                let words =
+                    dump::restore_section(self.target, &self.tool, archive.path(), &how).await;
+                self.done.notes.extend(words?);
             }
         }
         let apart = Apart::of(listed.unwrap_or_default(), None);
@@ -443,6 +448,7 @@ impl<'a> Work<'a> {
             major: self.major,
             options: quiet::option(self.off),
             list,
+            list_of_all: false,
         }
     }
 
