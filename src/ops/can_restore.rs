@@ -353,10 +353,16 @@ fn extensions(ready: &Readiness) -> Finding {
             "Install the extension's package on the server, or allow it there on a managed one.",
         );
     }
-    let closed = list(&|e| !e.allowed);
+    let closed = list(&|e| e.allowed == Some(false));
     if !closed.is_empty() {
         return Finding::failed(format!("only a superuser may make {}", closed.join(", ")))
             .hint("Restore as a superuser (on RDS, as a member of `rds_superuser`).");
+    }
+    let unknown = list(&|e| e.allowed.is_none());
+    if !unknown.is_empty() {
+        let all = unknown.join(", ");
+        return Finding::degraded(format!("the managed service decides who may make {all}"))
+            .hint("See the service's list of supported extensions.");
     }
     let other: Vec<String> = ready
         .extensions
@@ -389,8 +395,13 @@ fn roles(ready: &Readiness, mapped: bool) -> Finding {
             .hint("Create the roles first: `CREATE ROLE name;` for each.")
     } else if !ready.foreign_roles.is_empty() {
         let foreign = named(&ready.foreign_roles);
-        lacking(format!("`{}` is no member of {foreign}", ready.role)).hint(format!(
-            "As an administrator: `GRANT role TO {};` for each.",
+        let how = if ready.major >= 16 {
+            " WITH INHERIT TRUE, SET TRUE"
+        } else {
+            ""
+        };
+        lacking(format!("`{}` cannot act for {foreign}", ready.role)).hint(format!(
+            "As an administrator: `GRANT role TO {}{how};` for each.",
             ready.role
         ))
     } else {

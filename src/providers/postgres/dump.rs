@@ -8,7 +8,10 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::tools::Tool;
-use super::{CONNECTION_LOST, DUMP_FAILED, OWN_SCHEMA, RESTORE_FAILED, Target, UNREACHABLE};
+use super::{
+    CONNECTION_LOST, DISK_FULL, DUMP_FAILED, LOCK_TIMEOUT, LOGIN_REFUSED, NOT_ACCEPTING,
+    OWN_SCHEMA, RESTORE_FAILED, Target, UNREACHABLE,
+};
 use crate::capture::PartWriter;
 use crate::error::{Error, Reason, Result};
 
@@ -99,7 +102,6 @@ pub(super) async fn restore_section(
     let mut command = Command::new(&tool.path);
     command
         .args(["--no-password", "--no-tablespaces"])
-        .arg(format!("--section={section}"))
         .arg(format!("--dbname={}", connection_word(&target.database)));
     if jobs > 1 {
         command.arg(format!("--jobs={jobs}"));
@@ -111,9 +113,12 @@ pub(super) async fn restore_section(
         command.args(["--no-owner", "--no-privileges"]);
     }
     if let Some(list) = how.list {
+        // Of entries without a section, such as grants, only those behind one with it would be loaded: a list is enough by itself.
         let mut word = std::ffi::OsString::from("--use-list=");
         word.push(list);
         command.arg(word);
+    } else {
+        command.arg(format!("--section={section}"));
     }
     command
         .arg(archive)
@@ -181,20 +186,25 @@ pub(super) async fn contents(target: &Target, tool: &Tool, archive: &Path) -> Re
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// What a program said, without the values in statements that failed: options of user mappings and connections of
+/// What a program said, without rows, and without the values in statements that failed: options of user mappings and connections of
 /// subscriptions hold passwords.
 fn discreet(words: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let mut in_statement = false;
+    let mut hidden = false;
     for line in words.lines().map(str::trim).filter(|l| !l.is_empty()) {
         if line.starts_with("pg_restore:") || line.starts_with("pg_dump:") {
-            in_statement = false;
+            hidden = false;
         }
-        if in_statement {
+        // The server's DETAIL and CONTEXT quote rows.
+        hidden |= line.starts_with("DETAIL:") || line.starts_with("CONTEXT:");
+        if line.starts_with("HINT:") || line.starts_with("Command was:") {
+            hidden = false;
+        }
+        if hidden {
             continue;
         }
         if line.starts_with("Command was:") {
-            in_statement = true;
+            hidden = true;
             let shown = line.split(['\'', '$']).next().unwrap_or_default();
             lines.push(shown.trim_end().to_owned());
         } else {
@@ -245,7 +255,7 @@ fn judge(
     }
     let name = tool.path.file_name().unwrap_or_default().to_string_lossy();
     Err(Error::new(
-        cut_off(&lines).unwrap_or(reason),
+        outside(&lines).unwrap_or(reason),
         format!(
             "`{name}` {} failed on {} ({status}): {}",
             tool.version,
@@ -259,31 +269,51 @@ fn judge(
     ))
 }
 
-/// The reason, if what failed was the connection and not the work: libpq's own words, which it says in English where `LC_ALL` is C.
-fn cut_off(lines: &[String]) -> Option<&'static Reason> {
-    const LOST: [&str; 5] = [
-        "server closed the connection unexpectedly",
-        "could not receive data from server",
-        "could not send data to server",
-        "no connection to the server",
-        "SSL connection has been closed unexpectedly",
-    ];
-    const UNMADE: [&str; 4] = [
-        "Connection refused",
-        "Connection timed out",
-        "Network is unreachable",
-        "No route to host",
+/// The reason, if what failed was not the work itself: words of libpq and of the server. Libpq's are English here, where
+/// `LC_ALL` is C.
+fn outside(lines: &[String]) -> Option<&'static Reason> {
+    let known: [(&'static Reason, &[&str]); 6] = [
+        (&DISK_FULL, &["No space left on device"]),
+        (&LOCK_TIMEOUT, &["canceling statement due to lock timeout"]),
+        (
+            &NOT_ACCEPTING,
+            &[
+                "the database system is ",
+                "sorry, too many clients already",
+                "remaining connection slots are reserved",
+            ],
+        ),
+        (&LOGIN_REFUSED, &["authentication failed for user"]),
+        (
+            &UNREACHABLE,
+            &[
+                "Connection refused",
+                "Connection timed out",
+                "Network is unreachable",
+                "No route to host",
+            ],
+        ),
+        (
+            &CONNECTION_LOST,
+            &[
+                "server closed the connection unexpectedly",
+                "terminating connection",
+                "could not receive data from server",
+                "could not send data to server",
+                "no connection to the server",
+                "SSL connection has been closed unexpectedly",
+            ],
+        ),
     ];
     let says = |words: &[&str]| {
-        lines
+        let mut lines = lines
             .iter()
-            .any(|line| words.iter().any(|w| line.contains(w)))
+            .filter(|line| !line.starts_with("Command was:"));
+        lines.any(|line| words.iter().any(|word| line.contains(word)))
     };
-    match () {
-        () if says(&LOST) => Some(&CONNECTION_LOST),
-        () if says(&["connection to server"]) && says(&UNMADE) => Some(&UNREACHABLE),
-        () => None,
-    }
+    known
+        .into_iter()
+        .find_map(|(reason, words)| says(words).then_some(reason))
 }
 
 #[cfg(test)]
@@ -299,6 +329,10 @@ mod tests {
             said[1],
             "Command was: CREATE USER MAPPING FOR a SERVER b OPTIONS ("
         );
+        let words = "pg_restore: error: could not execute query: ERROR:  could not create unique index \"i\"\nDETAIL:  Key (ssn)=(canary\n1) is duplicated.\nCONTEXT:  canary\nHINT:  none\nCommand was: ALTER TABLE t;\n";
+        let said = discreet(words);
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(!said.concat().contains("canary"), "{said:?}");
         let said = discreet("Command was: CREATE SUBSCRIPTION s CONNECTION 'password=canary' X\n");
         assert_eq!(said, ["Command was: CREATE SUBSCRIPTION s CONNECTION"]);
     }
@@ -317,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_lost_connection_is_told_from_a_refused_statement() {
-        let judged = |words: &str| cut_off(&discreet(words)).map(|reason| reason.code);
+        let judged = |words: &str| outside(&discreet(words)).map(|reason| reason.code);
         let lost = "pg_restore: error: could not execute query: server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n\tbefore or while processing the request.\nCommand was: CREATE INDEX i ON t (a);\n";
         assert_eq!(judged(lost), Some("postgres.connection-lost"));
         let unmade = "pg_restore: error: connection to server at \"127.0.0.1\", port 5 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n";

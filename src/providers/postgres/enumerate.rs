@@ -231,6 +231,8 @@ pub(super) async fn sequences(
         "SELECT n.nspname::text AS schema, c.relname::text AS name
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind = 'S' AND (({} AND {}) OR c.oid IN (SELECT x.oid FROM ({CONFIGURATION}) x))
+           -- A standby does not have what is unlogged.
+           AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
          ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
         user_schema(),
         not_of_extension("pg_class", "c.oid")
@@ -348,6 +350,9 @@ pub(super) async fn roles(target: &Target, session: &mut PgConnection) -> Result
              r.oid IN (SELECT s.refobjid FROM pg_shdepend s
                        WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
                          AND s.refclassid = 'pg_authid'::regclass
+                         -- Whose an extension's objects are is for the extension to say; who may use them is not.
+                         AND NOT (s.deptype IN ('o', 'i') AND EXISTS (SELECT FROM pg_depend d
+                                  WHERE d.classid = s.classid AND d.objid = s.objid AND d.deptype = 'e'))
                          -- Our own marker's owner is not the data's.
                          AND NOT (s.classid = 'pg_namespace'::regclass
                                   AND s.objid = coalesce((SELECT oid FROM pg_namespace WHERE nspname = {own}), 0))
@@ -356,14 +361,17 @@ pub(super) async fn roles(target: &Target, session: &mut PgConnection) -> Result
                          AND NOT (s.classid = 'pg_type'::regclass
                                   AND s.objid IN (SELECT oid FROM pg_type WHERE typnamespace = (SELECT oid FROM pg_namespace WHERE nspname = {own}))))
              -- Dependencies on the bootstrap superuser are not recorded.
-             OR r.oid IN (SELECT c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {mine})
-             OR r.oid IN (SELECT p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {mine})
-             OR r.oid IN (SELECT n.nspowner FROM pg_namespace n WHERE {mine} AND n.nspname <> 'public')
+             OR r.oid IN (SELECT c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {mine} AND {own_relations})
+             OR r.oid IN (SELECT p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {mine} AND {own_functions})
+             OR r.oid IN (SELECT n.nspowner FROM pg_namespace n WHERE {mine} AND {own_schemas} AND n.nspname <> 'public')
              OR r.oid IN ({others})
              OR r.oid IN (SELECT m.lomowner FROM pg_largeobject_metadata m))
          ORDER BY 1",
         own = literal(OWN_SCHEMA),
         mine = user_schema(),
+        own_relations = not_of_extension("pg_class", "c.oid"),
+        own_functions = not_of_extension("pg_proc", "p.oid"),
+        own_schemas = not_of_extension("pg_namespace", "n.oid"),
         others = other_owners(),
     );
     texts(target, session, "list the roles", &sql).await

@@ -475,7 +475,9 @@ pub(super) fn server_said(target: &Target, what: &str, code: &str, message: &str
                 format!("`{}` may not {what} in {place}: {said}", target.user),
             );
             let user = super::sql::ident(&target.user);
-            if message.contains("large object") {
+            if !message.starts_with("permission denied for") {
+                error
+            } else if message.contains("large object") {
                 // Not even pg_read_all_data reads them.
                 error.hint(format!(
                     "Run `GRANT SELECT ON LARGE OBJECT` for each of them, or `ALTER ROLE {user} SET lo_compat_privileges = on` as a superuser."
@@ -495,6 +497,10 @@ pub(super) fn server_said(target: &Target, what: &str, code: &str, message: &str
             format!("the disk of the server is full: cannot {what} in {place}: {said}"),
         )
         .hint("Look with `df -h` on the server's host and make room, then go on with the run."),
+        "53200" if message.contains("shared memory") => {
+            Error::new(&QUERY_FAILED, format!("cannot {what} in {place}: {said}"))
+                .hint("The server has no room for so many locks at once: raise `max_locks_per_transaction` and restart it.")
+        }
         "XX000" if message.contains("init file") => {
             Error::new(&QUERY_FAILED, format!("cannot {what} in {place}: {said}"))
                 .hint("Postgres says this when the disk under its data is full or read-only: look with `df -h` on its host.")

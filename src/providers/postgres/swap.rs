@@ -389,11 +389,15 @@ impl<'a> Names<'a> {
             Duration::from_millis(200),
             async || {
                 let left: Vec<String> = scalar(
-                    "SELECT format('pid %s (%s, %s)%s', pid, usename, application_name,
-                                   CASE WHEN pg_terminate_backend(pid) THEN '' ELSE ' cannot be ended' END)
-                     FROM pg_stat_activity WHERE datname = ANY($1) AND pid <> pg_backend_pid()
+                    // Asked to end what it may not end, the server fails the whole statement.
+                    "SELECT format('pid %s (%s, %s)%s', a.pid, a.usename, a.application_name,
+                                   CASE WHEN NOT me.rolsuper AND (u.rolsuper OR NOT (pg_has_role(current_user, a.usesysid, 'USAGE')
+                                                  OR pg_has_role(current_user, 'pg_signal_backend', 'USAGE'))) THEN ', which this role may not end'
+                                        WHEN pg_terminate_backend(a.pid) THEN '' ELSE ', which cannot be ended' END)
+                     FROM pg_stat_activity a JOIN pg_roles u ON u.oid = a.usesysid, pg_roles me
+                     WHERE a.datname = ANY($1) AND a.pid <> pg_backend_pid() AND me.rolname = current_user
                        -- Workers of the server's own have no user; a rename ends them by itself.
-                       AND usename IS NOT NULL",
+                       AND a.usename IS NOT NULL",
                 )
                 .bind(names.clone())
                 .fetch_all(&mut **session.lock().await)

@@ -46,6 +46,8 @@ pub const SCRATCH: &[&str] = &[
     "max_wal_senders=0",
     "max_wal_size=4GB",
     "autovacuum=off",
+    // A capture or a transaction of the source may have held more than most servers have room for.
+    "max_locks_per_transaction=512",
 ];
 
 /// What kind of server is wanted.

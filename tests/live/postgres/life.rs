@@ -371,6 +371,9 @@ async fn a_standby_is_captured_until_the_primary_takes_its_rows_away() {
         .await
         .expect("a server starts");
     let target = database(&primary, ROWS).await;
+    let unlogged =
+        "CREATE UNLOGGED TABLE fleeting (id int GENERATED ALWAYS AS IDENTITY, other serial)";
+    sql(&target, unlogged).await;
     let (_standby_folder, standby) = standby(&primary).await;
     let copy = standby.target().with_database("rich");
     let parts = MemoryParts::default();

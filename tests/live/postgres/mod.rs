@@ -3,6 +3,7 @@
 mod back;
 mod beside;
 mod complete;
+mod lesser;
 mod life;
 mod listing;
 mod outskirts;

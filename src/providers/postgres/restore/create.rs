@@ -7,7 +7,7 @@ use super::super::capture::DatabaseFacts;
 use super::super::session::{run, run_as};
 use super::super::sql::{ident, literal};
 use super::super::{NOT_EMPTY, Target, session};
-use super::place::{exists, roles_at_hand};
+use super::place::{Named, exists, roles_at_hand};
 use super::roles::Carried;
 use super::{MissingRoles, SchemaMeta};
 use crate::capture::PartSource;
@@ -147,20 +147,17 @@ async fn describe(
         let sql = format!("COMMENT ON DATABASE {quoted} IS {}", literal(comment));
         run(server, session, &sql).await?;
     }
-    if facts.connection_limit >= 0 {
-        let sql = format!(
-            "ALTER DATABASE {quoted} CONNECTION LIMIT {}",
-            facts.connection_limit
-        );
-        run(server, session, &sql).await?;
-    }
     let mut named = vec![facts.owner.clone()];
     for grant in facts.grants.iter().flatten() {
         if !grant.grantee.is_empty() && !named.contains(&grant.grantee) {
             named.push(grant.grantee.clone());
         }
     }
-    if roles_at_hand(server, session, &named, place.carried, place.roles, notes).await? {
+    let named = Named {
+        all: &named,
+        acting: std::slice::from_ref(&facts.owner),
+    };
+    if roles_at_hand(server, session, named, place.carried, place.roles, notes).await? {
         own(server, session, &quoted, facts).await?;
     }
     Ok(())

@@ -302,11 +302,16 @@ async fn run_one(wire: &mut Wire, statement: &Statement) -> Result<()> {
         if e.reason() != &QUERY_FAILED {
             return e;
         }
-        Error::new(
-            &RESTORE_FAILED,
-            format!("the restored rows do not take the {}", statement.makes),
-        )
-        .caused_by(e)
+        let makes = &statement.makes;
+        let said = e.to_string();
+        // Values that do not fit, and broken constraints (PostgreSQL documentation, appendix A, classes 22 and 23).
+        let of_rows = ["(SQLSTATE 22", "(SQLSTATE 23"];
+        let message = if of_rows.iter().any(|class| said.contains(class)) {
+            format!("the restored rows do not take the {makes}")
+        } else {
+            format!("the server did not make the {makes}")
+        };
+        Error::new(&RESTORE_FAILED, message).caused_by(e)
     })
 }
 

@@ -4,6 +4,8 @@
 
 mod back;
 mod create;
+mod left_out;
+mod lesser;
 mod load;
 mod only;
 mod owners;
@@ -13,8 +15,10 @@ mod quiet;
 mod ready;
 mod rename;
 mod roles;
+mod sequences;
 mod statements;
 mod subscriptions;
+mod views;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,13 +29,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
 
-use super::archive::Section;
+use super::archive::{Entry, Section};
 use super::capture::{format, prefix};
 use super::copy::Rows;
-use super::enumerate::{MatView, SequenceState, user_schema};
+use super::enumerate::MatView;
 use super::identify::make_marker_table;
-use super::session::{Access, close, open, run, texts};
-use super::sql::{literal, qualified};
+use super::session::{Access, close, open, run};
+use super::sql::ident;
 use super::{BAD_PART, MISMATCH, Target, dump, large_objects, refuse_pooler, tools};
 use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader, PartSource};
 use crate::error::{Context as _, Error, Result};
@@ -43,14 +47,17 @@ pub use back::{
     look_at_away, look_at_table, put_back, take_away,
 };
 pub use create::create_database;
+pub use left_out::incomparable;
+use left_out::{Roles, left_out, without_event_triggers};
+use lesser::{EVENT_TRIGGER, Lent, Needs};
 use load::Loader;
 pub use only::{Chosen, Selection, choose};
 pub use place::exists;
-use place::{Archive, refuse_unless_empty, roles_at_hand};
+use place::{Archive, refuse_unless_empty};
 use plan::{Plan, Rest};
 pub use ready::{Extension, LiveFacts, Readiness, readiness};
 pub use rename::{Renamed, RoleMap, captured_roles, role_pair};
-use roles::{Carried, settings_left_out};
+use roles::Carried;
 use subscriptions::Apart;
 
 /// What to do about roles that the capture names and the server lacks.
@@ -175,81 +182,6 @@ pub async fn restore(
     options.cancel.guard(work).await
 }
 
-/// What a restore of the captured database cannot bring to this server, by part and reason: owners and grants whose roles
-/// are not there, definitions that another major version spells differently. Looks only. `server` is any database of it.
-pub async fn incomparable(
-    server: &Target,
-    source: &dyn PartSource,
-    captured: &str,
-) -> Result<BTreeMap<String, String>> {
-    let schema = SchemaMeta::of(source, captured)?;
-    let carried = Carried::read(source, captured).await?;
-    let mut session = open(server, Access::Read).await?;
-    let leave = MissingRoles::LeaveOut;
-    let found = left_out(
-        server,
-        &mut session,
-        &schema,
-        &carried,
-        leave,
-        &mut Vec::new(),
-    )
-    .await;
-    close(session).await;
-    found.map(|(_, parts)| parts)
-}
-
-/// Whether owners and grants can be restored, and the parts that will not be equal; makes roles if that was asked for.
-async fn left_out(
-    target: &Target,
-    session: &mut PgConnection,
-    schema: &SchemaMeta,
-    carried: &Carried,
-    roles: MissingRoles,
-    notes: &mut Vec<String>,
-) -> Result<(bool, BTreeMap<String, String>)> {
-    let captured = &schema.database.name;
-    let major = super::session::major(target, session).await?;
-    let before = notes.len();
-    let mut named = schema.roles.clone();
-    if roles == MissingRoles::Create {
-        let more = carried.names().into_iter();
-        named.extend(more.filter(|name| !schema.roles.contains(name)));
-    }
-    let ownership = roles_at_hand(target, session, &named, carried, roles, notes).await?;
-    let mut incomparable = BTreeMap::new();
-    if !ownership {
-        let why = notes.get(before).cloned();
-        incomparable.insert(
-            format!("{}ownership", prefix(captured)),
-            why.unwrap_or_else(|| "owners and grants were left out".to_owned()),
-        );
-    }
-    let beyond = carried.unsettable(target, session).await?;
-    if !beyond.is_empty() {
-        incomparable
-            .entry(format!("{}ownership", prefix(captured)))
-            .or_insert_with(|| settings_left_out(target, &beyond));
-    }
-    for (part, why) in carried.unseen(target, session).await? {
-        incomparable.entry(part).or_insert(why);
-    }
-    if major != schema.database.major {
-        let from = schema.database.major;
-        for (part, why) in [
-            ("catalogue", "which may spell definitions differently"),
-            ("ownership", "which may have other privileges to grant"),
-        ] {
-            incomparable
-                .entry(format!("{}{part}", prefix(captured)))
-                .or_insert_with(|| {
-                    format!("captured from Postgres {from}, restored into {major}, {why}")
-                });
-        }
-    }
-    Ok((ownership, incomparable))
-}
-
 struct Work<'a> {
     target: &'a Target,
     source: &'a dyn PartSource,
@@ -260,8 +192,12 @@ struct Work<'a> {
     carried: Carried,
     major: u32,
     ownership: bool,
+    /// Whether a role that is no superuser gives objects to their owners.
+    gives_away: bool,
     /// Whether sessions can begin with event triggers off.
     off: bool,
+    /// The captured ones.
+    event_triggers: Vec<String>,
     /// What is loaded, if it is not all.
     chosen: Option<Chosen>,
     done: Restored,
@@ -280,15 +216,20 @@ impl<'a> Work<'a> {
         let major = super::session::major(target, &mut session).await?;
         let off = quiet::can_be_off(target, &mut session, major).await?;
         let mut notes = Vec::new();
+        let needs = Needs::of(source, captured, &schema.roles).await?;
         let (ownership, incomparable) = left_out(
             target,
             &mut session,
             &schema,
-            &carried,
-            options.roles,
+            &Roles {
+                needs: &needs,
+                carried: &carried,
+                missing: options.roles,
+            },
             &mut notes,
         )
         .await?;
+        let lesser = !lesser::is_superuser(target, &mut session).await?;
         close(session).await;
         let chosen = if options.only.is_empty() {
             None
@@ -296,6 +237,7 @@ impl<'a> Work<'a> {
             Some(choose(source, captured, &options.only).await?)
         };
         Ok(Work {
+            event_triggers: needs.event_triggers,
             chosen,
             tool: tools::pg_restore(major, schema.dump_major)?,
             prefix: prefix(captured),
@@ -305,6 +247,7 @@ impl<'a> Work<'a> {
             schema,
             carried,
             major,
+            gives_away: ownership && lesser,
             ownership,
             off,
             done: Restored {
@@ -319,23 +262,32 @@ impl<'a> Work<'a> {
 
     async fn all(&mut self) -> Result<()> {
         let began = Instant::now();
-        let archive = self.fetch_archive().await?;
+        let mut archive = self.fetch_archive().await?;
         let mut entries = archive.entries()?;
         self.drop_public_unless_captured().await?;
-        let mut list = None;
-        if let Some(entries) = &mut entries
-            && plan::without_scheduler(entries)
+        let mut chosen = entries.as_mut().is_some_and(plan::without_scheduler);
+        let mut before = entries.clone().unwrap_or_default();
+        before.retain(|e| e.section == Section::PreData);
+        let mut lent = Lent::default();
+        if self.gives_away
+            && let Some(entries) = &entries
         {
-            let before = entries.iter().filter(|e| e.section == Section::PreData);
-            let ids: Vec<i32> = before.map(|e| e.id).collect();
-            list = Some(Archive::of_entries(&self.options.work_dir, &ids)?);
+            archive = archive.for_lesser(&self.options.work_dir, entries)?;
+            let (schemas, rest): (Vec<Entry>, Vec<Entry>) =
+                before.into_iter().partition(|e| e.kind == "SCHEMA");
+            self.before_data(&archive, Some(&schemas)).await?;
+            let mut session = open_loader(self.target).await?;
+            lent = Lent::lend(self.target, &mut session, entries).await?;
+            close(session).await;
+            (before, chosen) = (rest, true);
         }
-        self.section(&archive, "pre-data", 1, list.as_ref()).await?;
+        self.before_data(&archive, chosen.then_some(&before[..]))
+            .await?;
         let began = self.phase("schema", began);
         let mut parts = self.source.parts(&format!("{}table/", self.prefix));
         parts.retain(|part| self.chosen.as_ref().is_none_or(|c| c.holds(part)));
         parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
-        let listed = self.listed(&archive).await?;
+        let listed = self.listed(&archive, entries.as_deref()).await?;
         if let (Some(entries), Some(listed)) = (&mut entries, &listed) {
             let wanted = plan::numbers(listed);
             entries.retain(|e| e.section != Section::PostData || wanted.contains(&e.id));
@@ -354,19 +306,33 @@ impl<'a> Work<'a> {
         self.large_objects().await?;
         let began = self.phase("rows and indexes", began);
         loader.keys(&plan.keys).await?;
-        if !self.options.throwaway {
-            // Before there are event triggers that would see it, or refuse it.
+        if !self.options.throwaway && has_event_triggers(entries.as_deref()) {
+            // Before they would see it, or refuse it.
             make_marker_table(self.target).await?;
         }
         self.post_data(&archive, listed.as_deref(), plan.rest.as_ref())
             .await?;
+        if !lent.is_empty() {
+            let mut session = quiet::open_quiet(self.target, self.off).await?;
+            let again = lent.take_back(self.target, &mut session, &before).await?;
+            close(session).await;
+            self.before_data(&archive, Some(&again)).await?;
+        }
         drop(archive);
         let began = self.phase("keys and triggers", began);
         self.refresh_and_analyze().await?;
         self.role_settings().await?;
+        self.limit_connections().await?;
         self.phase("refresh and analyze", began);
         self.done.parts.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(())
+    }
+
+    async fn may_make_event_triggers(&self) -> Result<bool> {
+        let mut session = open_loader(self.target).await?;
+        let may = lesser::makes_event_triggers(self.target, &mut session).await?;
+        close(session).await;
+        Ok(may)
     }
 
     fn phase(&mut self, name: &'static str, began: Instant) -> Instant {
@@ -381,8 +347,9 @@ impl<'a> Work<'a> {
 
     /// The archive's contents as `pg_restore` lists them, without the keys that do not hold for a selection; `None` where nothing
     /// is chosen from them.
-    async fn listed(&self, archive: &Archive) -> Result<Option<String>> {
-        if self.chosen.is_none() && self.schema.subscriptions.is_empty() {
+    async fn listed(&self, archive: &Archive, entries: Option<&[Entry]>) -> Result<Option<String>> {
+        let apart = !self.schema.subscriptions.is_empty() || has_event_triggers(entries);
+        if self.chosen.is_none() && !apart {
             return Ok(None);
         }
         let all = dump::contents(self.target, &self.tool, archive.path()).await?;
@@ -439,9 +406,28 @@ impl<'a> Work<'a> {
         }
         if !apart.event_triggers.is_empty() {
             let last = Archive::of_text(&folder, &apart.event_triggers)?;
-            self.section(archive, "post-data", 1, Some(&last)).await?;
+            let made = self.section(archive, "post-data", 1, Some(&last)).await;
+            if made.is_err() && !self.may_make_event_triggers().await? {
+                let named = without_event_triggers(self.target, &self.event_triggers);
+                self.done.notes.push(named);
+            } else {
+                made?;
+            }
         }
         Ok(())
+    }
+
+    /// What stands before the data, or these entries of it.
+    async fn before_data(&mut self, archive: &Archive, only: Option<&[Entry]>) -> Result<()> {
+        let list = match only {
+            Some([]) => return Ok(()),
+            Some(entries) => {
+                let ids: Vec<i32> = entries.iter().map(|e| e.id).collect();
+                Some(Archive::of_entries(&self.options.work_dir, &ids)?)
+            }
+            None => None,
+        };
+        self.section(archive, "pre-data", 1, list.as_ref()).await
     }
 
     fn loading<'l>(
@@ -509,41 +495,6 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn sequences(&mut self) -> Result<()> {
-        let name = format!("{}sequences", self.prefix);
-        let Some(part) = part_named(self.source, &name)? else {
-            return Err(Error::new(
-                &BAD_PART,
-                format!("the backup has no part `{name}`"),
-            ));
-        };
-        let mut fingerprinter = self.options.key.start();
-        let mut statements = vec!["BEGIN".to_owned()];
-        let mut reader = self.source.open(&name).await?;
-        let mut rows = Rows::default();
-        while let Some(chunk) = reader.next().await? {
-            rows.feed(&chunk, |row| {
-                fingerprinter.add(row);
-                let state: SequenceState = serde_json::from_slice(row)
-                    .map_err(|e| Error::new(&BAD_PART, "a sequence is damaged").caused_by(e))?;
-                let sequence = literal(&qualified(&state.schema, &state.name));
-                statements.push(format!(
-                    "SELECT pg_catalog.setval({sequence}, {}, {})",
-                    state.last_value, state.is_called
-                ));
-                Ok(())
-            })?;
-        }
-        rows.end()?;
-        statements.push("COMMIT".to_owned());
-        let mut session = open_loader(self.target).await?;
-        run(self.target, &mut session, &statements.join("; ")).await?;
-        close(session).await;
-        let fingerprint = agree(&name, part.fingerprint, fingerprinter.finish())?;
-        self.done.parts.push((name, fingerprint));
-        Ok(())
-    }
-
     async fn large_objects(&mut self) -> Result<()> {
         let name = format!("{}large-objects", self.prefix);
         let part = part_named(self.source, &name)?;
@@ -576,7 +527,21 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Last, so that no setting bears on the restore.
+    /// Last, since the restore itself may need more than the database allows.
+    async fn limit_connections(&self) -> Result<()> {
+        let limit = self.schema.database.connection_limit;
+        if limit < 0 {
+            return Ok(());
+        }
+        let name = ident(&self.target.database);
+        let mut session = quiet::open_quiet(self.target, self.off).await?;
+        let alter = format!("ALTER DATABASE {name} CONNECTION LIMIT {limit}");
+        run(self.target, &mut session, &alter).await?;
+        close(session).await;
+        Ok(())
+    }
+
+    /// Late, so that no setting bears on the restore.
     async fn role_settings(&mut self) -> Result<()> {
         let mut session = quiet::open_quiet(self.target, self.off).await?;
         let notes = &mut self.done.notes;
@@ -589,49 +554,11 @@ impl<'a> Work<'a> {
         }
         Ok(())
     }
+}
 
-    async fn refresh_and_analyze(&mut self) -> Result<()> {
-        // Filling a view and expressions of indexes may call functions that count on the database's own search path.
-        let (mut session, path) = quiet::open_given(self.target, self.off).await?;
-        for view in self.schema.matviews.iter().filter(|view| view.populated) {
-            let name = qualified(&view.schema, &view.name);
-            let shown = format!("{}.{}", view.schema, view.name);
-            let note = match quiet::refresh(self.target, &mut session, &name, &path).await {
-                Ok(()) => {
-                    format!("materialised view `{shown}` was refreshed from the restored tables")
-                }
-                // Filled once, from a view that was emptied later: nobody could fill it again at the source either.
-                Err(e) if e.to_string().contains("has not been populated") => {
-                    let name = format!("{}catalogue", self.prefix);
-                    let why = format!("materialised view `{shown}` could not be filled");
-                    self.done.incomparable.insert(name, why);
-                    format!("materialised view `{shown}` is empty: {e}")
-                }
-                Err(e) => return Err(e),
-            };
-            self.done.notes.push(note);
-        }
-        if self.options.throwaway {
-            close(session).await;
-            return Ok(());
-        }
-        // Ordinary tables have their statistics already; parents add up those of their children, and extended ones did not exist.
-        let sql = format!(
-            "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE {} AND (c.relkind IN ('p', 'm') OR c.relkind = 'r' AND (
-                 EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)
-                 OR EXISTS (SELECT FROM pg_statistic_ext s WHERE s.stxrelid = c.oid))) ORDER BY 1",
-            user_schema()
-        );
-        let names = texts(self.target, &mut session, "list what has parts", &sql).await?;
-        let given = quiet::set_path(&path, false);
-        run(self.target, &mut session, &given).await?;
-        for name in names {
-            run(self.target, &mut session, &format!("ANALYZE {name}")).await?;
-        }
-        close(session).await;
-        Ok(())
-    }
+/// Whether there are some, as far as is known.
+fn has_event_triggers(entries: Option<&[Entry]>) -> bool {
+    entries.is_none_or(|all| all.iter().any(|e| e.kind == EVENT_TRIGGER))
 }
 
 /// What every session that loads begins with.

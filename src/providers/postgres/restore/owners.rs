@@ -28,22 +28,7 @@ pub(super) async fn own_large_objects(
     source: &dyn PartSource,
     captured: &str,
 ) -> Result<usize> {
-    let name = format!("{}ownership", prefix(captured));
-    if part_named(source, &name)?.is_none() {
-        return Ok(0);
-    }
-    let mut found: Vec<Objects> = Vec::new();
-    let mut reader = source.open(&name).await?;
-    each_line(reader.as_mut(), |line: Value| {
-        if line["kind"] == "large objects" {
-            let objects = serde_json::from_value(line).map_err(|e| {
-                Error::new(&BAD_PART, "a line about large objects is damaged").caused_by(e)
-            })?;
-            found.push(objects);
-        }
-        Ok(())
-    })
-    .await?;
+    let found = listed(source, captured).await?;
     if found.is_empty() {
         return Ok(0);
     }
@@ -59,6 +44,35 @@ pub(super) async fn own_large_objects(
     }
     close(session).await;
     Ok(count)
+}
+
+/// Whose the large objects were.
+pub(super) async fn owners_of_large_objects(
+    source: &dyn PartSource,
+    captured: &str,
+) -> Result<Vec<String>> {
+    let found = listed(source, captured).await?;
+    Ok(found.into_iter().map(|objects| objects.owner).collect())
+}
+
+async fn listed(source: &dyn PartSource, captured: &str) -> Result<Vec<Objects>> {
+    let name = format!("{}ownership", prefix(captured));
+    let mut found: Vec<Objects> = Vec::new();
+    if part_named(source, &name)?.is_none() {
+        return Ok(found);
+    }
+    let mut reader = source.open(&name).await?;
+    each_line(reader.as_mut(), |line: Value| {
+        if line["kind"] == "large objects" {
+            let objects = serde_json::from_value(line).map_err(|e| {
+                Error::new(&BAD_PART, "a line about large objects is damaged").caused_by(e)
+            })?;
+            found.push(objects);
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(found)
 }
 
 fn own(oid: u32, objects: &Objects) -> String {

@@ -13,6 +13,7 @@ use super::super::session::{Access, close, failed, open, rows, scalar};
 use super::super::swap::database_oid;
 use super::super::{NOT_EMPTY, Target};
 use super::MissingRoles;
+use super::lesser::without_authorization;
 use super::roles::{Carried, absent};
 use crate::capture::PartReader;
 use crate::error::{Error, Result};
@@ -51,27 +52,50 @@ pub(super) async fn refuse_unless_empty(target: &Target) -> Result<()> {
     ))
 }
 
+/// Roles that what is restored names.
+pub(super) struct Named<'a> {
+    /// All of them; they must be there.
+    pub all: &'a [String],
+    /// Those in whose name the restore acts; see [`super::lesser::Needs`].
+    pub acting: &'a [String],
+}
+
+/// Those of these roles that the connected one cannot act for.
+pub(super) async fn beyond(
+    target: &Target,
+    session: &mut PgConnection,
+    acting: &[String],
+) -> Result<Vec<String>> {
+    // From 16 on, a membership alone does not allow it, such as that of the role that made the other.
+    let major = super::super::session::major(target, session).await?;
+    let right = if major >= 16 { "SET" } else { "MEMBER" };
+    scalar(
+        "SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE r.rolname = ANY($1)
+           AND NOT (pg_catalog.pg_has_role(current_user, r.oid, $2) AND pg_catalog.pg_has_role(current_user, r.oid, 'USAGE'))
+         ORDER BY 1",
+    )
+    .bind(acting)
+    .bind(right)
+    .fetch_all(session)
+    .await
+    .map_err(|e| failed(target, "look for the roles", e))
+}
+
 /// Whether owners and grants can be restored: every role that the capture names is there, or is made.
 pub(super) async fn roles_at_hand(
     target: &Target,
     session: &mut PgConnection,
-    roles: &[String],
+    roles: Named<'_>,
     carried: &Carried,
     missing_roles: MissingRoles,
     notes: &mut Vec<String>,
 ) -> Result<bool> {
-    let missing = absent(target, session, roles).await?;
+    let missing = absent(target, session, roles.all).await?;
     if missing_roles == MissingRoles::Create {
         carried.make(target, session, &missing, notes).await?;
         return Ok(true);
     }
-    let foreign = without(
-        target,
-        session,
-        roles,
-        "SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = ANY($1) AND NOT pg_has_role(current_user, r.oid, 'MEMBER')",
-    )
-    .await?;
+    let foreign = beyond(target, session, roles.acting).await?;
     if !missing.is_empty() {
         notes.push(format!(
             "owners and grants were left out: the server has no role {}",
@@ -79,7 +103,7 @@ pub(super) async fn roles_at_hand(
         ));
     } else if !foreign.is_empty() {
         notes.push(format!(
-            "owners and grants were left out: `{}` is no member of {}",
+            "owners and grants were left out: `{}` cannot act for {}",
             target.user,
             listed(&foreign)
         ));
@@ -139,10 +163,24 @@ impl Archive {
         &self.0
     }
 
+    fn read(&self) -> Result<Vec<u8>> {
+        std::fs::read(&self.0).map_err(|e| Error::io("read", &self.0, e))
+    }
+
     /// What it holds, if this program understands it.
     pub(super) fn entries(&self) -> Result<Option<Vec<Entry>>> {
-        let bytes = std::fs::read(&self.0).map_err(|e| Error::io("read", &self.0, e))?;
-        Ok(archive::entries(&bytes))
+        Ok(archive::entries(&self.read()?))
+    }
+
+    /// As a role without all rights can restore it.
+    pub(super) fn for_lesser(self, folder: &Path, entries: &[Entry]) -> Result<Archive> {
+        let Some(bytes) = without_authorization(&self.read()?, entries) else {
+            return Ok(self);
+        };
+        let (archive, mut file) = Archive::create(folder)?;
+        file.write_all(&bytes)
+            .map_err(|e| Error::io("write", &archive.0, e))?;
+        Ok(archive)
     }
 
     /// A list of entries for `pg_restore --use-list`.

@@ -5,10 +5,12 @@ use serde::Serialize;
 use sqlx::Row as _;
 
 use super::super::enumerate::SCHEDULER;
-use super::super::session::{Access, close, open, query, rows, scalar};
+use super::super::session::{Access, close, open, query, rows};
 use super::super::{Target, session, tools};
 use super::SchemaMeta;
-use super::place::exists;
+use super::lesser::Needs;
+use super::place::{beyond, exists};
+use super::roles::absent;
 use crate::capture::PartSource;
 use crate::error::{Error, Result};
 
@@ -22,8 +24,8 @@ pub struct Extension {
     pub captured: String,
     /// The version that the target would make; absent if it has none.
     pub available: Option<String>,
-    /// Whether the role may make it: it is trusted, or the role is a superuser.
-    pub allowed: bool,
+    /// Whether the role may make it: it is trusted, or the role is a superuser. Absent where a managed service decides.
+    pub allowed: Option<bool>,
 }
 
 /// What bears on a restore into a server, as the server says.
@@ -39,7 +41,7 @@ pub struct Readiness {
     pub extensions: Vec<Extension>,
     /// Roles of the capture that the server lacks.
     pub missing_roles: Vec<String>,
-    /// Roles of the capture whose member the role is not.
+    /// Roles of the capture in whose name the restore acts, and the role cannot.
     pub foreign_roles: Vec<String>,
     /// Who would restore.
     pub role: String,
@@ -83,14 +85,16 @@ pub async fn readiness(
         server,
         &mut session,
         "look at the role",
-        "SELECT r.rolname::text AS role, r.rolsuper OR r.rolcreatedb AS creates, r.rolsuper AS super, pg_is_in_recovery() AS standby
+        "SELECT r.rolname::text AS role, r.rolsuper OR r.rolcreatedb AS creates, r.rolsuper AS super, pg_is_in_recovery() AS standby,
+                EXISTS (SELECT FROM pg_roles s WHERE s.rolname IN ('rds_superuser', 'cloudsqlsuperuser', 'alloydbsuperuser', 'azure_pg_admin')
+                        AND pg_has_role(r.oid, s.oid, 'MEMBER')) AS managed
          FROM pg_roles r WHERE r.rolname = current_user",
     )
     .await?;
     let row = found
         .first()
         .ok_or_else(|| Error::bug("the connected role is not in pg_roles"))?;
-    let all_powerful: bool = row.get("super");
+    let (all_powerful, managed): (bool, bool) = (row.get("super"), row.get("managed"));
     let mut extensions = Vec::new();
     let wanted = schema.database.extensions.iter();
     for (name, captured) in wanted.filter(|(name, _)| *name != SCHEDULER) {
@@ -108,20 +112,15 @@ pub async fn readiness(
             name: name.clone(),
             captured: captured.clone(),
             available: seen.as_ref().and_then(|row| row.get("version")),
-            allowed: all_powerful || seen.is_some_and(|row| row.get("open")),
+            allowed: match all_powerful || seen.is_some_and(|row| row.get("open")) {
+                false if managed => None,
+                known => Some(known),
+            },
         });
     }
-    let missing = "SELECT r FROM unnest($1::text[]) r WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r)";
-    let foreign = "SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = ANY($1) AND NOT pg_has_role(current_user, r.oid, 'MEMBER')";
-    let mut lists = Vec::new();
-    for sql in [missing, foreign] {
-        let names: Vec<String> = scalar(sql)
-            .bind(&schema.roles)
-            .fetch_all(&mut session)
-            .await
-            .map_err(|e| session::failed(server, "look for the roles", e))?;
-        lists.push(names);
-    }
+    let missing_roles = absent(server, &mut session, &schema.roles).await?;
+    let needs = Needs::of(source, captured, &schema.roles).await?;
+    let foreign_roles = beyond(server, &mut session, &needs.acting).await?;
     let live = live(server, &mut session).await?;
     let (role, creates, standby) = (row.get("role"), row.get("creates"), row.get("standby"));
     close(session).await;
@@ -131,13 +130,12 @@ pub async fn readiness(
             taken.push((*name).to_owned());
         }
     }
-    let foreign_roles = lists.pop().unwrap_or_default();
     Ok(Readiness {
         major,
         captured_major: schema.database.major,
         tool: tools::pg_restore(major, schema.dump_major),
         extensions,
-        missing_roles: lists.pop().unwrap_or_default(),
+        missing_roles,
         foreign_roles,
         role,
         creates,
