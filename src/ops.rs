@@ -15,4 +15,5 @@ pub mod record;
 pub mod restore;
 pub mod runbook_run;
 pub mod sandbox;
+pub mod stale;
 pub mod status;

@@ -59,6 +59,9 @@ const FILL_VECTORS: &[&str] = &[
     "CHECKPOINT",
 ];
 
+/// The databases of one table, and how many rows it has.
+const GROWING: [(&str, u32); 2] = [("tenth", 500_000), ("tenfold", 5_000_000)];
+
 fn fill(server: &Server, database: &str, statements: &[&str]) {
     let exists = format!("SELECT count(*) FROM pg_database WHERE datname = '{database}'");
     if server.sql("postgres", &exists) == "1" {
@@ -136,7 +139,10 @@ pub fn all(wanted: &[&String]) -> Vec<Comparison> {
         }
     }
     if is_wanted("pg-second-backup") {
-        results.push(second(&server));
+        results.extend(second(&server));
+    }
+    if is_wanted("pg-dump-tenfold") {
+        results.push(tenfold(&server));
     }
     if is_wanted("pg-restore") {
         results.push(restores(
@@ -197,9 +203,42 @@ fn their_dump(server: &Server, database: &str, compress: &str) -> Cost {
     cost
 }
 
-/// A twentieth of new rows, then both sides again: what a second backup costs.
-fn second(server: &Server) -> Comparison {
+/// One table, and one with ten times its rows: ten times what the first one costs, through what the second one does.
+fn tenfold(server: &Server) -> Comparison {
+    let [small, large] = GROWING.map(|(database, rows)| {
+        let make = "CREATE TABLE orders (id bigint PRIMARY KEY, customer int NOT NULL, placed timestamptz NOT NULL, total numeric(12,2), state text, note text)";
+        let insert = format!(
+            "INSERT INTO orders SELECT n, n % 50021, timestamptz '2020-01-01' + n * interval '17 s', (n % 100000) / 7.0, \
+             (ARRAY['new','paid','sent','done'])[1 + n % 4], md5(n::text) || md5((-n)::text) FROM generate_series(1, {rows}) n"
+        );
+        fill(server, database, &[make, &insert, "VACUUM ANALYZE", "CHECKPOINT"]);
+        median((0..ROUNDS).map(|_| our_dump(server, database)).collect())
+    });
+    let name = "pg-dump-tenfold";
+    for (what, cost) in [("a tenth", small), ("the whole", large)] {
+        println!(
+            "{name:<22} {what:<26} {:>6.2} CPU s, {:>6.2} s wall, {:.2} cores, {} MiB resident",
+            cost.cpu(),
+            cost.wall,
+            cost.cpu() / cost.wall,
+            cost.memory >> 20
+        );
+    }
+    Comparison {
+        name: name.to_owned(),
+        peer: "ten times a tenth of its rows".to_owned(),
+        metric: "CPU seconds, client and server, of our own dump of one table".to_owned(),
+        ours: large.cpu(),
+        theirs: small.cpu() * 10.0,
+        ratio: small.cpu() * 10.0 / large.cpu(),
+        throughput: None,
+    }
+}
+
+/// A twentieth of new rows, then both sides again: what a second backup costs, and how much it writes.
+fn second(server: &Server) -> [Comparison; 2] {
     let (mut our_costs, mut their_costs) = (Vec::new(), Vec::new());
+    let mut first = 0;
     server.sql("postgres", "DROP DATABASE IF EXISTS grown");
     for round in 0..ROUNDS {
         server.sql(
@@ -230,6 +269,7 @@ fn second(server: &Server) -> Comparison {
             server.pid,
         );
         cost.bytes = bytes_in(&folder) - before;
+        first = before;
         println!(
             "round {round}: {:.1} % new bytes",
             cost.bytes as f64 * 100.0 / before as f64
@@ -251,12 +291,18 @@ fn second(server: &Server) -> Comparison {
         server.sql("postgres", "DROP DATABASE grown");
     }
     let peer = format!("pg_dump 17 -Fd -j{JOBS} --compress=zstd");
-    compare(
-        "pg-second-backup",
-        &peer,
-        median(our_costs),
-        median(their_costs),
-    )
+    let (ours, theirs) = (median(our_costs), median(their_costs));
+    let share = ours.bytes as f64 * 100.0 / first as f64;
+    let bytes = Comparison {
+        name: "pg-second-backup-bytes".to_owned(),
+        peer: peer.clone(),
+        metric: "percent of the first backup that is written anew".to_owned(),
+        ours: share,
+        theirs: 100.0,
+        ratio: 100.0 / share,
+        throughput: None,
+    };
+    [compare("pg-second-backup", &peer, ours, theirs), bytes]
 }
 
 /// Both sides' dumps back into databases of their own, on the server that they came from, or on a scratch server as `verify --level 3`

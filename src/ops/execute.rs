@@ -21,6 +21,7 @@ use crate::evidence::{ClosingFacts, EvidenceRef, Recorder, StartFacts, Timeline}
 use crate::exit::Exit;
 use crate::identity::Identity;
 use crate::steps::world::World;
+use crate::time::Instant;
 use crate::wait::Cancel;
 
 /// What surrounds an execution: who asks, who listens, where state lies.
@@ -164,6 +165,9 @@ pub async fn go_on(host: &Host<'_>, run: &str, what: GoOn) -> Result<Executed> {
             state.plan.context, host.world.context
         ))
         .hint(format!("Pass `--context {}`.", state.plan.context)));
+    }
+    if what == GoOn::Resume {
+        super::stale::refuse_stale_safety(&state, Instant::now())?;
     }
     let consent = recall(&state.consent, &state.digest)?;
     let lease = take_lease(host.world, &state.plan, run)?;

@@ -32,12 +32,18 @@ reasons! {
     UNFINISHED = "restore.unfinished", Refused,
         "A restore of this context was cut off and neither finished nor taken back. Another one beside it would take its names and its way \
          back. Finish it with `summitctl run resume RUN`, or take it back with `summitctl run abort RUN`; the message names the run.";
+    /// An earlier one lay cut off for long.
+    STALE_SAFETY = "restore.stale-safety", Refused,
+        "A restore that was cut off long ago would go on to replace data that it saved then: what was written since would be lost. Take it \
+         back with `summitctl run abort RUN`, and restore anew.";
     /// There is nothing that could be taken back.
     NO_WAY_BACK = "restore.no-way-back", Refused,
         "A restore cannot be taken back as asked: it was made without a safety backup, was taken back already, or never finished. The \
          message says which, and what can be done instead.";
 }
 
+/// The step that completes the safety backup.
+pub const SAFETY_COMMIT: &str = "safety-commit";
 /// The names of the operations in journals.
 pub const RESTORE: &str = "restore";
 /// The way back.
@@ -148,7 +154,7 @@ pub async fn restore(world: &World, wanted: &Wanted<'_>) -> Result<Spec> {
                 ..How::default()
             };
             steps.extend(capture_steps(&stores, &labels, "safety-", &["check"], how));
-            "safety-commit"
+            SAFETY_COMMIT
         }
     };
     // Postgres first: it is the one that can be compared before anything is touched, and swapped back.
@@ -491,7 +497,7 @@ pub async fn undo(world: &World, wanted: &[Store], database: Option<&str>) -> Re
             &["check"],
             How::default(),
         ));
-        last = "safety-commit".to_owned();
+        last = SAFETY_COMMIT.to_owned();
         for store in &replaced {
             let id = format!("swap-{store}");
             let args = json!({"store": store, "backup": safety});
@@ -642,7 +648,7 @@ fn restored(state: &RunState) -> Restored {
             .into_iter()
             .filter(|s| *s != Store::Postgres && change(&format!("swap-{s}")).is_some())
             .collect(),
-        safety: change("safety-commit").and_then(|_| state.run.parse().ok()),
+        safety: change(SAFETY_COMMIT).and_then(|_| state.run.parse().ok()),
     }
 }
 

@@ -76,3 +76,42 @@ async fn a_restore_that_was_cut_off_comes_first_and_takes_nothing_elses_place() 
     assert_eq!(program.number(others).await, 2);
     assert_eq!(program.open_runs(), [""; 0]);
 }
+
+/// A run that saved Redis and rests for long is not resumed: what was written since would be in no backup.
+#[tokio::test]
+async fn what_was_saved_long_ago_is_not_replaced_by_a_resumed_run() {
+    let program = Program::start("stale");
+    let args =
+        |all: &[&'static str]| [all, &["--stores", "redis", "--context", "sandbox"]].concat();
+    program.ok(&args(&["backup", "create", "--yes"]));
+    killed_before(
+        &program,
+        &args(&["restore", "newest", "--confirm", "sandbox"]),
+        "safety-commit",
+    );
+    let run = program.open_runs().remove(0);
+    let resume = ["run", "resume", &run];
+    let saved =
+        |record: &serde_json::Value| record["kind"] == "done" && record["step"] == "safety-commit";
+    while !program.records(&run).iter().any(saved) {
+        let killed = program.call(&resume, Some("after:2"));
+        assert_eq!(killed.status.code(), None, "{}", said(&killed));
+    }
+    let mut later = program.command(&resume);
+    later.env("SUMMITCTL_TEST_CLOCK", "2099-01-01T00:00:00Z");
+    let later = program.keep(later.output().unwrap());
+    let text = said(&later);
+    assert_eq!(later.status.code(), Some(3), "{text}");
+    let abort = format!("summitctl run abort {run} --context sandbox");
+    for word in [
+        "has not replaced redis yet",
+        "would be lost",
+        abort.as_str(),
+    ] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert_eq!(program.open_runs(), std::slice::from_ref(&run));
+    // After a short rest it goes on.
+    program.ok(&resume);
+    assert_eq!(program.open_runs(), [""; 0]);
+}
