@@ -11,6 +11,7 @@ pub fn lock_of_elsewhere(bench: &Bench) -> String {
          \"machine\": \"another pid:[4026532177]\",\n  \"process\": {{\n    \"pid\": 1,\n    \"start-ticks\": 7\n  }},\n  \
          \"since\": \"2026-11-20T03:00:00.000Z\",\n  \"token\": \"{token}\"\n}}\n"
     );
+    std::fs::create_dir_all(bench.dir.join("repository/locks")).unwrap();
     bench.write(&format!("repository/locks/{token}.json"), &lock);
     token
 }
