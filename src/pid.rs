@@ -40,6 +40,14 @@ pub fn boot_id() -> String {
         .to_owned()
 }
 
+/// `/etc/machine-id` (machine-id(5)): an installation keeps it over boots; empty where there is none.
+pub fn machine_id() -> String {
+    fs::read_to_string("/etc/machine-id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
 /// A process that cannot be mistaken for another one of the same boot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

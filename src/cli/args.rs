@@ -16,7 +16,7 @@ pub use evidence::{
     EvidenceCommand, EvidenceExportArgs, EvidenceShowArgs, EvidenceVerifyArgs, Rendering,
 };
 pub use import::{BackupDiffArgs, BackupImportArgs};
-pub use keep::{CopyArgs, ExportArgs, ForgetArgs, HoldArgs, PruneArgs, ReleaseArgs};
+pub use keep::{CopyArgs, ExportArgs, ForgetArgs, HoldArgs, PruneArgs, ReleaseArgs, UnlockArgs};
 pub use keys::KeysCommand;
 pub use kube::KubeCommand;
 pub use migrate::{BlockersArgs, ClearArgs, LockCommand, MigrateCommand};
@@ -285,6 +285,8 @@ pub enum BackupCommand {
     Copy(CopyArgs),
     /// State that a backup which is gone was removed on purpose, so that its segments may be collected
     Forget(ForgetArgs),
+    /// Remove the lock of a process of elsewhere that is surely no more
+    Unlock(UnlockArgs),
 }
 
 /// Arguments of `backup init`.
@@ -623,6 +625,7 @@ impl Command {
             Command::Backup(BackupCommand::Hold(_)) => "backup hold",
             Command::Backup(BackupCommand::Release(_)) => "backup release",
             Command::Backup(BackupCommand::Forget(_)) => "backup forget",
+            Command::Backup(BackupCommand::Unlock(_)) => "backup unlock",
             Command::Backup(BackupCommand::Export(_)) => "backup export",
             Command::Backup(BackupCommand::Prune(_)) => "backup prune",
             Command::Backup(BackupCommand::Copy(_)) => "backup copy",

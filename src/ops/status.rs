@@ -10,7 +10,7 @@ use crate::engine::step::ReadCx;
 use crate::error::Result;
 use crate::event::Outcome;
 use crate::evidence::Archive;
-use crate::repository::BackupId;
+use crate::repository::{BackupId, Holder};
 use crate::steps::choose::{self, Found};
 use crate::steps::copies;
 use crate::steps::cross;
@@ -45,6 +45,26 @@ pub struct Overview {
     pub at: Instant,
     /// The lines.
     pub rows: Vec<Row>,
+    /// Who holds a lock on the repository; empty as well if it cannot be asked, which a line says.
+    pub locks: Vec<RepositoryLock>,
+}
+
+/// A lock on the repository.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct RepositoryLock {
+    /// What it is held for.
+    pub purpose: String,
+    /// The machine's name.
+    pub host: String,
+    /// The process there.
+    pub pid: i32,
+    /// Since when.
+    pub since: Instant,
+    /// Whether it is another machine's or container's, of which nobody can tell here whether it lives.
+    pub elsewhere: bool,
+    /// What `backup unlock` knows it by.
+    pub token: String,
 }
 
 impl fmt::Display for Overview {
@@ -92,6 +112,8 @@ pub async fn status(cx: &ReadCx<'_, World>) -> Result<Overview> {
         rows.push(copied(world, &copy.name).await);
     }
     rows.extend(keys(world).await);
+    let (locked, locks) = locks(world).await;
+    rows.extend(locked);
     rows.push(drill(world));
     rows.push(match FileLeases::at(world.state.leases()).list() {
         Ok(held) if held.is_empty() => {
@@ -133,7 +155,41 @@ pub async fn status(cx: &ReadCx<'_, World>) -> Result<Overview> {
         context: world.context.clone(),
         at: Instant::now(),
         rows,
+        locks,
     })
+}
+
+/// Who works in the repository, if somebody does. That it cannot be asked is another row's.
+async fn locks(world: &World) -> (Option<Row>, Vec<RepositoryLock>) {
+    let asked = async { world.repository().await?.locks().await };
+    let Ok(held) = asked.await else {
+        return (None, Vec::new());
+    };
+    let shown: Vec<String> = held.iter().map(Holder::describe).collect();
+    let here = "the lock of a process that ends goes with it";
+    let away = "if that process of elsewhere is surely no more, remove its lock";
+    let lost = held.iter().find(|h| h.is_elsewhere());
+    let row = (!held.is_empty()).then(|| {
+        let what = if lost.is_some() { away } else { here };
+        let detail = format!("the repository's: {}; {what}", shown.join(", "));
+        let row = row("locks", Outcome::Degraded, detail);
+        match lost {
+            None => row,
+            Some(h) => row.next(format!(
+                "summitctl backup unlock {0} --confirm {0} --context {1}",
+                h.token, world.context
+            )),
+        }
+    });
+    let locks = held.into_iter().map(|h| RepositoryLock {
+        elsewhere: h.is_elsewhere(),
+        purpose: h.purpose,
+        host: h.host,
+        pid: h.process.pid,
+        since: h.since,
+        token: h.token,
+    });
+    (row, locks.collect())
 }
 
 /// That nobody can open the backups must be seen long before one is needed.
@@ -185,7 +241,12 @@ async fn backup(world: &World) -> Row {
             "the repository holds no usable backup of this context",
         )
         .next(create),
-        Ok(Some(Found { backup, lacks, .. })) => {
+        Ok(Some(Found {
+            backup,
+            lacks,
+            doubts,
+            ..
+        })) => {
             let Some((from, _)) = backup.contents.as_ref().and_then(|c| c.window()) else {
                 return row(
                     "backup",
@@ -225,6 +286,9 @@ async fn backup(world: &World) -> Row {
                     _ => format!("{detail}; {}", agree.detail),
                 };
             }
+            for doubt in &doubts {
+                detail = format!("{detail}; {}", doubt.trim_end_matches('.'));
+            }
             if !lacks.is_empty() {
                 let detail = format!("{detail}, and lacks {}", choose::named(&lacks));
                 row("backup", Outcome::Failed, detail).next(create)
@@ -238,7 +302,7 @@ async fn backup(world: &World) -> Row {
                     "summitctl backup verify {} --context {}",
                     backup.id, world.context
                 ))
-            } else if !fuzzy.is_empty() {
+            } else if !fuzzy.is_empty() || !doubts.is_empty() {
                 row("backup", Outcome::Degraded, detail).next(create)
             } else if disagree {
                 // Where nothing was asked yet, that can be done; what was seen stands in the records.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,9 +19,10 @@ use super::remember::Stated;
 use super::standing::{Hold, removed_error};
 use super::store::{Entry, sha256};
 use super::verify::CrossCheck;
-use super::{DAMAGED, NO_SUCH_BACKUP, Repository, UNTRUSTED, missing};
+use super::{DAMAGED, NO_SUCH_BACKUP, REMOVED, Repository, UNTRUSTED, missing};
 use crate::error::{Error, Report, Result};
 use crate::event::Outcome;
+use crate::exit::Exit;
 use crate::identity::Store as Kind;
 use crate::sign::KeyId;
 use crate::time::Instant;
@@ -152,10 +154,50 @@ impl Backup {
         self
     }
 
+    /// Adds why it must not be relied on, unless something else was wrong already.
+    fn doubt(&mut self, error: &Error) {
+        self.problem.get_or_insert_with(|| Report::from(error));
+    }
+
+    /// Whether it cannot be relied on, and nobody stated that it was removed.
+    pub fn is_doubtful(&self) -> bool {
+        let problem = self.problem.as_ref();
+        problem.is_some_and(|p| p.reason != REMOVED.code)
+    }
+
     /// Whether the manifest is whole, signed by somebody trusted, and its contents are known.
     pub fn is_usable(&self) -> bool {
         self.problem.is_none() && self.contents.is_some()
     }
+}
+
+/// What a look at a backup is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// A row of a list, which says of a backup that cannot be looked at why not.
+    Listing,
+    /// Somebody relies on it: what could not be looked at is not taken for damaged, or an older one would be chosen.
+    Choosing,
+}
+
+impl For {
+    /// Puts down what is wrong with a backup; an error if nobody could find that out, and somebody relies on it.
+    fn doubt(self, backup: &mut Backup, error: Error) -> Result<()> {
+        if self == For::Choosing && error.exit() != Exit::Integrity {
+            return Err(error.context(format!("cannot look at the backup `{}`", backup.id)));
+        }
+        backup.doubt(&error);
+        Ok(())
+    }
+}
+
+/// The newest backup that was asked for, and what is newer.
+#[derive(Debug, Clone, Default)]
+pub struct Newest {
+    /// The newest usable one that fits; `None` if there is none.
+    pub backup: Option<Backup>,
+    /// Newer ones that cannot be relied on and may be what was asked for, newest first.
+    pub doubtful: Vec<Backup>,
 }
 
 /// The objects of a backup that were listed.
@@ -223,8 +265,11 @@ impl Repository {
                 let removed = removed.contains(&id);
                 let known = known.as_ref().map(|known| known.stated(&id));
                 let known = known.unwrap_or_default();
-                async move { Ok(self.look_at(&id, &names, removed, &known).await?.listed()) }
-                    .boxed()
+                async move {
+                    let seen = self.look_at(&id, &names, removed, &known, For::Listing);
+                    Ok(seen.await?.listed())
+                }
+                .boxed()
             })
             .collect();
         let backups: Vec<Result<Backup>> = stream::iter(looks).buffered(READS).collect().await;
@@ -261,20 +306,50 @@ impl Repository {
         };
         let removed = self.store.head(&id.removed()).await?.is_some();
         let known = known.unwrap_or_default();
-        self.look_at(id, &names, removed, &known).await
+        self.look_at(id, &names, removed, &known, For::Choosing)
+            .await
     }
 
     /// The newest usable backup that fits.
     pub async fn newest(&self, show: &Show) -> Result<Option<Backup>> {
+        Ok(self.newest_known(show).await?.backup)
+    }
+
+    /// The same, with what is newer and cannot be relied on. An error if one of them cannot be looked at: nobody knows then which
+    /// is the newest.
+    pub async fn newest_known(&self, show: &Show) -> Result<Newest> {
         self.writing_keys()?;
-        for id in self.ids().await?.into_iter().rev() {
-            let backup = self.look(&id).await?;
+        let known = self.remembered_ids().unwrap_or_default();
+        let ids = self.ids().await?;
+        let here: BTreeSet<BackupId> = ids.iter().cloned().collect();
+        let mut found = Newest::default();
+        for id in ids.into_iter().rev() {
+            let backup = match self.look(&id).await {
+                // Removed since it was listed.
+                Err(e) if e.reason() == &NO_SUCH_BACKUP => continue,
+                seen => seen?,
+            };
             if show.fits(&backup) {
                 self.remember([&backup].into_iter());
-                return Ok(Some(backup));
+                found.backup = Some(backup);
+                break;
+            }
+            if show.may_fit(&backup) {
+                found.doubtful.push(backup);
             }
         }
-        Ok(None)
+        let oldest = found.backup.as_ref().map(|b| b.id.clone());
+        let mut lost = known;
+        lost.retain(|id| !here.contains(id) && oldest.as_ref().is_none_or(|o| id > o));
+        if !lost.is_empty() {
+            let removed = self.removed_ids().await?.into_iter().collect();
+            let lost = self.gone(lost, &here, &removed).await?;
+            let place = self.place();
+            let lost = lost.into_iter().map(|id| Backup::gone(id, &place));
+            found.doubtful.extend(lost.filter(|b| show.may_fit(b)));
+            found.doubtful.sort_by(|a, b| b.id.cmp(&a.id));
+        }
+        Ok(found)
     }
 
     /// A backup that lost its manifest, or that this host saw and that is gone, if there is one: nobody can tell what it needs.
@@ -324,16 +399,23 @@ impl Repository {
         names: &Names,
         removed: bool,
         known: &Stated,
+        use_of: For,
     ) -> Result<Backup> {
         let mut backup = Backup::unread(id.clone());
-        // A statement that nobody trusted signed says nothing; level 1 names it.
-        if removed && let Ok(Some(at)) = self.removal(id).await {
-            backup.problem = Some(Report::from(&removed_error(id, at)));
+        if removed {
+            match self.removal(id).await {
+                Ok(Some(at)) => backup.doubt(&removed_error(id, at)),
+                Ok(None) => {}
+                // A statement that nobody trusted signed says nothing; level 1 names it.
+                Err(e) if e.exit() == Exit::Integrity => {}
+                Err(e) => use_of.doubt(&mut backup, e)?,
+            }
         }
         let read = match self.read_manifest(id).await {
             Ok(read) => read,
+            Err(e) if e.reason() == &NO_SUCH_BACKUP && use_of == For::Choosing => return Err(e),
             Err(e) => {
-                backup.problem.get_or_insert_with(|| Report::from(&e));
+                use_of.doubt(&mut backup, e)?;
                 return Ok(backup);
             }
         };
@@ -347,7 +429,7 @@ impl Repository {
             stored_bytes: read.doc.segments.iter().map(|s| s.size).sum(),
         });
         if let Err(e) = &read.trust {
-            backup.problem.get_or_insert_with(|| Report::from(e));
+            backup.doubt(e);
             return Ok(backup);
         }
         if self.epochs.contains_key(&read.doc.epoch) {
@@ -356,9 +438,7 @@ impl Repository {
                     backup.plain_bytes = Some(contents.bytes());
                     backup.contents = Some(contents);
                 }
-                Err(e) => {
-                    backup.problem.get_or_insert_with(|| Report::from(&e));
-                }
+                Err(e) => backup.doubt(&e),
             }
         }
         for (name, record) in self.records(id, read.sha256, &names.verified).await? {
@@ -379,15 +459,19 @@ impl Repository {
         Ok(backup)
     }
 
-    /// Reads a manifest. An error means that it cannot be what was written; whether somebody trusted wrote it is in `trust`.
+    /// Reads a manifest. An error of integrity means that it cannot be what was written; whether somebody trusted wrote it is in
+    /// `trust`. Any other error means that nobody could find out.
     pub(super) async fn read_manifest(&self, id: &BackupId) -> Result<ReadManifest> {
         let name = id.manifest();
-        let bytes = self.store.get(&name, DOCUMENT_LIMIT).await?;
+        let bytes = self.store.get_as_it_is(&name, DOCUMENT_LIMIT).await?;
         let Some(bytes) = bytes else {
             return Err(self.absent(id).await);
         };
         let doc: ManifestDoc = format::from_bytes(&bytes, &name)?;
-        let trust = self.check_signature(id, &bytes, &doc).await;
+        let trust = match self.check_signature(id, &bytes, &doc).await {
+            Err(e) if e.exit() != Exit::Integrity => return Err(e),
+            trust => trust,
+        };
         if doc.repository != self.id() || doc.backup != *id {
             return Err(Error::new(
                 &DAMAGED,
@@ -407,6 +491,21 @@ impl Repository {
         Ok(ReadManifest { doc, sha256, trust })
     }
 
+    /// Many manifests, in this order, read side by side.
+    pub(super) fn manifests<'a>(
+        &'a self,
+        ids: &[BackupId],
+    ) -> BoxStream<'a, (BackupId, Result<ReadManifest>)> {
+        let reads = ids.to_vec().into_iter().map(move |id| {
+            async move {
+                let read = self.read_manifest(&id).await;
+                (id, read)
+            }
+            .boxed()
+        });
+        stream::iter(reads).buffered(2 * READS).boxed()
+    }
+
     async fn check_signature(
         &self,
         id: &BackupId,
@@ -414,7 +513,7 @@ impl Repository {
         doc: &ManifestDoc,
     ) -> Result<()> {
         let name = id.signature();
-        let bytes = self.store.get(&name, DOCUMENT_LIMIT).await?;
+        let bytes = self.store.get_as_it_is(&name, DOCUMENT_LIMIT).await?;
         let bytes = bytes.ok_or_else(|| missing(&name))?;
         let signature: SignatureDoc = format::from_bytes(&bytes, &name)?;
         if signature.key != doc.signer {
@@ -492,6 +591,19 @@ impl Repository {
 }
 
 impl Show {
+    /// Whether a backup that cannot be relied on may be what is asked for, for all that is known of it.
+    fn may_fit(&self, backup: &Backup) -> bool {
+        let ours = |context: &String| {
+            let contents = backup.contents.as_ref();
+            contents.is_none_or(|c| c.context == *context)
+        };
+        let signed = backup.signed.as_ref();
+        let complete = signed.map_or(backup.id.moment(), |s| s.created);
+        backup.is_doubtful()
+            && self.context.as_ref().is_none_or(ours)
+            && self.completed_by.is_none_or(|by| complete <= by)
+    }
+
     fn fits(&self, backup: &Backup) -> bool {
         let Some(contents) = backup.contents.as_ref().filter(|_| backup.is_usable()) else {
             return false;

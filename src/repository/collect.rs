@@ -29,13 +29,15 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Backup;
 use super::format::DOCUMENT_LIMIT;
 use super::lock::{Lock, Mode};
-use super::names::{BACKUPS, BackupId, Digest, REMOVED, SEGMENTS, SegmentName};
+use super::names::{BACKUPS, BackupId, Digest, SEGMENTS, SegmentName};
 use super::retention::{Candidate, Fate, Rules, judge};
 use super::standing::held_error;
 use super::store::Deleted;
@@ -53,8 +55,10 @@ use crate::wait::Cancel;
 pub(super) const PRUNE: &str = "prune";
 /// How many segments one tombstone names at most.
 const BATCH: usize = 100_000;
-/// How often a collector looks whether its lock is still its own.
+/// After so many segments a collector looks whether its lock is still its own.
 const LOOK_EVERY: usize = 64;
+/// How many segments are deleted at once.
+const DELETES: usize = 16;
 
 /// What a prune would do.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -140,7 +144,7 @@ pub struct Pruned {
     pub spared: u64,
     /// Segments that wait for a backup which is being written: the next prune deletes them.
     pub waiting: u64,
-    /// Whom they wait for.
+    /// Whom they wait for, and what to do if it is no more.
     pub waits_for: Vec<String>,
     /// Tombstones that could not be trusted; they were removed, and deleted nothing.
     pub untrusted_tombstones: Vec<String>,
@@ -281,8 +285,13 @@ impl Repository {
         }
         // The newest backup that refers to an object takes it along; one that stays keeps it.
         let mut last: HashMap<SegmentName, (u64, Option<usize>)> = HashMap::new();
+        let ids: Vec<BackupId> = listed.iter().map(|b| b.id.clone()).collect();
+        let mut manifests = self.manifests(&ids);
         for (at, (backup, fate)) in listed.iter().zip(&fates).enumerate() {
-            match self.read_manifest(&backup.id).await {
+            let Some((_, read)) = manifests.next().await else {
+                break;
+            };
+            match read {
                 Ok(read) => {
                     for doc in &read.doc.segments {
                         let entry = last.entry(doc.name()).or_insert((doc.size, Some(at)));
@@ -296,6 +305,7 @@ impl Repository {
                 Err(_) => {}
             }
         }
+        drop(manifests);
         let mut frees = vec![0; listed.len()];
         let mut leftovers = (0, 0);
         for (name, size) in &stored {
@@ -373,8 +383,11 @@ impl Repository {
                 None => u64::from(self.remove_unfinished(&removal.backup, &mut pruned).await?),
             };
         }
-        for id in self.removed_ids().await? {
-            self.sweep(&id, &mut pruned).await?;
+        let removed = self.removed_ids().await?;
+        // One listing of everything: a look at the folder of each backup that ever was would be a request each.
+        let left = self.left().await?;
+        for id in removed.iter().filter(|id| left.contains(*id)) {
+            self.sweep(id, &mut pruned).await?;
         }
         let mut references = References::default();
         self.forget_rests().await?;
@@ -420,7 +433,10 @@ impl Repository {
         }
         let awaited = batch.locks.clone().unwrap_or_default();
         writers.clone().for_each(|h| {
-            let line = h.describe();
+            let mut line = h.describe();
+            if h.is_elsewhere() {
+                line.push_str(&format!(". {}", h.advice()));
+            }
             if awaited.contains(&h.token) && !pruned.waits_for.contains(&line) {
                 pruned.waits_for.push(line);
             }
@@ -431,29 +447,43 @@ impl Repository {
         }
         // The locks are gone: only now is it settled who refers to what.
         references.refresh(self).await?;
-        let total = batch.segments.len() as u64;
-        for (at, name) in batch.segments.iter().enumerate() {
-            if at % LOOK_EVERY == 0 {
-                options.cancel.check()?;
-                lock.still_held().await?;
-                let events = &options.events;
-                events.progress("collect", at as u64, Some(total), Unit::Items);
-            }
-            if references.names.contains(name) {
-                pruned.spared += 1;
-                continue;
-            }
-            let object = name.object();
-            let size = self.store.head(&object).await?.unwrap_or(0);
-            match self.take(&object, pruned).await? {
+        // And what is there: nobody stores anything under these names any more.
+        let stored = self.stored_segments().await?;
+        let (mut at, total) = (0, batch.segments.len() as u64);
+        for chunk in batch.segments.chunks(LOOK_EVERY) {
+            options.cancel.check()?;
+            lock.still_held().await?;
+            let events = &options.events;
+            events.progress("collect", at, Some(total), Unit::Items);
+            at += chunk.len() as u64;
+            let (needed, needless): (Vec<&SegmentName>, Vec<&SegmentName>) =
+                chunk.iter().partition(|n| references.names.contains(*n));
+            pruned.spared += needed.len() as u64;
+            let there = needless
+                .into_iter()
+                .filter_map(|name| Some((name.object(), *stored.get(name)?)));
+            self.delete_segments(there.collect(), pruned).await?;
+        }
+        lock.still_held().await?;
+        self.forget_batch(&batch.name).await
+    }
+
+    /// Deletes segments of these sizes, many at once.
+    async fn delete_segments(&self, all: Vec<(String, u64)>, pruned: &mut Pruned) -> Result<()> {
+        let deletes: Vec<BoxFuture<'_, (Result<Deleted>, String, u64)>> = all
+            .into_iter()
+            .map(|(name, size)| async move { (self.store.delete(&name).await, name, size) }.boxed())
+            .collect();
+        let mut deletes = stream::iter(deletes).buffer_unordered(DELETES);
+        while let Some((done, name, size)) = deletes.next().await {
+            match taken(done, &name, pruned)? {
                 Some(Deleted::Gone) => pruned.freed_bytes += size,
                 Some(Deleted::Hidden) => pruned.hidden_bytes += size,
                 Some(Deleted::Absent) | None => continue,
             }
             pruned.deleted += 1;
         }
-        lock.still_held().await?;
-        self.forget_batch(&batch.name).await
+        Ok(())
     }
 
     /// Takes a backup's standing away: states its removal, then deletes its manifest, then the rest.
@@ -484,18 +514,7 @@ impl Repository {
 
     /// Deletes an object; `None` if the store keeps it for now, which stops nothing else.
     async fn take(&self, name: &str, pruned: &mut Pruned) -> Result<Option<Deleted>> {
-        match self.store.delete(name).await {
-            Ok(done) => {
-                pruned.hidden += u64::from(done == Deleted::Hidden);
-                Ok(Some(done))
-            }
-            Err(e) if e.reason() == &RETAINED => {
-                pruned.retained.insert(name.to_owned());
-                pruned.retained_for.get_or_insert_with(|| e.to_string());
-                Ok(None)
-            }
-            Err(e) => Err(e),
-        }
+        taken(self.store.delete(name).await, name, pruned)
     }
 
     /// Deletes what is left of a backup whose removal a trusted host stated; whether its manifest is gone. While the store keeps
@@ -570,39 +589,11 @@ impl Repository {
         ))
     }
 
-    /// The removed backups of which more is left than a manifest, which is judged for itself.
-    async fn rests(&self, removed: &HashSet<BackupId>, listed: &[Backup]) -> Result<Vec<BackupId>> {
-        let everything = self.store.list(BACKUPS).await?;
-        let left: HashSet<BackupId> = everything
-            .iter()
-            .filter_map(|e| Some(id_of(&e.name)?.0))
-            .filter(|id| removed.contains(id) && !listed.iter().any(|b| b.id == *id))
-            .collect();
-        let mut rests = Vec::new();
-        for id in left {
-            if self.removal(&id).await.is_ok_and(|at| at.is_some()) {
-                rests.push(id);
-            }
-        }
-        rests.sort();
-        Ok(rests)
-    }
-
     /// How many segments wait to be deleted by a later prune.
     pub async fn waiting_segments(&self) -> Result<u64> {
         let batches = self.batches().await?.into_iter();
         let waiting = batches.filter_map(|(_, batch)| batch.ok());
         Ok(waiting.map(|batch| batch.segments.len() as u64).sum())
-    }
-
-    /// The backups that were removed, or are being removed.
-    pub(super) async fn removed_ids(&self) -> Result<Vec<BackupId>> {
-        let entries = self.store.list(REMOVED).await?;
-        let ids = entries.iter().filter_map(|e| {
-            let stem = e.name.strip_prefix(REMOVED)?.strip_suffix(".json")?;
-            stem.parse().ok()
-        });
-        Ok(ids.collect())
     }
 
     /// Every segment's object, with its size.
@@ -624,11 +615,11 @@ impl References {
             let name = id.manifest();
             return Err(unread(&id, missing(&name)));
         }
-        for id in repository.ids().await? {
-            if self.seen.contains(&id) {
-                continue;
-            }
-            match repository.read_manifest(&id).await {
+        let mut ids = repository.ids().await?;
+        ids.retain(|id| !self.seen.contains(id));
+        let mut manifests = repository.manifests(&ids);
+        while let Some((id, read)) = manifests.next().await {
+            match read {
                 Ok(read) => {
                     self.names
                         .extend(read.doc.segments.iter().map(|s| s.name()));
@@ -661,6 +652,22 @@ impl References {
             self.names.extend(read.iter().map(|s| s.name()));
         }
         Ok(())
+    }
+}
+
+/// Notes what came of a deletion; `None` if the store keeps the object for now, which stops nothing else.
+fn taken(done: Result<Deleted>, name: &str, pruned: &mut Pruned) -> Result<Option<Deleted>> {
+    match done {
+        Ok(done) => {
+            pruned.hidden += u64::from(done == Deleted::Hidden);
+            Ok(Some(done))
+        }
+        Err(e) if e.reason() == &RETAINED => {
+            pruned.retained.insert(name.to_owned());
+            pruned.retained_for.get_or_insert_with(|| e.to_string());
+            Ok(None)
+        }
+        Err(e) => Err(e),
     }
 }
 

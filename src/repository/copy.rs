@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
-use super::format::{self, DOCUMENT_LIMIT, SegmentDoc};
+use super::format::{self, DOCUMENT_LIMIT, RepositoryDoc, SegmentDoc};
 use super::lock::{Lock, Mode};
 use super::names::{self, BackupId};
 use super::store::{Created, Object, Store, sha256};
 use super::tombs::Tombs;
 use super::writer::blocking;
-use super::{DAMAGED, EXISTS, INCOMPLETE, Repository, missing, read_doc, refuse_foreign};
+use super::{DAMAGED, EXISTS, INCOMPLETE, Repository, missing, prove, read_doc, refuse_foreign};
 use crate::error::{Context as _, Error, Result};
 use crate::event::{Events, Outcome, Unit};
 use crate::time::Instant;
@@ -26,6 +26,8 @@ use crate::wait::Cancel;
 
 /// How many segments are on the way at once.
 const LANES: usize = 4;
+/// How many are set out to be brought together.
+const SEGMENTS: usize = 1024;
 /// How often an object that others write as well is looked at again.
 const LOOKS: usize = 4;
 
@@ -216,7 +218,7 @@ impl Repository {
         let names = self.doc.epochs.iter().map(|e| names::keys(e.epoch));
         for name in names.chain([names::REPOSITORY.to_owned()]) {
             let ours = self.store.get(&name, DOCUMENT_LIMIT).await?;
-            if there.store.get(&name, DOCUMENT_LIMIT).await? != ours {
+            if there.store.get_as_it_is(&name, DOCUMENT_LIMIT).await? != ours {
                 return Ok(true);
             }
         }
@@ -256,8 +258,18 @@ impl super::Backup {
 impl Target<'_> {
     /// The key files, and then who signs and which epochs there are. They change: those of here count.
     async fn keys(&self) -> Result<()> {
+        let mut outrun = false;
         for _ in 0..LOOKS {
             let now = self.from.reopen().await?;
+            outrun = match self.to.store.get(names::REPOSITORY, DOCUMENT_LIMIT).await {
+                Ok(there) => there.is_some_and(|there| newer(&there, &now)),
+                Err(e) if e.reason() == &DAMAGED => false,
+                Err(e) => return Err(e),
+            };
+            // Another host has brought newer ones since: they are here by now.
+            if outrun {
+                continue;
+            }
             let mut files = Vec::new();
             for epoch in &now.doc.epochs {
                 let name = names::keys(epoch.epoch);
@@ -275,7 +287,17 @@ impl Target<'_> {
                 self.document(&name, &file).await?;
             }
             let doc = Object::new(format::to_bytes(&*now.doc)?);
-            return self.document(names::REPOSITORY, &doc).await;
+            let stays = |there: &[u8]| newer(there, &now);
+            if self
+                .document_unless(names::REPOSITORY, &doc, &stays)
+                .await?
+            {
+                return Ok(());
+            }
+            outrun = true;
+        }
+        if outrun {
+            return Err(super::changed_meanwhile(names::REPOSITORY));
         }
         Err(Error::new(
             &DAMAGED,
@@ -317,26 +339,28 @@ impl Target<'_> {
         let thorough = self.to.store.head(&id.manifest()).await?.is_some();
         let total = read.doc.segments.len() as u64;
         let done = AtomicU64::new(0);
-        let lanes: Vec<BoxFuture<'_, Result<()>>> = read
-            .doc
-            .segments
-            .iter()
-            .map(|doc| {
-                async {
-                    self.options.cancel.check()?;
-                    self.segment(doc, thorough).await?;
-                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-                    let events = &self.options.events;
-                    events.progress(id.as_str(), done, Some(total), Unit::Items);
-                    Ok(())
-                }
-                .boxed()
-            })
-            .collect();
-        let brought = stream::iter(lanes)
-            .buffer_unordered(LANES)
-            .try_collect::<()>()
-            .await;
+        let mut brought = Ok(());
+        for some in read.doc.segments.chunks(SEGMENTS) {
+            let lanes: Vec<BoxFuture<'_, Result<()>>> = some
+                .iter()
+                .map(|doc| {
+                    async {
+                        self.options.cancel.check()?;
+                        self.segment(doc, thorough).await?;
+                        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                        let events = &self.options.events;
+                        events.progress(id.as_str(), done, Some(total), Unit::Items);
+                        Ok(())
+                    }
+                    .boxed()
+                })
+                .collect();
+            let lanes = stream::iter(lanes).buffer_unordered(LANES);
+            brought = lanes.try_collect::<()>().await;
+            if brought.is_err() {
+                break;
+            }
+        }
         match brought {
             Ok(()) => {}
             Err(_) if store.head(&id.manifest()).await?.is_none() => return Ok(Ok(false)),
@@ -381,19 +405,36 @@ impl Target<'_> {
 
     /// Brings a document, or finds it there; another one in its place is not what was written, and is put right.
     async fn document(&self, name: &str, object: &Object) -> Result<()> {
+        let stays = |_: &[u8]| false;
+        self.document_unless(name, object, &stays).await.map(drop)
+    }
+
+    /// The same, unless what is there is to stay; whether the document is there now.
+    async fn document_unless(
+        &self,
+        name: &str,
+        object: &Object,
+        stays: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Result<bool> {
         let store = &self.to.store;
         for _ in 0..LOOKS {
             if store.create(name, object).await? == Created::New {
-                return Ok(());
+                return Ok(true);
             }
-            let Some(there) = store.get(name, DOCUMENT_LIMIT).await? else {
+            let Some(there) = store.get_as_it_is(name, DOCUMENT_LIMIT).await? else {
+                if store.unbury(name, object).await? {
+                    return Ok(true);
+                }
                 continue;
             };
             if there == *object.bytes() {
-                return Ok(());
+                return Ok(true);
+            }
+            if stays(&there) {
+                return Ok(false);
             }
             if store.replace(name, sha256(&there), object).await? {
-                return Ok(());
+                return Ok(true);
             }
         }
         Err(super::changed_meanwhile(name))
@@ -421,7 +462,10 @@ impl Target<'_> {
         for _ in 0..LOOKS {
             let Some(seen) = store.look(name).await? else {
                 let object = self.read(doc, name).await?;
-                if store.create(name, &object).await? == Created::New {
+                // A prune there may have removed it before, and the manifest allows no other name.
+                if store.create(name, &object).await? == Created::New
+                    || store.unbury(name, &object).await?
+                {
                     self.segments.fetch_add(1, Ordering::Relaxed);
                     self.bytes.fetch_add(doc.size, Ordering::Relaxed);
                     return Ok(());
@@ -439,7 +483,7 @@ impl Target<'_> {
             let there = match seen.sha256.filter(|_| !thorough) {
                 Some(measured) => measured,
                 None => {
-                    let Some(bytes) = store.get(name, seen.size).await? else {
+                    let Some(bytes) = store.get_as_it_is(name, seen.size).await? else {
                         continue;
                     };
                     blocking(move || Ok(sha256(&bytes))).await?
@@ -452,7 +496,8 @@ impl Target<'_> {
                 return Ok(());
             }
             let object = self.read(doc, name).await?;
-            let Some(bytes) = store.get(name, seen.size.max(doc.size)).await? else {
+            let most = seen.size.max(doc.size);
+            let Some(bytes) = store.get_as_it_is(name, most).await? else {
                 continue;
             };
             let was = blocking(move || Ok(sha256(&bytes))).await?;
@@ -477,6 +522,16 @@ impl Target<'_> {
             format!("`{name}` is not what was written"),
         ))
     }
+}
+
+/// Whether this is a `repository.json` that a holder of the secret made after the one that is known here.
+fn newer(there: &[u8], now: &Repository) -> bool {
+    let Ok(there) = format::from_bytes::<RepositoryDoc>(there, names::REPOSITORY) else {
+        return false;
+    };
+    let epoch = there.epochs.last().map_or(0, |e| e.epoch);
+    let proven = now.keys_of(epoch).and_then(|keys| prove(&there, keys));
+    proven.is_ok() && there.generation > now.doc.generation
 }
 
 impl Copied {

@@ -204,7 +204,7 @@ impl Repository {
     ) -> Result<Vec<(String, Bytes)>> {
         let mut found = Vec::new();
         for entry in self.store.list(&id.verified()).await? {
-            if let Some(bytes) = self.store.get(&entry.name, DOCUMENT_LIMIT).await?
+            if let Some(bytes) = self.store.get_as_it_is(&entry.name, DOCUMENT_LIMIT).await?
                 && let Ok(record) = self.read_record(id, manifest, &entry.name, &bytes)
                 && record.level >= Level::Restored
             {
@@ -222,7 +222,7 @@ impl Repository {
     ) -> Result<Vec<(String, Result<Record>)>> {
         let mut all = Vec::new();
         for name in names {
-            if let Some(bytes) = self.store.get(name, DOCUMENT_LIMIT).await? {
+            if let Some(bytes) = self.store.get_as_it_is(name, DOCUMENT_LIMIT).await? {
                 let read = self.read_record(id, manifest, name, &bytes);
                 all.push((name.clone(), read));
             }

@@ -2,7 +2,8 @@
 //!
 //! A lock is an object of its own, with a name that is never used again. Its holder creates it and then looks for others:
 //! of two that meet, at least one sees the other and steps back, and deleting a dead holder's lock can never
-//! hit a live one. A holder is known to be dead only on the machine and in the pid namespace that it ran in.
+//! hit a live one. A holder is known to be dead only on the machine and in the pid namespace that it ran in, or on the same
+//! machine after another boot.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::format::{self, VERSION};
 use super::names::{BackupId, LOCKS, hex, random};
 use super::store::{Created, Object, Store};
-use super::{DAMAGED, LOCKED};
+use super::{DAMAGED, LOCKED, Repository};
 use crate::error::{Error, Result};
 use crate::pid::{self, Process};
 use crate::time::Instant;
@@ -49,7 +50,7 @@ pub struct Holder {
     pub purpose: String,
     /// The machine's name.
     pub host: String,
-    /// The running system and pid namespace in which a pid means something.
+    /// The running system and pid namespace in which a pid means something, and the machine's own id, if it has one.
     pub machine: String,
     /// The process.
     pub process: Process,
@@ -86,13 +87,30 @@ impl Holder {
 
     /// Whether its holder certainly is no more. A process of another machine may live for all we know.
     fn is_dead(&self) -> bool {
-        if self.machine.is_empty() || self.machine != machine() {
+        let here = machine();
+        if self.host == pid::host_name() && rebooted(&self.machine, &here) {
+            return true;
+        }
+        if !same_system(&self.machine, &here) {
             return false;
         }
         if self.process == Process::current() {
             return !mine().contains(&self.token);
         }
         !self.process.alive()
+    }
+
+    /// Whether nobody can tell here whether it lives: then a person has to.
+    pub fn is_elsewhere(&self) -> bool {
+        !same_system(&self.machine, &machine())
+    }
+
+    /// What to do about a holder that nobody here can look at: a sentence with the command.
+    pub fn advice(&self) -> String {
+        format!(
+            "If that process is surely no more, remove its lock with `summitctl backup unlock {0} --confirm {0}`; in a copy, name the copy with `--repository`.",
+            self.token
+        )
     }
 
     /// Whether it is held for this backup.
@@ -178,6 +196,19 @@ impl Drop for Lock {
 /// Everybody who holds a lock now; the dead are removed on the way.
 pub(super) async fn holders(store: &dyn Store) -> Result<Vec<Holder>> {
     let mut alive = Vec::new();
+    for holder in all(store).await? {
+        if holder.is_dead() {
+            store.delete(&holder.name()).await?;
+        } else {
+            alive.push(holder);
+        }
+    }
+    Ok(alive)
+}
+
+/// The holders of every lock that is there, dead or alive.
+async fn all(store: &dyn Store) -> Result<Vec<Holder>> {
+    let mut all = Vec::new();
     for entry in store.list(LOCKS).await? {
         let Some(bytes) = store.get(&entry.name, LIMIT).await? else {
             continue;
@@ -189,13 +220,26 @@ pub(super) async fn holders(store: &dyn Store) -> Result<Vec<Holder>> {
                 format!("the lock `{}` names itself `{}`", entry.name, holder.name()),
             ));
         }
-        if holder.is_dead() {
-            store.delete(&entry.name).await?;
-        } else {
-            alive.push(holder);
-        }
+        all.push(holder);
     }
-    Ok(alive)
+    Ok(all)
+}
+
+impl Repository {
+    /// Whoever holds a lock now; nothing is removed for it.
+    pub async fn locks(&self) -> Result<Vec<Holder>> {
+        let mut all = all(self.store.as_ref()).await?;
+        all.retain(|holder| !holder.is_dead());
+        Ok(all)
+    }
+
+    /// Removes a lock for somebody who knows that its holder is no more. Refused where the holder is seen to live.
+    pub async fn break_lock(&self, holder: &Holder) -> Result<()> {
+        if !holder.is_elsewhere() && !holder.is_dead() {
+            return Err(locked(self.store.as_ref(), holder));
+        }
+        self.store.delete(&holder.name()).await.map(drop)
+    }
 }
 
 async fn try_acquire(
@@ -239,13 +283,10 @@ fn locked(store: &dyn Store, holder: &Holder) -> Error {
         &LOCKED,
         format!("the repository `{place}` is locked: {}", holder.describe()),
     );
-    if holder.machine == machine() {
-        error.hint("Wait until it has ended; a dead holder's lock is removed by the next command.")
+    if holder.is_elsewhere() {
+        error.hint(holder.advice())
     } else {
-        error.hint(format!(
-            "If that process is surely no more, remove its lock with `{}`.",
-            store.remove_command(&holder.name())
-        ))
+        error.hint("Wait until it has ended; a dead holder's lock is removed by the next command.")
     }
 }
 
@@ -253,6 +294,35 @@ fn locked(store: &dyn Store, holder: &Holder) -> Error {
 fn mine() -> std::sync::MutexGuard<'static, HashSet<String>> {
     static HELD: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first pid namespace of a running system (`PROC_PID_INIT_INO` of Linux's `include/linux/proc_ns.h`): what runs there does
+/// not outlive it.
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+
+/// The running system, the pid namespace and the machine's id, as [`machine`] writes them down.
+fn parts(machine: &str) -> Option<(&str, &str, &str)> {
+    let mut words = machine.split(' ');
+    let (boot, namespace) = (words.next()?, words.next()?);
+    Some((boot, namespace, words.next().unwrap_or_default()))
+}
+
+/// Whether a pid of one means the same process in the other.
+fn same_system(one: &str, other: &str) -> bool {
+    match (parts(one), parts(other)) {
+        (Some(one), Some(other)) => (one.0, one.1) == (other.0, other.1),
+        _ => false,
+    }
+}
+
+/// Whether `now` is a later boot of the machine that `then` was, or an earlier one. A container's processes say nothing of its
+/// machine's boots, and what has no id cannot be known again.
+fn rebooted(then: &str, now: &str) -> bool {
+    let (Some(then), Some(now)) = (parts(then), parts(now)) else {
+        return false;
+    };
+    let first = [then.1, now.1] == [FIRST_NAMESPACE; 2];
+    first && !then.2.is_empty() && then.2 == now.2 && then.0 != now.0
 }
 
 /// The running system and the pid namespace: containers of one machine share the first and not the second.
@@ -263,7 +333,8 @@ fn machine() -> String {
         // Nothing is known, so nothing may be concluded.
         return String::new();
     }
-    format!("{boot} {}", namespace.display())
+    let text = format!("{boot} {} {}", namespace.display(), pid::machine_id());
+    text.trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -333,8 +404,37 @@ mod tests {
         let error = Lock::acquire(&store, Mode::Shared, "backup")
             .await
             .unwrap_err();
-        assert!(error.hints().iter().any(|h| h.contains("rm ")), "{error:?}");
+        let unlock = format!("backup unlock {}", stranger.token);
+        assert!(
+            error.hints().iter().any(|h| h.contains(&unlock)),
+            "{error:?}"
+        );
         assert_eq!(holders(store.as_ref()).await.unwrap(), [stranger]);
+    }
+
+    #[test]
+    fn an_earlier_boot_of_the_same_machine_holds_nothing() {
+        let now = "boot-2 pid:[4026531836] 0123abcd";
+        for (then, gone) in [
+            ("boot-1 pid:[4026531836] 0123abcd", true),
+            // The same boot, another machine, a container, and a machine without an id.
+            ("boot-2 pid:[4026531836] 0123abcd", false),
+            ("boot-1 pid:[4026531836] 4567abcd", false),
+            ("boot-1 pid:[4026532177] 0123abcd", false),
+            ("boot-1 pid:[4026531836]", false),
+            ("", false),
+        ] {
+            assert_eq!(rebooted(then, now), gone, "{then}");
+        }
+        let in_container = "boot-2 pid:[4026532177] 0123abcd";
+        assert!(!rebooted("boot-1 pid:[4026531836] 0123abcd", in_container));
+        assert!(!rebooted(
+            "boot-1 pid:[4026531836]",
+            "boot-2 pid:[4026531836]"
+        ));
+        // A lock of an earlier release names no machine.
+        assert!(same_system("boot-2 pid:[4026531836]", now));
+        assert!(!same_system("", "") && !same_system("boot-2 pid:[4026532177]", now));
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ mod copy;
 mod cut;
 mod format;
 mod keys;
+mod known;
 mod ledger;
 mod local;
 mod lock;
@@ -43,7 +44,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use catalog::{Backup, Show, Signed};
+pub use catalog::{Backup, Newest, Show, Signed};
 pub use collect::{Judged, PruneOptions, Pruned, Pruning, Removal, Unfinished};
 pub use copy::{Copied, CopyOptions, Lag};
 pub use cut::SegmentSizes;
@@ -106,7 +107,7 @@ reasons! {
         "An operator is named by an age X25519 recipient, the line `age1…` that `age-keygen` prints.";
     /// Somebody else works in the repository.
     LOCKED = "repository.locked", Refused,
-        "Another process holds a lock that excludes this operation. The message names it. The lock of a dead process of the same machine goes away by itself.";
+        "Another process holds a lock that excludes this operation. The message names it. The lock of a dead process of the same machine goes away by itself, also after a reboot; one of a container or another machine that is surely no more is removed with `summitctl backup unlock`.";
     /// The folder takes no changes.
     READ_ONLY = "repository.read-only", Failed,
         "The repository's folder refuses changes: a read-only mount, or another owner. Nothing was changed.";
@@ -539,9 +540,11 @@ async fn put(store: &dyn Store, name: &str, object: &Object) -> Result<()> {
         if store.create(name, object).await? == Created::New {
             return Ok(());
         }
-        if let Some(there) = store.get(name, DOCUMENT_LIMIT).await?
-            && store.replace(name, store::sha256(&there), object).await?
-        {
+        let done = match store.get(name, DOCUMENT_LIMIT).await? {
+            Some(there) => store.replace(name, store::sha256(&there), object).await?,
+            None => store.unbury(name, object).await?,
+        };
+        if done {
             return Ok(());
         }
     }

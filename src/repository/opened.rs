@@ -117,7 +117,11 @@ impl Repository {
     ) -> Result<Option<Instant>> {
         let mut newest = None;
         for name in names {
-            let Some(bytes) = self.store.get(name, super::format::DOCUMENT_LIMIT).await? else {
+            let Some(bytes) = self
+                .store
+                .get_as_it_is(name, super::format::DOCUMENT_LIMIT)
+                .await?
+            else {
                 continue;
             };
             if let Ok(at) = self.read_opened(id, manifest, name, &bytes) {

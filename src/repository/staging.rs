@@ -17,9 +17,9 @@ use super::format::{
 use super::keys::EpochKeys;
 use super::lock::{Lock, Mode};
 use super::names::{BackupId, Digest};
-use super::store::{Created, Object};
+use super::store::{Created, Object, sha256};
 use super::writer::BackupWriter;
-use super::{COMPLETE, DAMAGED, INCOMPLETE, Repository, missing, tool};
+use super::{COMPLETE, DAMAGED, INCOMPLETE, PUTS, Repository, changed_meanwhile, missing, tool};
 use crate::capture::Captured;
 use crate::error::{Error, Result};
 use crate::identity::Store as Kind;
@@ -192,7 +192,8 @@ impl Repository {
                 return Err(Error::new(
                     &INCOMPLETE,
                     format!("`{name}` belongs to another epoch or store"),
-                ));
+                )
+                .hint("Keys were changed since it was captured. Abort the run with `summitctl run abort` and back up again."));
             }
             all.push(staged);
         }
@@ -253,13 +254,12 @@ impl Repository {
         let (contents, segments) = self.assemble(backup, meta, staged);
         self.look_for(&segments).await?;
         let name = backup.staged_manifest();
-        loop {
-            if let Some(bytes) = self.store.get(&name, DOCUMENT_LIMIT).await? {
-                if fits(keys, &bytes, &name, &contents, &segments, key) {
-                    return Ok(bytes.to_vec());
-                }
-                // Another host's, or made before a store was captured again.
-                self.store.delete(&name).await?;
+        for _ in 0..PUTS {
+            let there = self.store.get(&name, DOCUMENT_LIMIT).await?;
+            if let Some(bytes) = &there
+                && fits(keys, bytes, &name, &contents, &segments, key)
+            {
+                return Ok(bytes.to_vec());
             }
             let doc = ManifestDoc {
                 version: VERSION,
@@ -273,10 +273,18 @@ impl Repository {
                 sealed: keys.seal(&contents)?,
             };
             let object = Object::new(format::to_bytes(&doc)?);
-            if self.store.create(&name, &object).await? == Created::New {
+            let ours = match there {
+                // Another host's, or made before a store was captured again.
+                Some(bytes) => self.store.replace(&name, sha256(&bytes), &object).await?,
+                None => self.store.create(&name, &object).await? == Created::New,
+            };
+            if ours {
                 return Ok(object.bytes().to_vec());
             }
+            // What is there then is read again: nobody has won it.
+            self.store.unbury(&name, &object).await?;
         }
+        Err(changed_meanwhile(&name))
     }
 
     fn assemble(
@@ -330,6 +338,31 @@ impl Repository {
         }
     }
 
+    async fn put_signature(&self, backup: &BackupId, object: &Object) -> Result<()> {
+        let name = backup.signature();
+        for _ in 0..PUTS {
+            if self.store.create(&name, object).await? == Created::New {
+                return Ok(());
+            }
+            let there = self.store.get(&name, DOCUMENT_LIMIT).await?;
+            // The same key signs the same bytes the same way; anything else is of a draft that was given up.
+            if there.as_deref() == Some(&object.bytes()[..]) {
+                return Ok(());
+            }
+            if self.store.head(&backup.manifest()).await?.is_some() {
+                return Err(complete(backup));
+            }
+            let ours = match there {
+                Some(there) => self.store.replace(&name, sha256(&there), object).await?,
+                None => self.store.unbury(&name, object).await?,
+            };
+            if ours {
+                return Ok(());
+            }
+        }
+        Err(changed_meanwhile(&name))
+    }
+
     /// Signature first, manifest last: the backup exists when its manifest does.
     async fn publish(&self, backup: &BackupId, draft: &[u8], key: &SigningKey) -> Result<()> {
         let signature = SignatureDoc {
@@ -338,18 +371,7 @@ impl Repository {
             signature: key.sign(draft),
         };
         let object = Object::new(format::to_bytes(&signature)?);
-        let name = backup.signature();
-        while self.store.create(&name, &object).await? == Created::Exists {
-            let there = self.store.get(&name, DOCUMENT_LIMIT).await?;
-            // The same key signs the same bytes the same way; anything else is of a draft that was given up.
-            if there.as_deref() == Some(&object.bytes()[..]) {
-                break;
-            }
-            if self.store.head(&backup.manifest()).await?.is_some() {
-                return Err(complete(backup));
-            }
-            self.store.delete(&name).await?;
-        }
+        self.put_signature(backup, &object).await?;
         let manifest = Object::new(draft.to_vec());
         match self.store.create(&backup.manifest(), &manifest).await? {
             Created::New => Ok(()),

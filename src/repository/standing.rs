@@ -4,11 +4,15 @@
 //! noticed. A removal is stated before anything is deleted and stays when all else is gone: a manifest that somebody puts
 //! back is told from a backup.
 
+use std::collections::HashSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::catalog::Backup;
+use super::collect::id_of;
 use super::format::{DOCUMENT_LIMIT, VERSION};
-use super::names::{BackupId, Digest};
+use super::names::{self, BACKUPS, BackupId, Digest};
 use super::remember::Stated;
 use super::store::{Created, sha256};
 use super::{DAMAGED, HELD, Lock, Mode, REMOVED, Repository, changed_meanwhile, signed, tool};
@@ -196,7 +200,7 @@ impl Repository {
     ) -> Result<Holds> {
         let mut holds = Holds::default();
         for name in names {
-            let Some(bytes) = self.store.get(name, DOCUMENT_LIMIT).await? else {
+            let Some(bytes) = self.store.get_as_it_is(name, DOCUMENT_LIMIT).await? else {
                 continue;
             };
             match self.read_hold(id, manifest, name, &bytes) {
@@ -282,10 +286,45 @@ impl Repository {
         self.put(&name, &object).await
     }
 
+    /// The backups that were removed, or are being removed.
+    pub(super) async fn removed_ids(&self) -> Result<Vec<BackupId>> {
+        let entries = self.store.list(names::REMOVED).await?;
+        let ids = entries.iter().filter_map(|e| {
+            let stem = e.name.strip_prefix(names::REMOVED)?.strip_suffix(".json")?;
+            stem.parse().ok()
+        });
+        Ok(ids.collect())
+    }
+
+    /// The removed backups of which more is left than a manifest, which is judged for itself.
+    pub(super) async fn rests(
+        &self,
+        removed: &HashSet<BackupId>,
+        listed: &[Backup],
+    ) -> Result<Vec<BackupId>> {
+        let listed: HashSet<&BackupId> = listed.iter().map(|b| &b.id).collect();
+        let mut left = self.left().await?;
+        left.retain(|id| removed.contains(id) && !listed.contains(id));
+        let mut rests = Vec::new();
+        for id in left {
+            if self.removal(&id).await.is_ok_and(|at| at.is_some()) {
+                rests.push(id);
+            }
+        }
+        rests.sort();
+        Ok(rests)
+    }
+
+    /// The backups of which any object is left.
+    pub(super) async fn left(&self) -> Result<HashSet<BackupId>> {
+        let everything = self.store.list(BACKUPS).await?.into_iter();
+        Ok(everything.filter_map(|e| Some(id_of(&e.name)?.0)).collect())
+    }
+
     /// When a trusted host removed this backup.
     pub(super) async fn removal(&self, id: &BackupId) -> Result<Option<Instant>> {
         let name = id.removed();
-        let Some(bytes) = self.store.get(&name, DOCUMENT_LIMIT).await? else {
+        let Some(bytes) = self.store.get_as_it_is(&name, DOCUMENT_LIMIT).await? else {
             return Ok(None);
         };
         let (payload, _): (RemovedPayload, KeyId) = self.read_signed(&name, &bytes)?;

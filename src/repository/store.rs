@@ -96,11 +96,6 @@ pub trait Store: Send + Sync + fmt::Debug {
         format!("findmnt -T {}", self.place())
     }
 
-    /// The command that removes an object by hand.
-    fn remove_command(&self, name: &str) -> String {
-        format!("rm {}/{name}", self.place())
-    }
-
     /// Finds out, before anything is written, whether the store keeps the promises of [`Store::create`] and
     /// [`Store::replace`]; fails if it does not.
     async fn prove(&self) -> Result<()> {
@@ -111,11 +106,23 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// a reader never sees half of one.
     async fn create(&self, name: &str, object: &Object) -> Result<Created>;
 
+    /// Puts an object under a name that is taken and has none: some stores never give the name of a deleted object away again.
+    /// `false` if this store does, or there is one. Nobody wins this as [`Store::create`] is won: only for what any writer of the
+    /// name would put there.
+    async fn unbury(&self, _name: &str, _object: &Object) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Puts an object in the place of the one whose SHA-256 is `old`; `false` if that is not what is there.
     async fn replace(&self, name: &str, old: Digest, object: &Object) -> Result<bool>;
 
     /// Reads a whole object; `None` if there is none. Fails if it is larger than `limit` bytes.
     async fn get(&self, name: &str, limit: u64) -> Result<Option<Bytes>>;
+
+    /// The same without the store's own word for what the bytes should be: for whoever knows better, or puts them right.
+    async fn get_as_it_is(&self, name: &str, limit: u64) -> Result<Option<Bytes>> {
+        self.get(name, limit).await
+    }
 
     /// An object's size in bytes; `None` if there is none.
     async fn head(&self, name: &str) -> Result<Option<u64>>;

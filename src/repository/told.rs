@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use super::catalog::Backup;
 use super::names::BackupId;
-use super::retention::Candidate;
-use super::{Level, REMOVED};
-use crate::error::Report;
+use super::retention::{Candidate, Fate, Rules, judge};
+use super::{Level, REMOVED, Repository};
+use crate::error::{Report, Result};
+use crate::identity::Store as Kind;
+use crate::time::Instant;
 
 /// Who tells which backups were restored and compared.
 pub(super) enum Told {
@@ -39,6 +41,39 @@ impl Told {
                 None => Ok(proved(backup)),
             },
         }
+    }
+}
+
+impl Repository {
+    /// What these rules would make now of a backup that is about to be made, of the moment that its id says.
+    pub async fn fate_of_new(
+        &self,
+        new: &BackupId,
+        stores: &[Kind],
+        context: &str,
+        safety: &str,
+        rules: &Rules,
+    ) -> Result<Fate> {
+        let listed = self.list().await?;
+        let others = listed.iter().filter(|b| b.id != *new);
+        let mut all: Vec<Candidate> = others
+            .map(|b| candidate(b, &Told::Here, safety, false))
+            .collect();
+        let at = all.partition_point(|c| c.id < *new);
+        let made = Candidate {
+            id: new.clone(),
+            context: Some(context.to_owned()),
+            stores: stores.iter().copied().collect(),
+            safety: false,
+            problem: None,
+            held: None,
+            restored: false,
+            unasked: None,
+            removed: false,
+        };
+        all.insert(at, made);
+        let mut fates = judge(&all, context, rules, Instant::now());
+        Ok(fates.swap_remove(at))
     }
 }
 

@@ -96,10 +96,10 @@ impl Repository {
         let mut all = Vec::new();
         for entry in entries.iter().filter(|e| !e.name.ends_with(LOCKS_END)) {
             // One that is gone by now was dealt with: its segments are deleted or stay.
-            if let Some(bytes) = self.store.get(&entry.name, DOCUMENT_LIMIT).await? {
+            if let Some(bytes) = self.store.get_as_it_is(&entry.name, DOCUMENT_LIMIT).await? {
                 let locks = locks_name(&entry.name);
                 let locks = match entries.iter().any(|e| e.name == locks) {
-                    true => self.store.get(&locks, DOCUMENT_LIMIT).await?,
+                    true => self.store.get_as_it_is(&locks, DOCUMENT_LIMIT).await?,
                     false => None,
                 };
                 let batch = self.read_batch(&entry.name, &bytes, locks.as_deref());

@@ -4,14 +4,14 @@
 //! its rows with the caller's decoders and recomputes the fingerprints. Both carry on past a finding and name all of them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant as Moment};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,13 +25,19 @@ use super::store::sha256;
 use super::writer::blocking;
 use super::{DAMAGED, NO_TRUSTED_KEY, Repository, UNTRUSTED, keys};
 use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader, PartSource as _};
-use crate::error::{Error, Result};
+use crate::error::{DISK_FULL, Error, IO, Result, TIMEOUT};
 use crate::event::{Events, Outcome, Unit};
+use crate::exit::Exit;
 use crate::time::Instant;
 use crate::wait::Cancel;
 
 /// How often progress is reported at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// How many segments are set out to be read together.
+const SEGMENTS: usize = 1024;
+/// How many small documents are read at once.
+const READS: usize = 16;
 
 /// How to verify.
 #[derive(Clone)]
@@ -170,16 +176,17 @@ impl Repository {
         }
         let total = segments.iter().map(|s| s.size).sum();
         look.total.store(total, Ordering::Relaxed);
-        let looks: Vec<BoxFuture<'_, Result<()>>> = segments
-            .into_iter()
-            .map(|doc| self.verify_segment(doc, &look).boxed())
-            .collect();
-        stream::iter(looks)
-            .buffer_unordered(options.jobs.max(1))
-            .collect::<Vec<Result<()>>>()
-            .await
-            .into_iter()
-            .collect::<Result<()>>()?;
+        // So many at a time that their futures weigh nothing beside what is read.
+        for some in segments.chunks(SEGMENTS) {
+            let looks: Vec<BoxFuture<'_, Result<()>>> = some
+                .iter()
+                .map(|doc| self.verify_segment(doc.clone(), &look).boxed())
+                .collect();
+            stream::iter(looks)
+                .buffer_unordered(options.jobs.max(1))
+                .try_collect::<()>()
+                .await?;
+        }
         let mut done = look.finish(id, manifest, Level::Objects, measured);
         done.sample = sample;
         Ok(done)
@@ -235,7 +242,7 @@ impl Repository {
             ));
         }
         let name = id.manifest();
-        let bytes = self.store.get(&name, DOCUMENT_LIMIT).await?;
+        let bytes = self.store.get_as_it_is(&name, DOCUMENT_LIMIT).await?;
         let Some(bytes) = bytes else {
             return Err(self.absent(id).await);
         };
@@ -243,26 +250,30 @@ impl Repository {
         let read = match self.read_manifest(id).await {
             Ok(read) => read,
             Err(e) => {
-                look.found(&name, &e);
+                look.found(&name, e)?;
                 return Ok((manifest, None));
             }
         };
-        self.verify_keys(read.doc.epoch, look).await;
-        if let Err(e) = &read.trust {
-            look.found(&name, e);
+        self.verify_keys(read.doc.epoch, look).await?;
+        if let Err(e) = read.trust {
+            look.found(&name, e)?;
             return Ok((manifest, None));
         }
         if self.epochs.contains_key(&read.doc.epoch)
             && let Err(e) = self.contents(&read.doc)
         {
-            look.found(&name, &e);
+            look.found(&name, e)?;
             return Ok((manifest, None));
         }
+        let read = ReadManifest {
+            trust: Ok(()),
+            ..read
+        };
         for (object, record) in self.read_records(id, manifest).await? {
             match record {
                 // A record by a host that is no longer trusted claims nothing, and is no damage.
                 Err(e) if e.reason() == &UNTRUSTED => {}
-                Err(e) => look.found(&object, &e),
+                Err(e) => look.found(&object, e)?,
                 Ok(_) => look.seen(0),
             }
         }
@@ -278,62 +289,69 @@ impl Repository {
         manifest: Digest,
         look: &Look<'_>,
     ) -> Result<()> {
-        if let Ok(Some(at)) = self.removal(id).await {
-            look.found(&id.manifest(), &removed_error(id, at));
+        match self.removal(id).await {
+            Ok(Some(at)) => look.found(&id.manifest(), removed_error(id, at))?,
+            Ok(None) => {}
+            // A statement that nobody trusted signed is named with the others.
+            Err(e) if e.exit() == Exit::Integrity => {}
+            Err(e) => return Err(e),
         }
-        for finding in self.verify_standings().await? {
-            look.note(&finding.object, &finding.problem);
-        }
+        self.verify_standings(look).await?;
         for entry in self.store.list(&id.opened()).await? {
-            if let Some(bytes) = self.store.get(&entry.name, DOCUMENT_LIMIT).await?
+            if let Some(bytes) = self.store.get_as_it_is(&entry.name, DOCUMENT_LIMIT).await?
                 && let Err(e) = self.read_opened(id, manifest, &entry.name, &bytes)
                 && e.reason() != &UNTRUSTED
             {
-                look.found(&entry.name, &e);
+                look.found(&entry.name, e)?;
             }
         }
         let holds = self.holds(id, manifest).await?;
         if let Some(lost) = &holds.lost {
             let error = Error::new(&DAMAGED, format!("storage forgot {lost}"));
-            look.found(&id.held(), &error);
+            look.found(&id.held(), error)?;
         }
         for (object, error) in holds.wrong {
-            look.found(&object, &error);
+            look.found(&object, error)?;
         }
         for (object, batch) in self.batches().await? {
             match batch {
                 Ok(_) => look.seen(0),
-                Err(e) => look.found(&object, &e),
+                Err(e) => look.found(&object, e)?,
             }
         }
         Ok(())
     }
 
     /// The statements that belong to no backup that is there: which were removed.
-    async fn verify_standings(&self) -> Result<Vec<Finding>> {
-        let mut findings = Vec::new();
-        for id in self.removed_ids().await? {
-            if let Err(e) = self.removal(&id).await {
-                findings.push(Finding {
-                    object: id.removed(),
-                    problem: e.one_line(),
-                });
+    async fn verify_standings(&self, look: &Look<'_>) -> Result<()> {
+        let reads = self.removed_ids().await?.into_iter().map(|id| {
+            async move {
+                let read = self.removal(&id).await;
+                (id, read)
+            }
+            .boxed()
+        });
+        let mut reads = stream::iter(reads).buffer_unordered(READS).boxed();
+        while let Some((id, read)) = reads.next().await {
+            if let Err(e) = read {
+                look.found(&id.removed(), e)?;
             }
         }
-        Ok(findings)
+        Ok(())
     }
 
     /// Without its key file nobody can read a backup, however whole it is.
-    async fn verify_keys(&self, epoch: u32, look: &Look<'_>) {
+    async fn verify_keys(&self, epoch: u32, look: &Look<'_>) -> Result<()> {
         let name = names::keys(epoch);
         let listed = self.doc.epochs.iter().find(|e| e.epoch == epoch);
         let listed = listed.map(|e| e.keys_sha256.as_slice()).unwrap_or_default();
-        match self.store.get(&name, keys::KEYS_LIMIT).await {
+        match self.store.get_as_it_is(&name, keys::KEYS_LIMIT).await {
             Ok(Some(file)) if listed.contains(&sha256(&file)) => look.seen(0),
             Ok(Some(_)) => look.note(&name, "is not the key file that `repository.json` lists"),
             Ok(None) => look.note(&name, "is missing: no operator can read this backup"),
-            Err(e) => look.found(&name, &e),
+            Err(e) => look.found(&name, e)?,
         }
+        Ok(())
     }
 
     async fn verify_segment(&self, doc: SegmentDoc, look: &Look<'_>) -> Result<()> {
@@ -361,8 +379,7 @@ impl Repository {
         match look.options.cancel.guard(work).await {
             Ok(None) => look.seen(doc.size),
             Ok(Some(problem)) => look.note(&name, &problem),
-            Err(e) if e.exit() == crate::exit::Exit::Interrupted => return Err(e),
-            Err(e) => look.found(&name, &e),
+            Err(e) => look.found(&name, e)?,
         }
         Ok(())
     }
@@ -377,11 +394,13 @@ async fn verify_part(
     look: &Look<'_>,
 ) -> Result<u64> {
     look.options.cancel.check()?;
+    let unread = AtomicBool::new(false);
     let work = async {
         let mut reader = Counted {
             inner: source.open(&part.name).await?,
             bytes: 0,
             look,
+            unread: &unread,
         };
         let seen = decode.decode(part, &mut reader, key).await?;
         // A decoder that stopped early must not leave a tail unread.
@@ -404,12 +423,18 @@ async fn verify_part(
             }
             Ok(seen.map_or(0, |f| f.rows))
         }
-        Err(e) if e.exit() == crate::exit::Exit::Interrupted => Err(e),
-        Err(e) => {
-            look.found(&part.name, &e);
+        // What was read and cannot be decoded is wrong, by whatever reason the decoder says so.
+        Err(e) if !unread.into_inner() && is_of_rows(&e) => {
+            look.note(&part.name, &e.one_line());
             Ok(0)
         }
+        Err(e) => look.found(&part.name, e).map(|()| 0),
     }
+}
+
+/// Whether a decoder's error is about what it decoded, and not about this machine or whoever stops it.
+fn is_of_rows(error: &Error) -> bool {
+    error.exit() == Exit::Failed && ![&IO, &DISK_FULL, &TIMEOUT].contains(&error.reason())
 }
 
 /// A reader that counts.
@@ -417,12 +442,18 @@ struct Counted<'a> {
     inner: Box<dyn PartReader>,
     bytes: u64,
     look: &'a Look<'a>,
+    /// Set where the bytes could not be had.
+    unread: &'a AtomicBool,
 }
 
 #[async_trait]
 impl PartReader for Counted<'_> {
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        let next = self.inner.next().await?;
+        let next = self.inner.next().await;
+        if next.is_err() {
+            self.unread.store(true, Ordering::Relaxed);
+        }
+        let next = next?;
         if let Some(bytes) = &next {
             self.bytes += bytes.len() as u64;
             self.look.advanced(bytes.len() as u64);
@@ -444,8 +475,17 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn found(&self, object: &str, error: &Error) {
-        self.note(object, &error.one_line());
+    /// Notes what is wrong with an object. What only kept somebody from looking, such as a network that is down, says nothing
+    /// of the backup and is handed on: a record of it would take a level away that still holds.
+    fn found(&self, object: &str, error: Error) -> Result<()> {
+        match error.exit() {
+            Exit::Integrity => {
+                self.note(object, &error.one_line());
+                Ok(())
+            }
+            Exit::Interrupted => Err(error),
+            _ => Err(error.context(format!("cannot look at `{object}`"))),
+        }
     }
 
     fn note(&self, object: &str, problem: &str) {

@@ -3,7 +3,7 @@
 //! Memory is bounded: each open part holds at most one segment that grows and one that is being stored. What a killed
 //! writer stored is found again by the next one, by content.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +15,7 @@ use super::buffers::Buffers;
 use super::cut::{Cuts, Cutter, SegmentSizes};
 use super::format::{Piece, SegmentDoc};
 use super::keys::EpochKeys;
+use super::known::{Known, KnownSegments};
 use super::lock::{Lock, Mode};
 use super::names::{BackupId, Digest, SegmentName};
 use super::segment::{self, OVERHEAD};
@@ -25,8 +26,6 @@ use crate::capture::{Fingerprint, PartInfo, PartSink, PartWriter};
 use crate::error::{Context as _, Error, Result};
 use crate::event::Events;
 
-/// How many of the newest backups tell which segments are stored already. Others are found one by one.
-const KNOWN_BACKUPS: usize = 10;
 /// What every age file begins with: age-encryption.org/v1, "Header".
 const AGE_MAGIC: &[u8] = b"age-encryption.org/v1\n";
 
@@ -68,14 +67,6 @@ pub(super) struct FinishedPart {
     pub pieces: Vec<Piece>,
 }
 
-/// What is known of a stored segment.
-#[derive(Clone)]
-struct Known {
-    doc: SegmentDoc,
-    /// Whether this writer looked at the object itself.
-    seen: bool,
-}
-
 /// Where a segment goes.
 enum Place {
     /// It is there, and known.
@@ -93,7 +84,7 @@ pub(super) struct Shared {
     buffers: Arc<Buffers>,
     /// How many segments are compressed and encrypted at once.
     packing: Semaphore,
-    known: Mutex<HashMap<Digest, Known>>,
+    known: KnownSegments,
     /// What is about to be deleted.
     tombs: Tombs,
     finished: Mutex<BTreeMap<String, FinishedPart>>,
@@ -129,7 +120,7 @@ impl Repository {
         self.keep_from_prunes(backup).await?;
         // After the lock: a collector that this reading misses sees the lock, and waits for it.
         let tombs = self.tombs(events).await?;
-        let known = self.known_segments(&keys).await?;
+        let known = KnownSegments::read(self, keys.epoch).await?;
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
             cuts: Cuts::new(sizes, keys.cut_key()),
@@ -139,7 +130,7 @@ impl Repository {
             keys,
             events: events.clone(),
             packing: Semaphore::new(workers),
-            known: Mutex::new(known),
+            known,
             tombs,
             finished: Mutex::default(),
             open: Mutex::default(),
@@ -149,25 +140,6 @@ impl Repository {
             shared: Arc::new(shared),
             lock: Some(lock),
         })
-    }
-
-    /// The segments of the newest backups that somebody trusted signed; a forged list must not decide what is stored.
-    async fn known_segments(&self, keys: &EpochKeys) -> Result<HashMap<Digest, Known>> {
-        let mut known = HashMap::new();
-        let ids = self.ids().await?;
-        for id in ids.iter().rev().take(KNOWN_BACKUPS) {
-            // A damaged backup is verify's finding; here it only means that less is known.
-            let Ok(signed) = self.read_manifest(id).await else {
-                continue;
-            };
-            if signed.trust.is_err() || signed.doc.epoch != keys.epoch {
-                continue;
-            }
-            for doc in signed.doc.segments {
-                known.entry(doc.id).or_insert(Known { doc, seen: false });
-            }
-        }
-        Ok(known)
     }
 }
 
@@ -362,7 +334,7 @@ impl Shared {
 
     /// How a segment lies in the store.
     pub fn segment(&self, id: &Digest) -> Option<SegmentDoc> {
-        guard(&self.known).get(id).map(|known| known.doc.clone())
+        self.known.get(id).map(|known| known.doc)
     }
 
     async fn store_segment(self: &Arc<Self>, plain: Vec<u8>) -> Result<Piece> {
@@ -406,7 +378,7 @@ impl Shared {
                 self.totals.new_segments.fetch_add(1, Ordering::Relaxed);
                 self.totals.new_bytes.fetch_add(size, Ordering::Relaxed);
                 let sha256 = object.sha256();
-                self.remember(segment_doc(name, sha256, size));
+                self.known.remember(segment_doc(name, sha256, size));
                 return Ok(());
             }
             // Another part or host stored the same bytes meanwhile.
@@ -435,46 +407,53 @@ impl Shared {
     /// counts as absent. An object that is not whole stays as it is: the backups that use it are broken already, and this
     /// one gets another object. Only `collect` ever deletes a segment.
     async fn find(&self, piece: &Piece) -> Result<Place> {
-        let known = guard(&self.known).get(&piece.id).cloned();
+        let known = self.known.get(&piece.id);
         if known.as_ref().is_some_and(|known| known.seen) {
             return Ok(Place::Stored);
         }
-        let known = known.filter(|known| !self.tombs.covers(&known.doc.name()));
-        let store = &self.repository.store;
+        let stays = |known: &Known| !self.tombs.covers(&known.doc.name());
+        if let Some(known) = known.filter(stays) {
+            return self.find_known(known.doc).await;
+        }
         let first = SegmentName::first(piece.id);
-        let doomed = self.tombs.covers(&first);
-        let Some(known) = known else {
-            // Left by a killed writer, or part of an older or unfinished backup.
-            let seen = match doomed {
-                true => None,
-                false => store.look(&first.object()).await?,
-            };
-            return match seen {
-                None if doomed => SegmentName::another(piece.id).map(Place::Free),
-                None => Ok(Place::Free(first)),
-                Some(seen) => match self.adopt(piece, seen.size).await? {
-                    Some(doc) => {
-                        self.reuse(doc, seen).await?;
-                        Ok(Place::Stored)
-                    }
-                    None => self.anew(&first, "is not a segment"),
-                },
-            };
+        if self.tombs.covers(&first) {
+            return SegmentName::another(piece.id).map(Place::Free);
+        }
+        let store = &self.repository.store;
+        let Some(seen) = store.look(&first.object()).await? else {
+            return Ok(Place::Free(first));
         };
-        let name = known.doc.name();
+        let known = self.known.search(&self.repository, &piece.id).await?;
+        if let Some(known) = known.filter(stays) {
+            return self.find_known(known.doc).await;
+        }
+        // Left by a killed writer, or part of an unfinished backup.
+        match self.adopt(piece, seen.size).await? {
+            Some(doc) => {
+                self.reuse(doc, seen).await?;
+                Ok(Place::Stored)
+            }
+            None => self.anew(&first, "is not a whole segment"),
+        }
+    }
+
+    /// The same for a segment that a signed manifest lists.
+    async fn find_known(&self, known: SegmentDoc) -> Result<Place> {
+        let store = &self.repository.store;
+        let name = known.name();
         match store.look(&name.object()).await? {
-            None if name == first => {
-                self.anew(&first, "of an earlier backup is missing")?;
-                Ok(Place::Free(first))
+            None if name == SegmentName::first(name.id) => {
+                self.anew(&name, "of an earlier backup is missing")?;
+                Ok(Place::Free(name))
             }
             None => self.anew(&name, "of an earlier backup is missing"),
-            Some(seen) if seen.size != known.doc.size => {
-                let why = format!("has {} bytes instead of {}", seen.size, known.doc.size);
+            Some(seen) if seen.size != known.size => {
+                let why = format!("has {} bytes instead of {}", seen.size, known.size);
                 self.anew(&name, &why)
             }
             // Its size alone would not show a flipped bit, and a backup made to replace a damaged one must not share the damage.
-            Some(seen) if self.holds(&known.doc, seen).await? => {
-                self.reuse(known.doc, seen).await?;
+            Some(seen) if self.holds(&known, seen).await? => {
+                self.reuse(known, seen).await?;
                 Ok(Place::Stored)
             }
             Some(_) => self.anew(&name, "does not have the bytes that were written"),
@@ -495,32 +474,40 @@ impl Shared {
             let store = &self.repository.store;
             store.extend(&doc.object()).await?;
         }
-        self.remember(doc);
+        self.known.remember(doc);
         Ok(())
     }
 
     /// Whether the stored object is the one that a signed manifest lists. A store that measured it says so; to fetch it
-    /// from far away would make a backup that changes nothing as dear as the first one.
+    /// from far away would make a backup that changes nothing as dear as the first one. What was measured once may have rotted
+    /// since: where a verification found something wrong with a backup that needs it, it is fetched.
     async fn holds(&self, doc: &SegmentDoc, seen: Seen) -> Result<bool> {
-        if let Some(measured) = seen.sha256 {
+        if let Some(measured) = seen.sha256
+            && !self.known.doubted(&doc.name())
+        {
             return Ok(measured == doc.sha256);
         }
         let name = doc.object();
-        let Some(bytes) = self.repository.store.get(&name, doc.size).await? else {
+        let store = &self.repository.store;
+        let Some(bytes) = store.get_as_it_is(&name, doc.size).await? else {
             return Ok(false);
         };
         let listed = doc.sha256;
         blocking(move || Ok(sha256(&bytes) == listed)).await
     }
 
-    /// Measures an object that no known manifest lists; `None` if it cannot be a segment.
+    /// Measures an object that no manifest lists; `None` if it cannot be a segment, or the store says that it is damaged.
     async fn adopt(&self, piece: &Piece, size: u64) -> Result<Option<SegmentDoc>> {
         let limit = piece.bytes + OVERHEAD;
         if size > limit {
             return Ok(None);
         }
         let name = SegmentName::first(piece.id);
-        let Some(bytes) = self.repository.store.get(&name.object(), limit).await? else {
+        let bytes = match self.repository.store.get(&name.object(), limit).await {
+            Err(e) if e.reason() == &DAMAGED => None,
+            read => read?,
+        };
+        let Some(bytes) = bytes else {
             return Ok(None);
         };
         if !bytes.starts_with(AGE_MAGIC) {
@@ -529,10 +516,6 @@ impl Shared {
         let size = bytes.len() as u64;
         let sha256 = blocking(move || Ok(sha256(&bytes))).await?;
         Ok(Some(segment_doc(name, sha256, size)))
-    }
-
-    fn remember(&self, doc: SegmentDoc) {
-        guard(&self.known).insert(doc.id, Known { doc, seen: true });
     }
 }
 

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use super::world::World;
 use crate::error::{Error, NOT_FOUND, Result};
+use crate::exit::Exit;
 use crate::expr::nearest;
 use crate::identity::Store;
 use crate::repository::{Backup, BackupId, COMMIT_LABEL, Repository, Show};
@@ -125,6 +126,24 @@ pub struct Found {
     pub lacks: Vec<Store>,
     /// What whoever chose it should know: full sentences.
     pub notes: Vec<String>,
+    /// Those of them that are about newer backups which cannot be relied on.
+    pub doubts: Vec<String>,
+}
+
+impl Found {
+    /// The same beside newer backups that cannot be relied on.
+    fn beside<'b>(mut self, doubtful: impl IntoIterator<Item = &'b Backup>) -> Found {
+        let doubts = doubtful.into_iter().map(|newer| {
+            let why = newer.problem.as_ref().map_or("", |p| p.message.as_str());
+            format!(
+                "Backup `{}` is newer than `{}` and cannot be relied on: {why}.",
+                newer.id, self.backup.id
+            )
+        });
+        self.doubts = doubts.collect();
+        self.notes.extend(self.doubts.iter().cloned());
+        self
+    }
 }
 
 /// The backups of the context that `newest` means: not those that a restore made of the state that somebody wanted to be
@@ -143,18 +162,20 @@ pub async fn newest(world: &World, repository: &Repository) -> Result<Option<Fou
 }
 
 async fn newest_of(repository: &Repository, show: Show, needed: &[Store]) -> Result<Option<Found>> {
-    let Some(newest) = repository.newest(&show).await? else {
+    let found = repository.newest_known(&show).await?;
+    let Some(newest) = found.backup else {
         return Ok(None);
     };
     let lacks = lacking(&newest, needed);
     if lacks.is_empty() {
-        return Ok(Some(alone(newest)));
+        return Ok(Some(alone(newest).beside(&found.doubtful)));
     }
     let whole = Show {
         stores: needed.to_vec(),
         ..show
     };
-    Ok(Some(match repository.newest(&whole).await? {
+    let older = repository.newest_known(&whole).await?;
+    Ok(Some(match older.backup {
         Some(backup) => Found {
             notes: vec![format!(
                 "Backup `{}` is newer than `{}`, but lacks {}; name it to choose it.",
@@ -163,8 +184,9 @@ async fn newest_of(repository: &Repository, show: Show, needed: &[Store]) -> Res
                 named(&lacks)
             )],
             ..alone(backup)
-        },
-        None => with_lacks(newest, needed),
+        }
+        .beside(&older.doubtful),
+        None => with_lacks(newest, needed).beside(&found.doubtful),
     }))
 }
 
@@ -226,9 +248,10 @@ async fn choose(
                 "no backup of context `{}` has the label `{wanted}`",
                 world.context
             );
-            newest_usable(world, fitting, needed, || {
+            let found = newest_usable(world, fitting, needed, || {
                 known_labels(none(world, what), wanted, &all)
-            })
+            })?;
+            Ok(beside_unread(found, &all))
         }
         Choice::Commit(sha) => by_commit(world, repository, sha, needed).await,
         Choice::Named(wanted) => by_name(world, repository, wanted).await,
@@ -264,11 +287,19 @@ async fn by_commit(
         "no backup of context `{}` is of commit `{sha}`",
         world.context
     );
-    newest_usable(world, fitting, needed, || {
+    let found = newest_usable(world, fitting, needed, || {
         let mut others = of(&all, |b| of_commit(b).is_some());
         others.reverse();
         candidates(none(world, what), &others)
-    })
+    })?;
+    Ok(beside_unread(found, &all))
+}
+
+/// Adds the newer ones of which nobody can tell whether they fit.
+fn beside_unread(found: Found, all: &[Backup]) -> Found {
+    let chosen = found.backup.id.clone();
+    let newer = all.iter().rev().filter(|b| b.id > chosen);
+    found.beside(newer.filter(|b| b.is_doubtful() && b.contents.is_none()))
 }
 
 /// Whether one of them begins with the other.
@@ -277,7 +308,7 @@ fn same_commit(a: &str, b: &str) -> bool {
 }
 
 async fn by_name(world: &World, repository: &Repository, wanted: &str) -> Result<Found> {
-    let all = repository.list().await?;
+    let all = looked_at(repository).await?;
     let begins = wanted.len() >= LEAST_ID;
     let mut fitting = of(&all, |b| {
         labels(b).any(|l| l == wanted) || (begins && b.id.as_str().starts_with(wanted))
@@ -303,11 +334,26 @@ async fn by_name(world: &World, repository: &Repository, wanted: &str) -> Result
 
 /// The backups of the context, oldest first; those that cannot be read may be any context's.
 async fn ours(world: &World, repository: &Repository) -> Result<Vec<Backup>> {
-    let mut all = repository.list().await?;
+    let mut all = looked_at(repository).await?;
     all.retain(|b| {
         let context = b.contents.as_ref().map(|c| &c.context);
         context.is_none_or(|c| *c == world.context)
     });
+    Ok(all)
+}
+
+/// Every backup. One that could not be looked at for a moment is looked at once more: an error that goes on is no damage, and
+/// nobody chooses in spite of it.
+async fn looked_at(repository: &Repository) -> Result<Vec<Backup>> {
+    let known = [Exit::Integrity.code(), Exit::Usage.code()];
+    let mut all = Vec::new();
+    for backup in repository.list().await? {
+        let problem = backup.problem.as_ref();
+        all.push(match problem.filter(|p| !known.contains(&p.exit_code)) {
+            Some(_) => repository.show(&backup.id).await?,
+            None => backup,
+        });
+    }
     Ok(all)
 }
 
@@ -339,6 +385,7 @@ fn alone(backup: Backup) -> Found {
         backup,
         lacks: Vec::new(),
         notes: Vec::new(),
+        doubts: Vec::new(),
     }
 }
 
@@ -353,6 +400,7 @@ fn with_lacks(backup: Backup, needed: &[Store]) -> Found {
         backup,
         lacks,
         notes,
+        doubts: Vec::new(),
     }
 }
 

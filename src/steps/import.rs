@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::capture::{discard, observed, seen_staged, staged};
+use super::choose::SAFETY;
+use super::keep::rules;
 use super::stores::{self, Origin};
 use super::verify::{scratch, wipe_scratch};
 use super::world::World;
@@ -26,7 +28,7 @@ use crate::identity::Store;
 use crate::providers::neo4j::admin::DUMP_MAGIC;
 use crate::providers::{postgres, redis};
 use crate::reasons;
-use crate::repository::{BackupId, Repository};
+use crate::repository::{BackupId, Fate, Repository, Rules};
 use crate::sandbox::servers;
 use crate::time::{Instant, human_bytes};
 
@@ -211,7 +213,13 @@ impl Step<World> for Import {
         }
         repository.check_signer(cx.world.signing_key()?)?;
         let seen = Seen::of(&args.file)?;
-        let Foresight { decisive, shown } = foreseen(args, &foreign, &seen, &repository);
+        let Foresight {
+            decisive,
+            mut shown,
+        } = foreseen(args, &foreign, &seen, &repository);
+        if let Some(goes) = goes(cx.world, &repository, &args.backup, foreign.store).await? {
+            shown.insert("retention".to_owned(), json!(goes));
+        }
         Ok(Decision::Change {
             change: ImportChange {
                 file: args.file.clone(),
@@ -230,12 +238,12 @@ impl Step<World> for Import {
     async fn foresee(&self, cx: &ReadCx<'_, World>, args: &ImportArgs) -> Result<Foresight> {
         let repository = cx.world.repository().await?;
         let foreign = describe(&args.file).await?;
-        Ok(foreseen(
-            args,
-            &foreign,
-            &Seen::of(&args.file)?,
-            &repository,
-        ))
+        let seen = Seen::of(&args.file)?;
+        let mut foreseen = foreseen(args, &foreign, &seen, &repository);
+        if let Some(goes) = goes(cx.world, &repository, &args.backup, foreign.store).await? {
+            foreseen.shown.insert("retention".to_owned(), json!(goes));
+        }
+        Ok(foreseen)
     }
 
     async fn apply(
@@ -276,7 +284,12 @@ impl Step<World> for Import {
     }
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &ImportChange) -> Result<Observed> {
-        seen_staged(cx, &change.backup, change.store).await
+        let mut seen = seen_staged(cx, &change.backup, change.store).await?;
+        let repository = cx.world.repository().await?;
+        if let Some(goes) = goes(cx.world, &repository, &change.backup, change.store).await? {
+            seen.0.insert("retention".to_owned(), json!(goes));
+        }
+        Ok(seen)
     }
 
     async fn undo(
@@ -288,6 +301,26 @@ impl Step<World> for Import {
         wipe_scratch(cx).await?;
         discard(cx, &change.backup).await
     }
+}
+
+/// What becomes of the backup once a prune judges it, if it goes: it counts as old as its data.
+async fn goes(
+    world: &World,
+    repository: &Repository,
+    backup: &BackupId,
+    store: Store,
+) -> Result<Option<String>> {
+    let rules = rules(world, &Rules::default());
+    let fate = repository
+        .fate_of_new(backup, &[store], &world.context, SAFETY, &rules)
+        .await?;
+    Ok(match fate {
+        Fate::Stays(_) => None,
+        Fate::Goes(why) => Some(format!(
+            "the next prune removes it, because it counts as old as its data: {why}. Keep it with `summitctl backup hold {backup} --context {}`",
+            world.context
+        )),
+    })
 }
 
 fn foreseen(

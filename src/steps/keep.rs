@@ -172,7 +172,7 @@ impl Step<World> for Prune {
         }
         for line in &done.waits_for {
             cx.events.note(format!(
-                "{} segments wait for {line}; the next prune deletes them",
+                "{} segments wait, and the next prune deletes them; they wait for {line}",
                 done.waiting
             ));
         }

@@ -16,7 +16,7 @@ fn needed(words: &str) -> &'static [&'static str] {
         "evidence keygen" => &["no/such/folder/key.pem"],
         "runbook show" | "runbook diff" | "runbook plan" | "runbook run" => &["no-such-runbook"],
         "runbook new" => &["mine"],
-        "lease break" => &["nothing"],
+        "lease break" | "backup unlock" => &["nothing"],
         "sandbox break" => &["postgres"],
         "restore" | "backup diff" | "backup hold" | "backup release" => &["newest"],
         "backup forget" => &["20261121T030405Z-0000"],
@@ -282,12 +282,20 @@ fn results_fit_their_schemas_and_the_checks_in_them_are_explained() {
     let bench = bench.env("SUMMITCTL_TEST_ID", "0002");
     let forget = ["backup", "forget", BACKUP, "--confirm", "sample"];
     shown(&bench, &forget, 0);
+    // And a lock of a machine that is no more.
+    let token = crate::unlock::lock_of_elsewhere(&bench);
+    shown(
+        &bench,
+        &["backup", "unlock", &token, "--confirm", &token],
+        0,
+    );
     let ends = [
         "lease break",
         "run abort",
         "run resume",
         "gate run",
         "backup forget",
+        "backup unlock",
     ];
     held.extend(ends.map(str::to_owned));
     let elsewhere = WITH_SERVERS.iter().chain(shared::WITH_CLUSTER);

@@ -27,3 +27,4 @@ mod shared;
 #[path = "../shared/scale.rs"]
 mod stock;
 mod stocked;
+mod unlock;

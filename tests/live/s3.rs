@@ -5,6 +5,7 @@ mod contract;
 mod faults;
 mod fetched;
 mod flow;
+mod healed;
 mod keys;
 mod memory;
 mod places;

@@ -91,6 +91,14 @@ pub struct ForgetArgs {
     pub backup: BackupId,
 }
 
+/// Arguments of `backup unlock`.
+#[derive(Debug, Args)]
+pub struct UnlockArgs {
+    /// The lock, as `status` and refused commands name it
+    #[arg(value_name = "TOKEN")]
+    pub token: String,
+}
+
 /// Arguments of `backup copy`.
 #[derive(Debug, Args)]
 pub struct CopyArgs {

@@ -40,6 +40,7 @@ pub async fn backup(session: &Session, command: BackupCommand) -> Result<Answer>
             super::keep::hold(session, &args.backup, true, args.reason.as_deref()).await
         }
         BackupCommand::Forget(args) => super::keep::forget(session, &args.backup).await,
+        BackupCommand::Unlock(args) => super::keep::unlock(session, &args.token).await,
         BackupCommand::Release(args) => super::keep::hold(session, &args.backup, false, None).await,
         BackupCommand::Export(args) => super::keep::export(session, &args).await,
         BackupCommand::Prune(args) => super::keep::prune(session, &args).await,
@@ -142,6 +143,9 @@ async fn import(session: &Session, args: &BackupImportArgs) -> Result<Answer> {
             ));
             for line in import.observed["not-carried"].as_array().into_iter().flatten() {
                 text.push_str(&format!("not carried: {}\n", line.as_str().unwrap_or("?")));
+            }
+            if let Some(goes) = import.observed["retention"].as_str() {
+                text.push_str(&format!("retention {goes}\n"));
             }
         }
         if let Some(commit) = step("commit")

@@ -1,18 +1,23 @@
-//! `backup prune`, `backup hold`, `backup release` and `backup forget`.
+//! `backup prune`, `backup hold`, `backup release`, `backup forget` and `backup unlock`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::backup::{carry_out, chosen};
 use super::{show, world};
 use crate::cli::Session;
 use crate::cli::args::{ExportArgs, PruneArgs};
 use crate::cli::output::Answer;
+use crate::consent::NO_CONSENT;
 use crate::engine::executor::RunReport;
 use crate::engine::plan::Plan;
-use crate::error::{Error, Result};
+use crate::error::{Error, NOT_FOUND, Result};
+use crate::exit::Exit;
 use crate::ops::execute::execute;
 use crate::ops::keep as plans;
 use crate::repository::BackupId;
 use crate::steps::choose::Choice;
-use crate::time::human_bytes;
+use crate::time::{Instant, human_bytes};
 
 /// `backup prune`
 pub async fn prune(session: &Session, args: &PruneArgs) -> Result<Answer> {
@@ -130,6 +135,49 @@ pub async fn forget(session: &Session, backup: &BackupId) -> Result<Answer> {
         format!("forgotten {backup}\n\nnext      summitctl backup prune --dry-run\n")
     })
     .await
+}
+
+/// What `backup unlock` gives.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Unlocked {
+    /// What the lock was held for.
+    pub purpose: String,
+    /// The machine of its holder.
+    pub host: String,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// `backup unlock`
+pub async fn unlock(session: &Session, token: &str) -> Result<Answer> {
+    let repository = world::world(session).await?.repository().await?;
+    let held = repository.locks().await?;
+    let holder = held.iter().find(|h| h.token == token).ok_or_else(|| {
+        Error::new(
+            &NOT_FOUND,
+            format!("`{}` has no lock `{token}`", repository.place()),
+        )
+        .hint("See the locks that are held with `summitctl status`; dead ones go by themselves.")
+    })?;
+    if session.globals.confirm.as_deref() != Some(token) {
+        return Err(Error::new(
+            &NO_CONSENT,
+            format!(
+                "the holder of the lock `{token}` is not known to be dead: {}",
+                holder.describe()
+            ),
+        )
+        .hint(holder.advice()));
+    }
+    repository.break_lock(holder).await?;
+    let text = format!("removed   the lock of {}\n", holder.describe());
+    let unlocked = Unlocked {
+        purpose: holder.purpose.clone(),
+        host: holder.host.clone(),
+        since: holder.since,
+    };
+    Ok(Answer::new(Exit::Ok, text, unlocked))
 }
 
 /// `backup hold` and `backup release`

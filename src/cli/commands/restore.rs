@@ -59,7 +59,7 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         Some(_) => target.stores(&[Store::Postgres])?,
         None => target.stores(&asked)?,
     };
-    let backup = chosen(session, &world, wanted, &stores).await?;
+    let Found { backup, doubts, .. } = chosen(session, &world, wanted, &stores).await?;
     let contents = backup.contents.as_ref().ok_or_else(|| {
         Error::input(format!(
             "the contents of backup `{}` cannot be read",
@@ -116,7 +116,7 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         };
         let spec = plans::table(target, &wanted, table, args.replace).await?;
         let executed = run_as(session, target, &world.context, spec, &command).await?;
-        return Ok(answer(executed, put_back));
+        return Ok(answer(executed, &doubts, put_back));
     }
     if let Some(name) = &args.copy_as {
         let only = Selection {
@@ -125,14 +125,16 @@ pub async fn restore(session: &Session, args: &RestoreArgs) -> Result<Answer> {
         };
         let spec = plans::copy(target, &wanted, name, &only).await?;
         let executed = run_as(session, target, &world.context, spec, &command).await?;
-        return Ok(answer(executed, |report| {
+        return Ok(answer(executed, &doubts, |report| {
             copied(report, target, name, &backup)
         }));
     }
     let spec = plans::restore(target, &wanted).await?;
     let executed = run_as(session, target, &world.context, spec, &command).await?;
     let safety = args.without_safety_backup.is_none();
-    Ok(answer(executed, |report| replaced(report, &backup, safety)))
+    Ok(answer(executed, &doubts, |report| {
+        replaced(report, &backup, safety)
+    }))
 }
 
 /// What becomes of the keys that Redis has.
@@ -168,15 +170,19 @@ async fn chosen(
     world: &World,
     choice: &Choice,
     needed: &[Store],
-) -> Result<Backup> {
+) -> Result<Found> {
     let repository = world.repository().await?;
-    let Found { backup, notes, .. } = find(world, &repository, choice, needed).await?;
-    notes.iter().for_each(|note| session.output.say(note));
-    Ok(backup)
+    let found = find(world, &repository, choice, needed).await?;
+    found.notes.iter().for_each(|note| session.output.say(note));
+    Ok(found)
 }
 
-fn answer(executed: Executed, summary: impl Fn(&RunReport) -> String) -> Answer {
-    let text = show::text_of(&executed, summary);
+/// What came of it; whoever has `newest` restored reads there as well that a newer one cannot be relied on.
+fn answer(executed: Executed, doubts: &[String], summary: impl Fn(&RunReport) -> String) -> Answer {
+    let mut text = show::text_of(&executed, summary);
+    for doubt in doubts {
+        text.push_str(&format!("newer     {doubt}\n"));
+    }
     Answer::new(executed.exit(), text, Restored::Executed(executed))
 }
 

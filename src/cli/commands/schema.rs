@@ -36,6 +36,7 @@ const COMMANDS: &[Published] = &[
     ("backup hold", of::<Executed>),
     ("backup release", of::<Executed>),
     ("backup forget", of::<Executed>),
+    ("backup unlock", of::<super::keep::Unlocked>),
     ("backup export", of::<Executed>),
     ("backup prune", of::<Executed>),
     ("backup copy", of::<Executed>),

@@ -153,6 +153,8 @@ impl fmt::Debug for S3Store {
 struct Fetched {
     bytes: Bytes,
     etag: Option<String>,
+    /// The SHA-256 that its writer kept with it.
+    digest: Option<Digest>,
 }
 
 impl S3Store {
@@ -234,7 +236,25 @@ impl S3Store {
         }
     }
 
-    /// Reads an object; a connection that breaks is taken up where it broke.
+    /// Reads an object, which must have the bytes that its writer kept the SHA-256 of.
+    async fn fetch_whole(&self, name: &str, limit: u64) -> Result<Option<Bytes>> {
+        let Some(Fetched { bytes, digest, .. }) = self.fetch(name, limit).await? else {
+            return Ok(None);
+        };
+        if let Some(digest) = digest {
+            let read = bytes.clone();
+            if blocking(move || Ok(sha256(&read))).await? != digest {
+                return Err(Error::new(
+                    &DAMAGED,
+                    format!("`{}/{name}` does not have the bytes that were written: its SHA-256 is another one", self.place),
+                )
+                .hint("Run `summitctl backup verify` on the backups: it names what each has lost."));
+            }
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Reads an object as it is; a connection that breaks is taken up where it broke.
     async fn fetch(&self, name: &str, limit: u64) -> Result<Option<Fetched>> {
         let key = self.key(name)?;
         let mut bytes = BytesMut::new();
@@ -319,18 +339,11 @@ impl S3Store {
             }
         }
         let (etag, _, digest) = seen.unwrap_or_default();
-        let bytes = bytes.freeze();
-        if let Some(digest) = digest {
-            let read = bytes.clone();
-            if blocking(move || Ok(sha256(&read))).await? != digest {
-                return Err(Error::new(
-                    &DAMAGED,
-                    format!("`{}/{name}` does not have the bytes that were written: its SHA-256 is another one", self.place),
-                )
-                .hint("Run `summitctl backup verify` on the backups: it names what each has lost."));
-            }
-        }
-        Ok(Some(Fetched { bytes, etag }))
+        Ok(Some(Fetched {
+            bytes: bytes.freeze(),
+            etag,
+            digest,
+        }))
     }
 
     async fn pages(&self, prefix: &str, folders: bool) -> Result<Vec<Entry>> {
@@ -394,14 +407,6 @@ impl Store for S3Store {
         format!("aws s3 ls {}/{}", self.place, self.place.endpoint_option())
     }
 
-    fn remove_command(&self, name: &str) -> String {
-        format!(
-            "aws s3 rm {}/{name}{}",
-            self.place,
-            self.place.endpoint_option()
-        )
-    }
-
     async fn prove(&self) -> Result<()> {
         self.prove_once().await
     }
@@ -412,6 +417,13 @@ impl Store for S3Store {
         } else {
             Created::Exists
         })
+    }
+
+    async fn unbury(&self, name: &str, object: &Object) -> Result<bool> {
+        if !self.buries() || self.head_of(name).await?.is_some() {
+            return Ok(false);
+        }
+        self.upload(name, object, Condition::None).await
     }
 
     async fn replace(&self, name: &str, old: Digest, object: &Object) -> Result<bool> {
@@ -434,6 +446,10 @@ impl Store for S3Store {
     }
 
     async fn get(&self, name: &str, limit: u64) -> Result<Option<Bytes>> {
+        self.fetch_whole(name, limit).await
+    }
+
+    async fn get_as_it_is(&self, name: &str, limit: u64) -> Result<Option<Bytes>> {
         Ok(self.fetch(name, limit).await?.map(|f| f.bytes))
     }
 

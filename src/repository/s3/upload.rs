@@ -20,7 +20,6 @@ use crate::repository::collect::id_of;
 use crate::repository::names::{SegmentName, hex, random};
 use crate::repository::store::sha256;
 use crate::repository::writer::blocking;
-use crate::time::Instant;
 
 /// An object of more bytes is put in parts: a connection that breaks costs one of them.
 const SINGLE: usize = 16 << 20;
@@ -41,6 +40,8 @@ pub(super) enum Condition<'a> {
     Absent,
     /// The one with this ETag is there.
     Still(&'a str),
+    /// Nothing: the store takes the mark of a deletion for an object, and knows no condition for it.
+    None,
 }
 
 impl<'a> Condition<'a> {
@@ -50,7 +51,7 @@ impl<'a> Condition<'a> {
 
     fn matches(self) -> Option<String> {
         match self {
-            Condition::Absent => None,
+            Condition::Absent | Condition::None => None,
             Condition::Still(etag) => Some(etag.to_owned()),
         }
     }
@@ -294,7 +295,7 @@ impl S3Store {
             prefix => Some(format!("{prefix}/")),
         };
         let old = i64::try_from(ABANDONED.as_secs()).unwrap_or(i64::MAX);
-        let before = Instant::now().millis() / 1000 - old;
+        let before = self.clock.seconds() - old;
         let mut from: (Option<String>, Option<String>) = (None, None);
         for _ in 0..SWEPT_PAGES {
             let list = self

@@ -561,3 +561,27 @@ async fn captures_that_somebody_went_on_with_are_not_discarded() {
     assert_eq!((pruned.removed, pruned.resumed.len()), (0, 1), "{pruned:?}");
     base.holds(&memory, &[&base.new, &id], "afterwards").await;
 }
+
+/// However many backups a repository has seen, a prune asks about those that are there.
+#[tokio::test]
+async fn a_prune_does_not_grow_with_the_backups_that_went_long_ago() {
+    let base = Base::new().await;
+    let memory = Arc::new(base.memory.clone());
+    let host = base.host(memory.clone()).await;
+    for number in 0..300 {
+        let gone = at(&format!("20200101T000000Z-{number:04x}"));
+        host.state_removal(&gone, Digest([1; 32]), &base.fixture.key)
+            .await
+            .unwrap();
+    }
+    let removals = base.removals(memory.clone()).await;
+    let before = memory.segment_operations.swap(0, Ordering::Relaxed);
+    memory.operations.store(0, Ordering::Relaxed);
+    let pruned = host.prune(&removals, &base.fixture.key, &quietly()).await;
+    assert_eq!(pruned.unwrap().deleted, 2);
+    let operations = memory.operations.load(Ordering::Relaxed);
+    assert!(operations < 100, "{operations}");
+    // Each is deleted, and nobody looks at it first.
+    let segments = memory.segment_operations.load(Ordering::Relaxed);
+    assert_eq!(segments, 2, "{before}");
+}

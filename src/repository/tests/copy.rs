@@ -1,7 +1,7 @@
 //! A copy of the repository: killed and gone on with, beside prunes, damaged and put right.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::super::*;
 use super::steps::{Killed, Memory, Stepped, Turns};
@@ -167,9 +167,17 @@ async fn a_copy_says_how_far_it_is_behind_and_follows_the_keys() {
 
 #[tokio::test]
 async fn damage_in_a_copy_is_found_there_and_the_next_copy_puts_it_right() {
+    for measures in [false, true] {
+        damage_is_put_right(measures).await;
+    }
+}
+
+/// In a folder, or in a bucket, which refuses to read what is not what was written.
+async fn damage_is_put_right(measures: bool) {
     let two = Two::new().await;
     let host = two.host(two.memory.clone()).await;
     let memory = Arc::new(Memory::default());
+    memory.measures.store(measures, Ordering::Relaxed);
     let copy: Arc<dyn Store> = memory.clone();
     host.copy_to(&copy, &quietly()).await.unwrap();
     let segment = memory.names("segments/")[0].clone();
@@ -310,4 +318,35 @@ async fn no_drawn_order_of_a_copy_and_a_prune_there_loses_a_segment() {
         assert!(done.left.is_empty(), "{said}: {done:?}");
         two.whole(&memory, &[&two.new, &next], &said).await;
     }
+}
+
+/// A bucket whose deleted names stay taken: what a prune there removed comes again with a backup that needs it.
+#[tokio::test]
+async fn a_copy_brings_again_what_a_prune_there_buried() {
+    let two = Two::new().await;
+    let host = two.host(two.memory.clone()).await;
+    let memory = Arc::new(Memory::default());
+    memory.buries.store(true, Ordering::Relaxed);
+    let copy: Arc<dyn Store> = memory.clone();
+    host.copy_to(&copy, &quietly()).await.unwrap();
+    let there = two.host(copy.clone()).await;
+    let plan = there
+        .plan_prune("testing", "safety", &Rules::default(), Instant::now())
+        .await
+        .unwrap();
+    let done = there
+        .prune(&plan.removals(), &two.fixture.key, &pruning())
+        .await;
+    assert_eq!(done.unwrap().deleted, 1);
+    let next = made(&host, &two.fixture.key, "20261103T000000Z-0004", &[1, 2]).await;
+    let done = host.copy_to(&copy, &quietly()).await.unwrap();
+    assert_eq!((done.backups, done.left.len()), (1, 0), "{done:?}");
+    two.whole(&memory, &[&two.new, &next], "again").await;
+    // And a backup that is brought a second time.
+    let mut bytes = memory.read(&next.manifest()).unwrap().to_vec();
+    bytes[40] ^= 1;
+    memory.put(&next.manifest(), bytes);
+    let done = host.copy_to(&copy, &quietly()).await.unwrap();
+    assert_eq!((done.backups, done.left.len()), (1, 0), "{done:?}");
+    two.whole(&memory, &[&two.new, &next], "mended").await;
 }

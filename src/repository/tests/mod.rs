@@ -1,5 +1,6 @@
 //! Tests across the repository's modules.
 
+mod away;
 mod collect;
 mod copy;
 mod damage;
@@ -12,5 +13,6 @@ mod sampled;
 mod scale;
 mod steps;
 mod stock;
+mod stored;
 pub mod support;
 mod tamper;

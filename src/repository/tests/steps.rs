@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -24,6 +24,12 @@ pub struct Memory {
     pub segment_operations: AtomicU64,
     /// The segments that were read, in order.
     pub segments_read: Mutex<Vec<String>>,
+    /// Whether it keeps the digest of what is written and refuses other bytes to readers, as a bucket does.
+    pub measures: AtomicBool,
+    digests: Mutex<BTreeMap<String, Digest>>,
+    /// Whether a name stays taken when its object was deleted, as in a versioned bucket of some stores.
+    pub buries: AtomicBool,
+    buried: Mutex<BTreeSet<String>>,
 }
 
 fn is_segment(name: &str) -> bool {
@@ -34,6 +40,10 @@ impl Clone for Memory {
     fn clone(&self) -> Self {
         Memory {
             objects: Mutex::new(self.objects.lock().unwrap().clone()),
+            measures: AtomicBool::new(self.measures()),
+            digests: Mutex::new(self.digests.lock().unwrap().clone()),
+            buries: AtomicBool::new(self.buries.load(Ordering::Relaxed)),
+            buried: Mutex::new(self.buried.lock().unwrap().clone()),
             ..Memory::default()
         }
     }
@@ -55,6 +65,19 @@ impl Memory {
         self.objects.lock().unwrap().get(name).cloned()
     }
 
+    fn measures(&self) -> bool {
+        self.measures.load(Ordering::Relaxed)
+    }
+
+    fn keep(&self, name: &str, digest: Digest) {
+        self.digests.lock().unwrap().insert(name.to_owned(), digest);
+    }
+
+    fn kept(&self, name: &str) -> Option<Digest> {
+        let kept = self.digests.lock().unwrap().get(name).copied();
+        kept.filter(|_| self.measures())
+    }
+
     fn count(&self, name: &str) {
         self.operations.fetch_add(1, Ordering::Relaxed);
         if is_segment(name) {
@@ -71,11 +94,22 @@ impl Store for Memory {
     async fn create(&self, name: &str, object: &Object) -> Result<Created> {
         self.count(name);
         let mut objects = self.objects.lock().unwrap();
-        if objects.contains_key(name) {
+        if objects.contains_key(name) || self.buried.lock().unwrap().contains(name) {
             return Ok(Created::Exists);
         }
         objects.insert(name.to_owned(), object.bytes().clone());
+        self.keep(name, object.sha256());
         Ok(Created::New)
+    }
+    async fn unbury(&self, name: &str, object: &Object) -> Result<bool> {
+        self.count(name);
+        let mut objects = self.objects.lock().unwrap();
+        if objects.contains_key(name) || !self.buried.lock().unwrap().remove(name) {
+            return Ok(false);
+        }
+        objects.insert(name.to_owned(), object.bytes().clone());
+        self.keep(name, object.sha256());
+        Ok(true)
     }
     async fn replace(&self, name: &str, old: Digest, object: &Object) -> Result<bool> {
         self.count(name);
@@ -83,10 +117,27 @@ impl Store for Memory {
         let fits = objects.get(name).is_some_and(|there| sha256(there) == old);
         if fits {
             objects.insert(name.to_owned(), object.bytes().clone());
+            self.keep(name, object.sha256());
         }
         Ok(fits)
     }
     async fn get(&self, name: &str, limit: u64) -> Result<Option<Bytes>> {
+        let found = self.get_as_it_is(name, limit).await?;
+        let rotten = |b: &Bytes| self.kept(name).is_some_and(|kept| kept != sha256(b));
+        match found.as_ref().is_some_and(rotten) {
+            true => Err(Error::new(&DAMAGED, format!("`{name}` has other bytes"))),
+            false => Ok(found),
+        }
+    }
+    async fn look(&self, name: &str) -> Result<Option<Seen>> {
+        let size = self.head(name).await?;
+        Ok(size.map(|size| Seen {
+            size,
+            sha256: self.kept(name),
+            runs_out: false,
+        }))
+    }
+    async fn get_as_it_is(&self, name: &str, limit: u64) -> Result<Option<Bytes>> {
         self.count(name);
         if is_segment(name) {
             self.segments_read.lock().unwrap().push(name.to_owned());
@@ -124,6 +175,9 @@ impl Store for Memory {
     async fn delete(&self, name: &str) -> Result<Deleted> {
         self.count(name);
         let there = self.objects.lock().unwrap().remove(name);
+        if there.is_some() && self.buries.load(Ordering::Relaxed) {
+            self.buried.lock().unwrap().insert(name.to_owned());
+        }
         Ok(there.map_or(Deleted::Absent, |_| Deleted::Gone))
     }
 }
@@ -218,7 +272,7 @@ pub struct Stepped {
 }
 
 impl Stepped {
-    async fn step<T>(&self, work: impl Future<Output = T>) -> T {
+    async fn step<T>(&self, _: &str, work: impl Future<Output = T>) -> T {
         let done = self.turns.turn(self.actor).await;
         let result = work.await;
         let _ = done.send(());
@@ -234,12 +288,28 @@ pub struct Killed {
 }
 
 impl Killed {
-    async fn step<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn step<T>(&self, _: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         if self.left.fetch_sub(1, Ordering::SeqCst) > 0 {
             work.await
         } else {
             Err(Error::io("use", "killed", std::io::ErrorKind::Other.into()))
         }
+    }
+}
+
+/// A store that is too busy for whatever has this in its name.
+#[derive(Debug)]
+pub struct Away {
+    pub inner: Arc<Memory>,
+    pub word: String,
+}
+
+impl Away {
+    async fn step<T>(&self, name: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        if name.contains(&self.word) {
+            return Err(Error::new(&s3::BUSY, format!("cannot use `{name}`")));
+        }
+        work.await
     }
 }
 
@@ -251,25 +321,28 @@ macro_rules! by_steps {
                 self.inner.place()
             }
             async fn create(&self, name: &str, object: &Object) -> Result<Created> {
-                self.step(self.inner.create(name, object)).await
+                self.step(name, self.inner.create(name, object)).await
+            }
+            async fn unbury(&self, name: &str, object: &Object) -> Result<bool> {
+                self.step(name, self.inner.unbury(name, object)).await
             }
             async fn replace(&self, name: &str, old: Digest, object: &Object) -> Result<bool> {
-                self.step(self.inner.replace(name, old, object)).await
+                self.step(name, self.inner.replace(name, old, object)).await
             }
             async fn get(&self, name: &str, limit: u64) -> Result<Option<Bytes>> {
-                self.step(self.inner.get(name, limit)).await
+                self.step(name, self.inner.get(name, limit)).await
             }
             async fn head(&self, name: &str) -> Result<Option<u64>> {
-                self.step(self.inner.head(name)).await
+                self.step(name, self.inner.head(name)).await
             }
             async fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
-                self.step(self.inner.list(prefix)).await
+                self.step(prefix, self.inner.list(prefix)).await
             }
             async fn children(&self, prefix: &str) -> Result<Vec<String>> {
-                self.step(self.inner.children(prefix)).await
+                self.step(prefix, self.inner.children(prefix)).await
             }
             async fn delete(&self, name: &str) -> Result<Deleted> {
-                self.step(self.inner.delete(name)).await
+                self.step(name, self.inner.delete(name)).await
             }
         }
     };
@@ -277,3 +350,4 @@ macro_rules! by_steps {
 
 by_steps!(Stepped);
 by_steps!(Killed);
+by_steps!(Away);
