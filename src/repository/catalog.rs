@@ -496,7 +496,8 @@ impl Repository {
         &'a self,
         ids: &[BackupId],
     ) -> BoxStream<'a, (BackupId, Result<ReadManifest>)> {
-        let reads = ids.to_vec().into_iter().map(move |id| {
+        let ids: Vec<BackupId> = ids.to_vec();
+        let reads = ids.into_iter().map(move |id| {
             async move {
                 let read = self.read_manifest(&id).await;
                 (id, read)

@@ -129,7 +129,7 @@ impl KnownSegments {
 
     /// Reads some backups, of which the later ones are the newer.
     async fn learn(&self, repository: &Repository, listed: Vec<Listed>) -> Result<()> {
-        let reads: Vec<BoxFuture<'_, Result<(Vec<SegmentDoc>, Verdict)>>> = listed
+        let reads: Vec<BoxFuture<'_, Result<Learnt>>> = listed
             .iter()
             .rev()
             .map(|listed| read(repository, listed, self.epoch).boxed())
@@ -150,13 +150,12 @@ impl KnownSegments {
     }
 }
 
+/// What one backup tells.
+type Learnt = (Vec<SegmentDoc>, Verdict);
+
 /// The segments of a backup, and what its verifications say of them. A damaged backup is verify's finding; here it only means
 /// that less is known.
-async fn read(
-    repository: &Repository,
-    listed: &Listed,
-    epoch: u32,
-) -> Result<(Vec<SegmentDoc>, Verdict)> {
+async fn read(repository: &Repository, listed: &Listed, epoch: u32) -> Result<Learnt> {
     let signed = match repository.read_manifest(&listed.id).await {
         Ok(signed) if signed.trust.is_ok() && signed.doc.epoch == epoch => signed,
         _ => return Ok(Default::default()),

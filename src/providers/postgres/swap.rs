@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
+use super::restore::quiet::disable_all;
 use super::session::{
-    Access, close, close_unlimited, failed, open, open_unlimited, query, run, scalar,
+    Access, close, close_unlimited, failed, open, open_unlimited, pinned, query, run, scalar,
 };
 use super::sql::ident;
 use super::{MAINTENANCE_DATABASE, SWAP_REFUSED, Target, read_marker, refuse_pooler};
@@ -166,19 +167,26 @@ async fn drop_subscriptions(server: &Target, session: &mut PgConnection, name: &
     }
     let inside = server.with_database(name);
     let mut session = open(&inside, Access::Write).await?;
-    for name in &names {
-        let name = ident(name);
-        // Without a slot's name nothing is asked of the publisher.
-        for sql in [
-            format!("ALTER SUBSCRIPTION {name} DISABLE"),
-            format!("ALTER SUBSCRIPTION {name} SET (slot_name = NONE)"),
-            format!("DROP SUBSCRIPTION {name}"),
-        ] {
-            run(&inside, &mut session, &sql).await?;
+    let outcome = pinned(&inside, &mut session, async |session| {
+        // The database's own event triggers could refuse it.
+        let mut all = disable_all(&inside, session).await?;
+        for name in &names {
+            let name = ident(name);
+            // Without a slot's name nothing is asked of the publisher.
+            all.extend([
+                format!("ALTER SUBSCRIPTION {name} DISABLE"),
+                format!("ALTER SUBSCRIPTION {name} SET (slot_name = NONE)"),
+                format!("DROP SUBSCRIPTION {name}"),
+            ]);
         }
-    }
+        for sql in &all {
+            run(&inside, session, sql).await?;
+        }
+        Ok(())
+    })
+    .await;
     close(session).await;
-    Ok(())
+    outcome
 }
 
 /// A name that somebody may give a new database: one that no program takes for anything but a name.

@@ -104,7 +104,7 @@ async fn the_newest_is_not_an_older_one_in_silence() {
     let found = host.newest_known(&all).await.unwrap();
     assert_eq!(found.backup.map(|b| b.id), Some(old));
     let doubtful: Vec<BackupId> = found.doubtful.into_iter().map(|b| b.id).collect();
-    assert_eq!(doubtful, [new.clone()]);
+    assert_eq!(doubtful, std::slice::from_ref(&new));
     // What was complete later than asked for is no matter.
     let by = Show {
         completed_by: Some("2020-01-01T00:00:00Z".parse().unwrap()),

@@ -11,7 +11,7 @@ mod only;
 mod owners;
 mod place;
 mod plan;
-mod quiet;
+pub(super) mod quiet;
 mod ready;
 mod rename;
 mod roles;

@@ -65,6 +65,16 @@ pub(super) fn set_path(path: &str, for_transaction: bool) -> String {
     )
 }
 
+/// The statements that disable the event triggers, as far as the role may.
+pub(in super::super) async fn disable_all(
+    target: &Target,
+    session: &mut PgConnection,
+) -> Result<Vec<String>> {
+    let sql = "SELECT format('ALTER EVENT TRIGGER %I DISABLE', evtname) FROM pg_event_trigger
+               WHERE evtenabled <> 'D' AND pg_has_role(evtowner, 'USAGE') ORDER BY evtname";
+    texts(target, session, "list the event triggers", sql).await
+}
+
 /// Fills a materialised view while the event triggers are disabled; to everybody else they stay as they are.
 pub(super) async fn refresh(
     target: &Target,
@@ -73,14 +83,12 @@ pub(super) async fn refresh(
     path: &str,
 ) -> Result<()> {
     let what = "list the event triggers";
-    let disable = "SELECT format('ALTER EVENT TRIGGER %I DISABLE', evtname) FROM pg_event_trigger
-                   WHERE evtenabled <> 'D' AND pg_has_role(evtowner, 'USAGE') ORDER BY evtname";
     let enable = "SELECT format('ALTER EVENT TRIGGER %I ENABLE%s', evtname,
                           CASE evtenabled WHEN 'R' THEN ' REPLICA' WHEN 'A' THEN ' ALWAYS' ELSE '' END) FROM pg_event_trigger
                   WHERE evtenabled <> 'D' AND pg_has_role(evtowner, 'USAGE') ORDER BY evtname";
     let refresh = format!("REFRESH MATERIALIZED VIEW {quoted}");
     let mut all = vec!["BEGIN".to_owned()];
-    all.extend(texts(target, session, what, disable).await?);
+    all.extend(disable_all(target, session).await?);
     all.push(set_path(path, true));
     all.push(refresh.clone());
     all.push(set_path("", true));
