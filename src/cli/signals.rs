@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first stops between effects, the second now; both leave a run that resumes. Before there is a
+//! Ctrl-C and SIGTERM: the first stops between effects or where a long one can go on later, the second now; both leave a run that resumes. Before there is a
 //! run, nothing is left, and that is what is said.
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,7 +35,7 @@ pub fn watch(session: &Session, command: &'static str) {
 fn resumable(stop: Stop) -> &'static str {
     match stop {
         Stop::BetweenEffects => {
-            "\nstopping once the present effect is complete; press Ctrl-C again to stop now. \
+            "\nstopping at the next safe point; press Ctrl-C again to stop now. \
              Either way, `summitctl run resume` goes on."
         }
         _ => "\nstopping now; `summitctl run resume` goes on.",

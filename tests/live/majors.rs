@@ -142,6 +142,7 @@ async fn a_repository_that_is_full_in_mid_capture_leaves_no_backup() {
     let text = said(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     for word in [
+        "cannot store a segment of `postgres/app/table/public.noise`",
         "No space left on device",
         "df -h",
         "summitctl run resume",
@@ -158,13 +159,12 @@ async fn a_repository_that_is_full_in_mid_capture_leaves_no_backup() {
     nothing_is_left(&program, &admin).await;
 }
 
-/// The disk lives in the mount namespace of this shell. It takes some segments of the table, and not all.
+/// The disk lives in the mount namespace of this shell. It takes a part of the table, and not all.
 const FULL: &str = r#"
     cp -a repository kept
     mount -t tmpfs -o size=6m tmpfs repository
     cp -a kept/. repository
     code=0; "$0" "$@" || code=$?; echo "stopped with $code"
-    [ "$(du -sk repository | cut -f1)" -gt 3000 ] || { echo "it stopped before anything was written"; exit 9; }
     echo "$("$0" backup list --output json | grep -c '"backup":' || true) backups"
     echo "$(find repository -name '*manifest*' | wc -l) manifests"
     "$0" run abort

@@ -81,6 +81,40 @@ async fn every_region_of_every_file_is_watched() {
     }
 }
 
+/// A record by a key that is not trusted claims nothing, and is no damage: so no record may become one by a changed digit.
+#[tokio::test]
+async fn a_record_does_not_pass_for_that_of_an_untrusted_key() {
+    let (fixture, id) = prepared().await;
+    let files = fixture.folder.files();
+    let record = files.iter().find(|f| f.contains("/verified/")).unwrap();
+    let path = fixture.folder.path().join(record);
+    let whole = fs::read(&path).unwrap();
+    let (digits, _) = text_of(&whole)
+        .match_indices(&fixture.key.id().to_string())
+        .next()
+        .unwrap();
+    for at in digits..digits + 16 {
+        let mut changed = whole.clone();
+        changed[at] = if whole[at] == b'0' { b'1' } else { b'0' };
+        fs::write(&path, changed).unwrap();
+        let found = found(&fixture, &id).await;
+        assert!(found.iter().any(|f| f.contains(record)), "{at}: {found:?}");
+    }
+    // What such a key did sign is under its own name, and is nobody's damage.
+    fs::write(&path, &whole).unwrap();
+    let stranger = SigningKey::generate().unwrap();
+    let other = record.replace(&fixture.key.id().to_string(), &stranger.id().to_string());
+    let mut doc: format::SignedDoc = format::from_bytes(&whole, record).unwrap();
+    doc.key = stranger.id();
+    let bytes = format::to_bytes(&doc).unwrap();
+    fs::write(fixture.folder.path().join(other), bytes).unwrap();
+    assert_eq!(found(&fixture, &id).await, Vec::<String>::new());
+}
+
+fn text_of(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
     #[test]

@@ -452,7 +452,7 @@ async fn who_blocks_whom_is_told(bench: &Bench) {
     assert_eq!(sessions[0]["state"], "idle in transaction");
     assert_eq!(sessions[1]["blocked-by"][0], sessions[0]["pid"]);
     assert_eq!(sessions[1]["waits-for"]["mode"], "AccessExclusiveLock");
-    assert_eq!(sessions[1]["waits-for"]["relation"], "first");
+    assert_eq!(sessions[1]["waits-for"]["relation"], "public.first");
     assert_eq!(
         sessions[1]["statement"],
         "ALTER TABLE first ADD COLUMN m int DEFAULT ?"
@@ -465,7 +465,7 @@ async fn who_blocks_whom_is_told(bench: &Bench) {
     let (code, text) = bench.call("migrate blockers");
     assert_eq!(code, 0, "{text}");
     assert!(
-        text.contains("waits for AccessExclusiveLock on first"),
+        text.contains("waits for AccessExclusiveLock on public.first"),
         "{text}"
     );
     assert!(!text.contains("secret") && !text.contains("4711"), "{text}");
