@@ -25,6 +25,7 @@ pub mod load;
 pub mod manual;
 pub mod mend;
 pub mod mend_graph;
+pub mod mend_roles;
 pub mod migrate;
 pub mod migrate_job;
 pub mod offline;
@@ -69,6 +70,7 @@ pub fn registry() -> Registry<World> {
         .with(load::Load)
         .with(mend::MendCopy)
         .with(mend_graph::MendGraph)
+        .with(mend_roles::MendRoles)
         .with(restore::Swap)
         .with(swap_back::SwapBack)
         .with(table::Table)

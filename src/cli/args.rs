@@ -384,7 +384,8 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "OLD=NEW", value_parser = |text: &str| with_hint(postgres::role_pair(text)))]
     pub map_role: Vec<(String, String)>,
     /// Postgres: mend these in the restored copy, after it was compared and before anybody works with it: `locks` (held by
-    /// migrations), `sequences` (behind their columns), `indexes` (that were not valid)
+    /// migrations), `sequences` (behind their columns), `indexes` (that were not valid); and before it, make the `roles` that the backup
+    /// names and the server lacks, without login
     #[arg(long, value_name = "KIND", value_delimiter = ',', conflicts_with_all = ["in_place", "can_i"],
           value_parser = |text: &str| with_hint(text.parse::<Mend>()))]
     pub mend: Vec<Mend>,

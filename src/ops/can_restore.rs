@@ -392,7 +392,7 @@ fn roles(ready: &Readiness, mapped: bool) -> Finding {
     if !ready.missing_roles.is_empty() {
         let missing = named(&ready.missing_roles);
         lacking(format!("the server lacks {missing}"))
-            .hint("Create the roles first: `CREATE ROLE name;` for each.")
+            .hint("Create the roles first: `CREATE ROLE name;` for each; or restore with `--mend roles`, which makes them without login.")
     } else if !ready.foreign_roles.is_empty() {
         let foreign = named(&ready.foreign_roles);
         let how = if ready.major >= 16 {

@@ -59,6 +59,7 @@ const PUT_BACK: &str = "put-back";
 /// What the ids of the steps that load, mend and swap Postgres begin with; with several databases, the database's name follows.
 const LOAD: &str = "load-postgres";
 const MEND: &str = "mend-postgres";
+const MEND_ROLES: &str = "mend-roles";
 const SWAP: &str = "swap-postgres";
 /// The step that clears the lock of neo4j-migrations in what was restored.
 const MEND_GRAPH: &str = "mend-neo4j";
@@ -241,11 +242,17 @@ fn postgres_steps(
         if !wanted.roles.is_empty() {
             args["roles"] = json!(wanted.roles);
         }
+        if wanted.mend.contains(&Mend::Roles) {
+            let named = several.then_some(captured.as_str());
+            steps.push(mend_roles(wanted, named, word, &last));
+            last = format!("{MEND_ROLES}{word}");
+            args["roles-made"] = json!(true);
+        }
         let id = format!("{LOAD}{word}");
         steps.push(StepSpec::new(id.clone(), "restore.load", args, &[&last]));
         last = id;
     }
-    for (captured, _, word) in pairs.iter().filter(|_| !wanted.mend.is_empty()) {
+    for (captured, _, word) in pairs.iter().filter(|_| mends_copies(wanted)) {
         let named = several.then_some(captured.as_str());
         steps.push(mend(wanted, named, word, None, &last));
         last = format!("{MEND}{word}");
@@ -272,7 +279,8 @@ fn mend(
     name: Option<&str>,
     last: &str,
 ) -> StepSpec {
-    let args = json!({"backup": wanted.backup, "mend": wanted.mend});
+    let kinds: Vec<Mend> = in_copies(wanted).collect();
+    let args = json!({"backup": wanted.backup, "mend": kinds});
     let mut args = from(args, wanted.from);
     if let Some(name) = name {
         args["as"] = json!(name);
@@ -281,6 +289,28 @@ fn mend(
         args["database"] = json!(database);
     }
     StepSpec::new(format!("{MEND}{word}"), "restore.mend", args, &[last])
+}
+
+/// Makes the roles that a captured database needs.
+fn mend_roles(wanted: &Wanted<'_>, database: Option<&str>, word: &str, last: &str) -> StepSpec {
+    let mut args = from(json!({"backup": wanted.backup}), wanted.from);
+    if let Some(database) = database {
+        args["database"] = json!(database);
+    }
+    if !wanted.roles.is_empty() {
+        args["roles"] = json!(wanted.roles);
+    }
+    let id = format!("{MEND_ROLES}{word}");
+    StepSpec::new(id, "restore.mend-roles", args, &[last])
+}
+
+/// What is mended in restored copies, and not before.
+fn in_copies<'a>(wanted: &'a Wanted<'_>) -> impl Iterator<Item = Mend> + 'a {
+    wanted.mend.iter().copied().filter(|m| *m != Mend::Roles)
+}
+
+fn mends_copies(wanted: &Wanted<'_>) -> bool {
+    in_copies(wanted).next().is_some()
 }
 
 /// What tells the steps of several databases apart: nothing if there is one.
@@ -333,13 +363,19 @@ pub async fn copy(
     if !only.is_empty() {
         load["only"] = json!(only);
     }
+    let named = (wanted.databases.len() > 1).then_some(captured.as_str());
     let mut steps = vec![
         StepSpec::new("pinned", "context.pin", json!({"stores": stores}), &[]),
         check(backup, wanted.from),
-        StepSpec::new(LOAD, "restore.load", load, &["check"]),
     ];
-    if !wanted.mend.is_empty() {
-        let named = (wanted.databases.len() > 1).then_some(captured.as_str());
+    let mut last = "check";
+    if wanted.mend.contains(&Mend::Roles) {
+        steps.push(mend_roles(wanted, named, "", last));
+        last = MEND_ROLES;
+        load["roles-made"] = json!(true);
+    }
+    steps.push(StepSpec::new(LOAD, "restore.load", load, &[last]));
+    if mends_copies(wanted) {
         steps.push(mend(wanted, named, "", Some(name), LOAD));
     }
     let part = if only.is_empty() {

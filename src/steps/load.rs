@@ -47,6 +47,9 @@ pub struct LoadArgs {
     /// Names of roles in the backup, and those of the roles on the target that stand for them.
     #[serde(default, skip_serializing_if = "RoleMap::is_empty")]
     pub roles: RoleMap,
+    /// Whether a step before makes the roles that are missing (`restore.mend-roles`), so that owners and grants come back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub roles_made: bool,
 }
 
 /// What will be loaded beside the live database.
@@ -151,8 +154,14 @@ impl Step<World> for Load {
         let chosen = chosen(&source, &captured_name, &args.only).await?;
         let server = cx.world.postgres()?;
         let view = View::of(&source, &captured_name, &args.roles).await?;
-        view.check(&source, &captured_name, server).await?;
-        let left_out = postgres::incomparable(server, view.parts(), &captured_name).await?;
+        view.check(&source, &captured_name, server, args.roles_made)
+            .await?;
+        let missing = match args.roles_made {
+            true => postgres::MissingRoles::MadeBefore,
+            false => postgres::MissingRoles::LeaveOut,
+        };
+        let left_out =
+            postgres::incomparable_with(server, view.parts(), &captured_name, missing).await?;
         let mut decisive = facts(cx.world, Store::Postgres, &args.backup).await?;
         decisive.insert("left-out".to_owned(), json!(left_out));
         if !args.roles.is_empty() {
@@ -215,7 +224,7 @@ impl Step<World> for Load {
         grant.still_held().await?;
         let source = source(cx.world, &change.backup, change.from.as_deref()).await?;
         let view = View::of(&source, &change.captured, &change.roles).await?;
-        view.check(&source, &change.captured, target).await?;
+        view.check(&source, &change.captured, target, false).await?;
         // What an interrupted attempt left is ours and incomplete.
         postgres::drop_database(target, &change.aside).await?;
         let roles = postgres::MissingRoles::LeaveOut;

@@ -81,7 +81,7 @@ impl Finding {
             kind: "roles",
             what: format!("the role `{role}`, which the backup names, is missing"),
             next: Some(format!(
-                "CREATE ROLE {}, or restore with `--map-role '{role}=NAME'`",
+                "CREATE ROLE {}, or restore with `--mend roles` or `--map-role '{role}=NAME'`",
                 crate::providers::postgres::sql::ident(role)
             )),
         }
@@ -159,6 +159,12 @@ impl Step<World> for MendCopy {
     }
 
     async fn plan(&self, cx: &ReadCx<'_, World>, args: &MendArgs) -> Result<Decision<MendChange>> {
+        if args.mend.contains(&Mend::Roles) {
+            return Err(Error::input(
+                "roles belong to the server, and are not mended in a restored copy",
+            )
+            .hint("Make them by a step `restore.mend-roles` before `restore.load`."));
+        }
         let source = source(cx.world, &args.backup, args.from.as_deref()).await?;
         let foreseen = foreseen(&source, args)?;
         let aside = match &args.name {

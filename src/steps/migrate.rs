@@ -1,10 +1,9 @@
 //! `migrate.lock.clear`: the lock of a migration that does not live any more is cleared, exactly as it was shown.
 
+mod around;
 pub mod asking;
 pub mod graph;
 pub mod status;
-
-use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -13,7 +12,6 @@ use serde_json::json;
 
 use self::asking::{Asking, Unasked, of_postgres};
 use super::world::World;
-use crate::config;
 use crate::consent::Effect;
 use crate::engine::plan::Forecast;
 use crate::engine::step::{
@@ -22,13 +20,11 @@ use crate::engine::step::{
 use crate::error::{Error, NOT_FOUND, Result};
 use crate::expr::nearest;
 use crate::identity::Store;
-use crate::providers::kubernetes::{self, Fate};
 use crate::providers::neo4j::migrations::{self as neo4j, GraphLock};
 use crate::providers::postgres::Target;
 use crate::providers::postgres::migrations::{
     self, LOCK_MOVED, Lock, LockRow, Locks, Seen, State, UNASKED, UNREADABLE, Verdict,
 };
-use crate::wait::Deadline;
 
 /// Arguments of `migrate.lock.clear`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -145,6 +141,9 @@ pub async fn locks(world: &World) -> Result<Found> {
     if world.has(Store::Neo4j) {
         let read = neo4j::lock(world.neo4j()?).await;
         found.graph = asking.took("Neo4j", read).flatten();
+        if let Some(lock) = &mut found.graph {
+            around::tell_pods(world, lock).await;
+        }
     }
     found.unasked = asking.done()?;
     Ok(found)
@@ -154,8 +153,9 @@ pub async fn locks(world: &World) -> Result<Found> {
 async fn locks_of(world: &World, database: &Target) -> Result<Locks> {
     let mut found = migrations::locks(database).await?;
     for lock in found.locks.iter_mut().chain(&mut found.by_name) {
-        weigh_pod(world, lock).await;
+        around::weigh_pods(world, lock).await;
     }
+    around::look_ahead(database, &mut found.locks).await;
     Ok(found)
 }
 
@@ -198,43 +198,6 @@ pub fn all_read(found: &Found) -> Result<()> {
         ),
     )
     .hint("Give the role SELECT on it, or name another lock with `--lock ID`."))
-}
-
-/// How long the cluster may take to tell of a holder's pod.
-const CLUSTER: Duration = Duration::from_secs(20);
-
-/// What the context's cluster knows of the holder: a pod that runs is alive; one that is proved to have ended is dead if no
-/// session is left either. What may not be read proves nothing.
-async fn weigh_pod(world: &World, lock: &mut Lock) {
-    let (Some(target), Some(holder), Some(verdict)) =
-        (&world.kubernetes, &lock.holder, lock.verdict)
-    else {
-        return;
-    };
-    let deadline = Deadline::after(CLUSTER);
-    let looked = async {
-        let cluster = target.open(deadline).await?;
-        kubernetes::holder(cluster, &holder.host, holder.address, deadline).await
-    };
-    match looked.await {
-        Ok(evidence) => {
-            let lines = evidence.observations.iter();
-            lock.observations.extend(lines.map(|l| config::redact(l)));
-            lock.verdict = Some(match evidence.fate {
-                Fate::Runs => Verdict::Alive,
-                Fate::Ended if lock.nobody_left => Verdict::Dead,
-                Fate::Ended | Fate::Unclear => verdict,
-            });
-        }
-        Err(e) => {
-            let hints = e.hints().join(" ");
-            let line = format!(
-                "the cluster says nothing of the holder: {}. {hints}",
-                e.one_line()
-            );
-            lock.observations.push(line.trim_end().to_owned());
-        }
-    }
 }
 
 /// The lock of this id.
@@ -331,6 +294,7 @@ impl Look<World> for ShowLock {
                     ("since", json!(lock.since)),
                     ("because", json!(lock.observations)),
                     ("waiting", json!(lock.waiting.len())),
+                    ("behind", json!(around::behind(&lock))),
                 ] {
                     observed.0.insert(name.to_owned(), fact);
                 }
@@ -672,6 +636,9 @@ fn shown(lock: &Lock, ends: &[Seen]) -> Facts {
     if !ends.is_empty() {
         let ends: Vec<String> = ends.iter().map(Seen::words).collect();
         facts.insert("sessions-to-end".to_owned(), json!(ends));
+    }
+    if !lock.behind.is_empty() {
+        facts.insert("holder-waits-for".to_owned(), json!(around::behind(lock)));
     }
     if lock.row.key.is_some() {
         let what = "its sessions end, and with them the lock; what their transactions did is rolled back, and what they had committed stays";

@@ -42,12 +42,14 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Refuses a mapping of a role that a backup of one database does not name, and one after which a role is missing.
+    /// Refuses a mapping of a role that a backup of one database does not name, and one after which a role is missing, unless a
+    /// step before makes it.
     pub(super) async fn check(
         &self,
         source: &BackupParts,
         captured: &str,
         target: &postgres::Target,
+        roles_made: bool,
     ) -> Result<()> {
         let View::Renamed(renamed) = self else {
             return Ok(());
@@ -59,16 +61,17 @@ impl<'a> View<'a> {
         }
         let ready = postgres::readiness(target, self.parts(), captured, &[]).await?;
         let server = target.endpoint();
-        if let Some(name) = ready.missing_roles.first() {
+        let made = |name: &String| roles_made && ready.missing_roles.contains(name);
+        if let Some(name) = ready.missing_roles.first().filter(|_| !roles_made) {
             return Err(Error::new(
                 &ROLE_MISSING,
                 format!("Postgres at `{server}` has no role `{name}`, which owners or grants of `{captured}` go to"),
             )
             .hint(format!(
-                "Create it, or map it to a role that is there with `--map-role {name}=NEW`."
+                "Create it, have it made with `--mend roles`, or map it to a role that is there with `--map-role {name}=NEW`."
             )));
         }
-        if let Some(name) = ready.foreign_roles.first() {
+        if let Some(name) = ready.foreign_roles.iter().find(|name| !made(name)) {
             return Err(Error::new(
                 &ROLE_MISSING,
                 format!(

@@ -250,3 +250,98 @@ async fn a_store_out_of_reach_hides_no_other() {
         said(&output)
     );
 }
+
+const MOVES: &str = "app:public.knex_migrations_lock:1";
+
+/// The holder of a migration lock is often only the next in a queue: the end of the queue is what somebody has to look at.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_holder_of_a_migration_lock_waits_for_is_told() {
+    let (_folder, server) = scratch().await;
+    sql(&server.target(), "CREATE DATABASE app").await;
+    let app = server.target().with_database("app");
+    sql(
+        &app,
+        "CREATE TABLE t (n int); CREATE TABLE knex_migrations_lock (index serial PRIMARY KEY, is_locked int);
+         INSERT INTO knex_migrations_lock (is_locked) VALUES (0)",
+    )
+    .await;
+    let program = Program::bare("ahead");
+    fs::write(program.dir.join("password"), server.password.expose()).unwrap();
+    let config = format!(
+        "version = 1\n[contexts.b]\ntier = \"staging\"\n[contexts.b.postgres]\n\
+         url = \"postgres://{}@127.0.0.1:{}/app?sslmode=disable\"\npassword = \"file:password\"\n",
+        server.user, server.port
+    );
+    fs::write(program.dir.join("summitctl.toml"), config).unwrap();
+    let begin = async |statement: &'static str| {
+        let mut session = open(&app, Access::AsGiven).await.unwrap();
+        sqlx::raw_sql(statement)
+            .execute(&mut session)
+            .await
+            .unwrap();
+        let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+            .fetch_one(&mut session)
+            .await
+            .unwrap();
+        (session, pid)
+    };
+
+    // Nobody is ahead of a holder that does not wait.
+    let (mut holder, holding) =
+        begin("BEGIN; UPDATE public.knex_migrations_lock SET is_locked = 1").await;
+    let lock = program.json(&["migrate", "lock", "show"])["locks"][0].clone();
+    assert_eq!(lock["id"], MOVES, "{lock:#}");
+    assert_eq!(lock["sessions"][0]["pid"], holding, "{lock:#}");
+    assert_eq!(lock["behind"], serde_json::json!([]), "{lock:#}");
+
+    // It waits for one that waits for one that somebody forgot.
+    let (root, forgotten) = begin("BEGIN; SELECT 'a secret' FROM public.t").await;
+    let (mut middle, between) = begin("BEGIN; SELECT 1").await;
+    let middle = tokio::spawn(async move {
+        let lock = "LOCK TABLE public.t IN ACCESS EXCLUSIVE MODE; ROLLBACK";
+        sqlx::raw_sql(lock).execute(&mut middle).await.unwrap();
+    });
+    until(&app, "a session that waits", WAITS).await;
+    let holder = tokio::spawn(async move {
+        let alter = "ALTER TABLE public.t ADD COLUMN more int; COMMIT";
+        sqlx::raw_sql(alter).execute(&mut holder).await.unwrap();
+    });
+    let both = WAITS.replace("= 1", "= 2");
+    until(&app, "both sessions that wait", &both).await;
+    let lock = program.json(&["migrate", "lock", "show"])["locks"][0].clone();
+    let pids: Vec<i64> = lock["behind"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|b| b["session"]["pid"].as_i64().unwrap())
+        .collect();
+    let mut expected = [i64::from(between), i64::from(forgotten)];
+    let mut seen: Vec<i64> = pids.clone();
+    seen.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(seen, expected, "{lock:#}");
+    assert_eq!(lock["verdict"], "alive", "{lock:#}");
+    let shown = said(&program.ok(&["migrate", "lock", "show"]));
+    for word in [
+        "  behind ".to_owned(),
+        format!("pid {between}"),
+        format!("the holder waits for {forgotten}"),
+        format!("summitctl migrate blockers --end-root {forgotten} --context b"),
+    ] {
+        assert!(shown.contains(&word), "no {word:?} in {shown}");
+    }
+    assert!(!shown.contains("secret"), "{shown}");
+    let clear = ["migrate", "lock", "clear", "--terminate", "--plan-only"];
+    let plan = said(&program.ok(&clear));
+    assert!(plan.contains("holder waits for"), "{plan}");
+
+    // With the root gone, the holder goes on by itself.
+    let end = format!("migrate blockers --end-root {forgotten} --confirm b");
+    program.ok(&end.split(' ').collect::<Vec<_>>());
+    middle.await.unwrap();
+    holder.await.unwrap();
+    drop(root);
+    let lock = program.json(&["migrate", "lock", "show"])["locks"][0].clone();
+    assert_eq!(lock["row"]["values"]["is_locked"], "1", "{lock:#}");
+    assert_eq!(lock["behind"], serde_json::json!([]), "{lock:#}");
+}

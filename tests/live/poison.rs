@@ -117,8 +117,46 @@ async fn what_came_with_a_backup_is_told_and_mended_in_the_restored_copy() {
             "CREATE ROLE \"leaver\"",
         ],
     );
+    missing_roles_are_made(&program, &server).await;
     mended_in_another_context(&program, &server).await;
     mended_in_place(&program, &server).await;
+}
+
+/// A role that is missing is made before the restore, so that its grants come back; whoever gives the run up is rid of it.
+async fn missing_roles_are_made(program: &Program, server: &Running) {
+    let admin = server.target();
+    let restore = ["restore", "newest", "--as", "granted", "--mend", "roles"];
+    let plan = said(&program.ok(&[&restore[..], &["--plan-only"]].concat()));
+    has(
+        &plan,
+        &["mend-roles", "make the role `leaver`, without login"],
+    );
+    assert!(!plan.contains("owners and grants were left out"), "{plan}");
+    let yes = [&restore[..], &["--yes"]].concat();
+    let there = "SELECT count(*)::text FROM pg_roles WHERE rolname = 'leaver'";
+    for point in ["after:1", "before:2"] {
+        assert!(program.killed_at(&yes, "\"step\":\"mend-roles\""));
+        let run = program.open_runs().remove(0);
+        let output = program.call(&["run", "resume", &run], Some(point));
+        assert_eq!(output.status.code(), None, "{}", said(&output));
+        program.ok(&["run", "abort", &run, "--yes"]);
+        assert_eq!(value(&admin, there).await.as_deref(), Some("0"), "{point}");
+        assert_eq!(program.open_runs(), [""; 0]);
+    }
+    let done = said(&program.ok(&yes));
+    has(&done, &["made      the role `leaver`, without login"]);
+    assert!(!done.contains("not so"), "{done}");
+    let granted = admin.with_database("granted");
+    let query = "SELECT concat_ws(' ', has_table_privilege('leaver', 'orders', 'SELECT'), rolcanlogin, rolsuper) FROM pg_roles WHERE rolname = 'leaver'";
+    assert_eq!(value(&granted, query).await.as_deref(), Some("t f f"));
+    let again = said(&program.ok(&[
+        "restore", "newest", "--as", "again", "--mend", "roles", "--yes",
+    ]));
+    assert!(!again.contains("made   "), "it is there: {again}");
+    for database in ["granted", "again"] {
+        sql(&admin, &format!("DROP DATABASE {database}")).await;
+    }
+    sql(&admin, "DROP ROLE leaver").await;
 }
 
 /// What `--into` loads and swaps in elsewhere is mended as well, and the place it comes from is left alone.
@@ -167,7 +205,10 @@ async fn mended_in_place(program: &Program, server: &Running) {
         None,
     );
     assert_eq!(other.status.code(), Some(2), "{}", said(&other));
-    has(&said(&other), &["`locks`, `sequences` and `indexes`"]);
+    has(
+        &said(&other),
+        &["`locks`, `sequences`, `indexes` and `roles`"],
+    );
 
     // Killed before the effect, after it and after its record, it goes on.
     let restore = [&mend[..], &["--confirm", "p"]].concat();

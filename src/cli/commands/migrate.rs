@@ -1,7 +1,8 @@
 //! `migrate …`
 
+mod status;
+
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -11,14 +12,14 @@ use super::backup::{carry_out, run_as};
 use super::{show, world};
 use crate::cli::Session;
 use crate::cli::args::{BlockersArgs, ClearArgs, LockCommand, MigrateCommand};
-use crate::cli::output::{Answer, table};
+use crate::cli::output::Answer;
 use crate::engine::executor::RunReport;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::identity::Store;
 use crate::ops::execute::Executed;
 use crate::ops::migrate as plans;
-use crate::providers::neo4j::migrations::{GraphLock, GraphMigrations, TOOL};
+use crate::providers::neo4j::migrations::{GraphLock, TOOL};
 use crate::providers::neo4j::transactions::{self, Transaction};
 use crate::providers::postgres::blockers::{Blockers, Involved};
 use crate::providers::postgres::migrations::{
@@ -85,7 +86,7 @@ pub async fn migrate(session: &Session, command: MigrateCommand) -> Result<Answe
 
 async fn asked(session: &Session, world: &World, command: MigrateCommand) -> Result<Answer> {
     match command {
-        MigrateCommand::Status(args) => status(world, &args.sources).await,
+        MigrateCommand::Status(args) => status::status(world, &args.sources).await,
         MigrateCommand::Blockers(BlockersArgs { end_root: None }) => blockers(world).await,
         MigrateCommand::Blockers(BlockersArgs {
             end_root: Some(root),
@@ -218,6 +219,9 @@ fn described(lock: &Lock, context: &str) -> String {
     for waiter in &lock.waiting {
         line("waits", &waiter.words());
     }
+    for ahead in &lock.behind {
+        line("behind", &ahead.words());
+    }
     line("verdict", verdict.word());
     for observation in &lock.observations {
         line("", &format!("- {observation}"));
@@ -226,6 +230,15 @@ fn described(lock: &Lock, context: &str) -> String {
         "summitctl migrate lock clear --lock {} --context {context}",
         world::quoted(&lock.id)
     );
+    for root in lock.behind.iter().filter(|a| a.is_root()) {
+        let name = world::quoted(&root.name());
+        line(
+            "next",
+            &format!(
+                "the holder waits for {name}; wait for that one, or end it: `summitctl migrate blockers --end-root {name} --context {context}`"
+            ),
+        );
+    }
     match verdict {
         Verdict::Unknown if lock.row.key.is_some() => {
             let next = format!(
@@ -246,241 +259,6 @@ fn described(lock: &Lock, context: &str) -> String {
         ),
     }
     text
-}
-
-async fn status(world: &World, sources: &[(Whose, PathBuf)]) -> Result<Answer> {
-    let status = plans::status(world, sources).await?;
-    let tools = &status.tools;
-    let mut text = not_asked(&status.unasked);
-    let asked = world.has(Store::Postgres) && status.unasked.is_empty();
-    if tools.is_empty() && asked {
-        text.push_str(&format!("Postgres shows no history of {} that can be read in the context's databases; other tools are not looked for.\n", all_names()));
-    }
-    if !tools.is_empty() {
-        let rows: Vec<Vec<String>> = tools.iter().map(line).collect();
-        let head = [
-            "database",
-            "tool",
-            "history",
-            "applied",
-            "failed",
-            "half applied",
-            "lock",
-            "last applied",
-        ];
-        text.push_str(&table(&head, rows));
-        text.push('\n');
-    }
-    for tool in tools {
-        for half in &tool.history.half {
-            text.push_str(&format!(
-                "half      {} of {} {}: begun, and not known to have ended\n",
-                tool.history.tool.name(),
-                tool.history.database,
-                half.name
-            ));
-        }
-        for failed in &tool.history.failed {
-            let at = failed.at.as_deref().unwrap_or("an unknown time");
-            text.push_str(&format!("failed    {} at {at}\n", failed.name));
-        }
-        text.push_str(&files(tool));
-    }
-    for id in &status.held {
-        text.push_str(&format!(
-            "next      summitctl migrate lock show --context {}: `{id}` is held\n",
-            world.context
-        ));
-    }
-    if let Some(graph) = &status.neo4j {
-        text.push_str(&of_graph(graph));
-    }
-    for index in &status.invalid_indexes {
-        let why = if index.building {
-            "it is being built at this moment"
-        } else {
-            "building it was broken off; drop it, and let its migration build it again"
-        };
-        text.push_str(&format!(
-            "invalid   index {}.{} of {} in {}: {why}\n",
-            index.schema, index.index, index.table, index.database
-        ));
-    }
-    for tool in &status.without_history {
-        text.push_str(&format!(
-            "sources   {tool}: no database of the context has a history of it that can be read\n"
-        ));
-    }
-    text.push_str(&unreadable(&status.unreadable));
-    for other in &status.unrecognised {
-        let rows = match other.rows {
-            Some(rows) => format!("{rows} rows"),
-            None => "not read".to_owned(),
-        };
-        text.push_str(&format!(
-            "{}:{}.{}  of no tool that is known: {rows}, columns {}; what they mean is not known\n",
-            other.database,
-            other.schema,
-            other.table,
-            other.columns.join(", ")
-        ));
-    }
-    Ok(Answer::new(asking::exit(&status.unasked), text, status))
-}
-
-/// What Neo4j holds of migrations.
-fn of_graph(graph: &GraphMigrations) -> String {
-    let mut text = String::new();
-    if let Some(history) = &graph.history {
-        let last = history.applied.last().map_or("nothing".to_owned(), |last| {
-            let at = last.at.as_deref().unwrap_or("at an unknown time");
-            format!("{} {at}", last.name)
-        });
-        let lock = graph.lock.as_ref().and_then(migrate::graph::verdict);
-        let lock = lock.map_or("free".to_owned(), |v| format!("held, {}", v.word()));
-        text.push_str(&format!(
-            "neo4j:{}  {TOOL}: {} applied, last {last}; lock {lock}; failures and what is half applied are not told\n",
-            history.database,
-            history.applied.len(),
-        ));
-        for broken in &history.broken {
-            text.push_str(&format!("  broken  the chain: {broken}\n"));
-        }
-    }
-    if let Some(found) = &graph.sources {
-        text.push_str(&format!(
-            "sources   {TOOL}: {} migrations in {}: {} pending, {} changed, {} missing\n",
-            found.files,
-            found.folder,
-            found.pending.len(),
-            found.changed.len(),
-            found.missing.len()
-        ));
-        text.push_str(&lists(&[
-            ("pending", &found.pending[..]),
-            ("changed", &found.changed[..]),
-            ("unknown", &found.not_compared[..]),
-            ("missing", &found.missing[..]),
-            ("note", &found.notes[..]),
-        ]));
-    }
-    if let Some(own) = &graph.own {
-        text.push_str(&format!(
-            "neo4j:{}  {} nodes (:Migration), of no tool that is known; what they mean is not known\n",
-            own.database, own.nodes
-        ));
-        for node in &own.shown {
-            let properties: Vec<String> = node
-                .iter()
-                .map(|(k, v)| format!("{k} {}", v.as_deref().unwrap_or("(no single value)")))
-                .collect();
-            text.push_str(&format!("  {}\n", properties.join(", ")));
-        }
-    }
-    if text.is_empty() {
-        text.push_str(&format!(
-            "Neo4j shows no trace of {TOOL} and no node (:Migration); other tools are not looked for.\n"
-        ));
-    }
-    text
-}
-
-/// So many names of a list are shown.
-const MOST: usize = 20;
-
-fn lists(all: &[(&str, &[String])]) -> String {
-    let mut text = String::new();
-    for (word, list) in all {
-        for name in list.iter().take(MOST) {
-            text.push_str(&format!("  {word:<8}{name}\n"));
-        }
-        if list.len() > MOST {
-            let more = list.len() - MOST;
-            text.push_str(&format!(
-                "  {word:<8}and {more} more, with `--output json`\n"
-            ));
-        }
-    }
-    text
-}
-
-/// What the source files say, what of a migration is half applied, and what can be done.
-fn files(tool: &plans::Managed) -> String {
-    let mut text = String::new();
-    if let Some(found) = &tool.sources {
-        let changed = match &found.changed {
-            Some(changed) => format!("{} changed", changed.len()),
-            None => "changes not told".to_owned(),
-        };
-        text.push_str(&format!(
-            "sources   {} of {}: {} migrations in {}: {} pending, {changed}, {} missing\n",
-            tool.history.tool.name(),
-            tool.history.database,
-            found.files,
-            found.folder,
-            found.pending.len(),
-            found.missing.len()
-        ));
-        text.push_str(&lists(&[
-            ("pending", &found.pending[..]),
-            ("changed", found.changed.as_deref().unwrap_or_default()),
-            ("unknown", &found.not_compared[..]),
-            ("missing", &found.missing[..]),
-            ("note", &found.notes[..]),
-        ]));
-    }
-    for half in &tool.half_applied {
-        let what = if half.pending {
-            "is pending, and part of it may be there already"
-        } else {
-            "is half applied"
-        };
-        text.push_str(&format!("catalogue {} {what}\n", half.file));
-        for statement in &half.statements {
-            let seen = statement.seen.words();
-            text.push_str(&format!("  {seen:<15}{} …\n", statement.statement));
-        }
-    }
-    for way in &tool.ways {
-        text.push_str(&format!("way       {}:\n  {}\n", way.what, way.command));
-    }
-    text
-}
-
-fn line(tool: &plans::Managed) -> Vec<String> {
-    let history = &tool.history;
-    let lock = match &tool.lock {
-        None if history.tool.lockless().is_some() => "takes none".to_owned(),
-        None => "no table".to_owned(),
-        Some(lock) => match lock.verdict {
-            None => "free".to_owned(),
-            Some(verdict) => format!("held, {}", verdict.word()),
-        },
-    };
-    let last = history
-        .last
-        .as_ref()
-        .map_or("nothing".to_owned(), |last| match &last.at {
-            Some(at) => format!("{at} {}", last.name),
-            None => last.name.clone(),
-        });
-    let count = |outcome: &str| history.outcomes.get(outcome).copied().unwrap_or(0);
-    let failed = if history.tool.writes_failures() {
-        count("failed").to_string()
-    } else {
-        "not told".to_owned()
-    };
-    vec![
-        history.database.clone(),
-        history.tool.name().to_owned(),
-        format!("{}.{}", history.schema, history.table),
-        tool.applied
-            .map_or("not told".to_owned(), |n| n.to_string()),
-        failed,
-        count("half").to_string(),
-        lock,
-        last,
-    ]
 }
 
 async fn blockers(world: &World) -> Result<Answer> {
@@ -624,7 +402,7 @@ fn branch(
         return;
     }
     let indent = "  ".repeat(depth);
-    text.push_str(&format!("{indent}{}\n", involved(session)));
+    text.push_str(&format!("{indent}{}\n", session.words()));
     if let Some(statement) = &session.statement {
         text.push_str(&format!("{indent}    {statement}\n"));
     }
@@ -633,39 +411,6 @@ fn branch(
             branch(blockers, waiter, depth + 1, told, text);
         }
     }
-}
-
-fn involved(session: &Involved) -> String {
-    let mut said = format!("pid {}", session.pid);
-    if !session.application.is_empty() {
-        said.push_str(&format!(" `{}`", session.application));
-    }
-    if let Some(role) = &session.role {
-        said.push_str(&format!(" as `{role}`"));
-    }
-    if let Some(address) = &session.address {
-        said.push_str(&format!(" from {address}"));
-    }
-    if let Some(state) = &session.state {
-        said.push_str(&format!(": {state}"));
-        if let Some(seconds) = session.state_seconds {
-            said.push_str(&format!(" for {}", span(seconds)));
-        }
-    }
-    if let Some(seconds) = session.transaction_seconds {
-        said.push_str(&format!(", transaction {} old", span(seconds)));
-    }
-    if let Some(wanted) = &session.waits_for {
-        let on = wanted.relation.as_deref().unwrap_or(&wanted.kind);
-        said.push_str(&format!(", waits for {} on {on}", wanted.mode));
-        if let Some(seconds) = wanted.seconds {
-            said.push_str(&format!(" since {}", span(seconds)));
-        }
-    }
-    if session.blocked_by.contains(&0) {
-        said.push_str(", behind a prepared transaction");
-    }
-    said
 }
 
 fn span(seconds: f64) -> Span {

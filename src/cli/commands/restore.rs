@@ -228,12 +228,17 @@ fn mended(report: &RunReport) -> String {
     let mut text = String::new();
     let word = |seen: &Value| seen.as_str().unwrap_or("?").to_owned();
     let lines = |seen: &Value, name: &str| seen[name].as_array().cloned().unwrap_or_default();
+    for line in of_kind(report, "restore.mend-roles").flat_map(|seen| lines(seen, "mended")) {
+        let made = word(&line);
+        text.push_str(&format!("made      {}\n", made.trim_start_matches("make ")));
+    }
+    let before = text.len();
     let mends = of_kind(report, "restore.mend").chain(of_kind(report, "restore.mend-neo4j"));
     let mends: Vec<&Value> = mends.collect();
     for line in mends.iter().flat_map(|seen| lines(seen, "mended")) {
         text.push_str(&format!("mended    {}\n", word(&line)));
     }
-    if !text.is_empty() {
+    if text.len() > before {
         text.push_str("          after the comparison: in this the copy differs from the backup\n");
     }
     let loaded = of_kind(report, "restore.load").chain(of_kind(report, "restore.swap"));

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::api::Api;
@@ -90,6 +91,60 @@ pub async fn holder(
         several => Ok(Evidence::unclear(format!(
             "{} pods have the host name `{host}`, and nothing tells which of them is meant",
             several.len()
+        ))),
+    }
+}
+
+/// The pod that a session's client is in, by its address. One that was made after the session began is another one that was given
+/// the address since; pods on the host's network have none of their own.
+///
+/// # Errors
+/// As of [`holder`].
+pub async fn at(
+    cluster: &Cluster,
+    address: IpAddr,
+    began: Option<Timestamp>,
+    deadline: Deadline,
+) -> Result<Evidence> {
+    let mut there_now: Vec<Pod> = Vec::new();
+    for space in &cluster.namespaces {
+        namespace(cluster, space, deadline).await?;
+        let api: Api<Pod> = Api::namespaced(cluster.client.clone(), space);
+        let take = |pod: Pod| {
+            let own = host_of(&pod).is_some() && addresses(&pod).contains(&Some(address));
+            if own && !is_over(&pod) {
+                there_now.push(pod);
+            }
+        };
+        let filter = Filter::default();
+        let seen = scan(cluster, &api, Some(space), &filter, deadline, take).await?;
+        if seen.more {
+            return Ok(Evidence::unclear(format!(
+                "`{space}` has more pods than are looked at"
+            )));
+        }
+    }
+    let spaces = cluster.namespaces.join("`, `");
+    let [pod] = there_now.as_slice() else {
+        return Ok(Evidence::unclear(match there_now.len() {
+            0 => format!("no pod in `{spaces}` that goes on has the address {address}"),
+            n => format!(
+                "{n} pods in `{spaces}` have the address {address}, and nothing tells which of them is meant"
+            ),
+        }));
+    };
+    let made = pod.metadata.creation_timestamp.as_ref().map(|t| t.0);
+    match (made, began) {
+        (Some(made), Some(began)) if made <= began => {
+            there(cluster, pod, Some(address), deadline).await
+        }
+        (Some(made), Some(_)) => Ok(Evidence::unclear(format!(
+            "pod `{}` has the address {address} now, and was made at {made}, after the session began",
+            name_of(pod)
+        ))),
+        _ => Ok(Evidence::unclear(format!(
+            "pod `{}` has the address {address} now, and nothing tells whether it had it when the session began",
+            name_of(pod)
         ))),
     }
 }

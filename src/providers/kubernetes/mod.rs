@@ -28,7 +28,7 @@ pub use extension::{
 };
 pub use given::{Source, SourceState, WORKLOADS, Workload as GivenBy, given};
 pub use helm::{Release, releases};
-pub use holder::{Evidence, Fate, JobSeen, holder, job};
+pub use holder::{Evidence, Fate, JobSeen, at, holder, job};
 pub use look::{Filter, Scan, Version, events, identify, log, namespace, recent, scan, version};
 pub use named::{Found, Kind, Named, change, changed, find};
 pub use pods::{PodFacts, Trouble, pod};

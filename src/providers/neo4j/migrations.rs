@@ -24,6 +24,9 @@ pub use sources::{GraphCompared, GraphSources, sources};
 
 /// How people call the tool.
 pub const TOOL: &str = "neo4j-migrations";
+/// The label of the nodes that the tool writes down what it has applied with.
+pub const HISTORY_LABEL: &str = "__Neo4jMigration";
+
 const LOCK_LABEL: &str = "__Neo4jMigrationsLock";
 const LOGIN: Duration = Duration::from_secs(15);
 /// So many of the platform's own nodes are shown.

@@ -1,6 +1,6 @@
 //! Who blocks whom: sessions that wait for locks, those they wait for, and transactions that somebody forgot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -13,6 +13,7 @@ use super::session::{Access, close, failed, open, pinned, rows, run, scalar};
 use super::sql::literal;
 use crate::consent::Consent;
 use crate::error::Result;
+use crate::time::Span;
 
 /// What stands in the way in a database, as Postgres shows it to this role.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -131,7 +132,112 @@ const TOOLS: &[&str] = &[
     "migrat",
 ];
 
+/// What a session waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ahead {
+    /// Another session, which may wait itself.
+    Session(Involved),
+    /// A prepared transaction.
+    Prepared(Prepared),
+}
+
+impl Ahead {
+    /// What names it for `migrate blockers --end-root`.
+    pub fn name(&self) -> String {
+        match self {
+            Ahead::Session(session) => session.pid.to_string(),
+            Ahead::Prepared(prepared) => format!("gid:{}", prepared.gid),
+        }
+    }
+
+    /// Whether it waits for nobody.
+    pub fn is_root(&self) -> bool {
+        match self {
+            Ahead::Session(session) => session.blocked_by.is_empty(),
+            Ahead::Prepared(_) => true,
+        }
+    }
+
+    /// As a person reads it.
+    pub fn words(&self) -> String {
+        match self {
+            Ahead::Session(session) => session.words(),
+            Ahead::Prepared(prepared) => format!(
+                "prepared transaction `{}` of `{}`, {} old",
+                prepared.gid,
+                prepared.owner,
+                span(prepared.seconds)
+            ),
+        }
+    }
+}
+
+fn span(seconds: f64) -> Span {
+    Span(Duration::from_secs_f64(seconds.max(0.0)))
+}
+
+impl Involved {
+    /// As a person reads it.
+    pub fn words(&self) -> String {
+        let mut said = format!("pid {}", self.pid);
+        if !self.application.is_empty() {
+            said.push_str(&format!(" `{}`", self.application));
+        }
+        if let Some(role) = &self.role {
+            said.push_str(&format!(" as `{role}`"));
+        }
+        if let Some(address) = &self.address {
+            said.push_str(&format!(" from {address}"));
+        }
+        if let Some(state) = &self.state {
+            said.push_str(&format!(": {state}"));
+            if let Some(seconds) = self.state_seconds {
+                said.push_str(&format!(" for {}", span(seconds)));
+            }
+        }
+        if let Some(seconds) = self.transaction_seconds {
+            said.push_str(&format!(", transaction {} old", span(seconds)));
+        }
+        if let Some(wanted) = &self.waits_for {
+            let on = wanted.relation.as_deref().unwrap_or(&wanted.kind);
+            said.push_str(&format!(", waits for {} on {on}", wanted.mode));
+            if let Some(seconds) = wanted.seconds {
+                said.push_str(&format!(" since {}", span(seconds)));
+            }
+        }
+        if self.blocked_by.contains(&0) {
+            said.push_str(", behind a prepared transaction");
+        }
+        said
+    }
+}
+
 impl Blockers {
+    /// What these processes wait for, directly or behind others, the nearest first.
+    pub fn ahead_of(&self, waiting: &[i32]) -> Vec<Ahead> {
+        let mut ahead = Vec::new();
+        let mut seen: BTreeSet<i32> = waiting.iter().copied().collect();
+        let mut next: VecDeque<i32> = waiting.iter().copied().collect();
+        while let Some(pid) = next.pop_front() {
+            let session = self.sessions.iter().find(|s| s.pid == pid);
+            for blocker in session.iter().flat_map(|s| &s.blocked_by) {
+                if *blocker != 0 && seen.insert(*blocker) {
+                    let session = self.sessions.iter().find(|s| s.pid == *blocker);
+                    ahead.extend(session.cloned().map(Ahead::Session));
+                    next.push_back(*blocker);
+                }
+            }
+            for prepared in self.prepared.iter().filter(|p| p.blocks.contains(&pid)) {
+                let prepared = Ahead::Prepared(prepared.clone());
+                if !ahead.contains(&prepared) {
+                    ahead.push(prepared);
+                }
+            }
+        }
+        ahead
+    }
+
     /// How many wait for a process, directly or behind others.
     pub fn waiting_for(&self, root: i32) -> usize {
         let mut behind = BTreeSet::from([root]);

@@ -46,8 +46,9 @@ pub use preview::{FreeSpace, Preview, TablePreview, free_space, preview, read_ro
 pub use restore::{
     BACK_REASONS, BackOptions, Chosen, Extension, LiveFacts, MissingRoles, Readiness, Renamed,
     RestoreOptions, Restored, RoleMap, Selection, TableBack, TableSeen, TiesSeen,
-    captured_databases, captured_roles, choose, create_database, exists, find_table, incomparable,
-    is_back, look_at_away, look_at_table, put_back, readiness, restore, role_pair, take_away,
+    captured_databases, captured_roles, choose, create_database, drop_roles, exists, find_table,
+    incomparable, incomparable_with, is_back, look_at_away, look_at_table, make_roles,
+    may_make_roles, put_back, readiness, restore, role_pair, take_away,
 };
 pub use session::{Health, ping};
 pub use several::{capture_all, identify_all, marker_fact, marker_of, plant_markers};

@@ -32,11 +32,13 @@ pub enum Mend {
     Sequences,
     /// Make the indexes that were not valid.
     Indexes,
+    /// Make the roles that the backup names and the server lacks, before the restore.
+    Roles,
 }
 
 impl Mend {
     /// Every kind.
-    pub const ALL: [Mend; 3] = [Mend::Locks, Mend::Sequences, Mend::Indexes];
+    pub const ALL: [Mend; 4] = [Mend::Locks, Mend::Sequences, Mend::Indexes, Mend::Roles];
 
     /// The word on the command line.
     pub fn name(self) -> &'static str {
@@ -44,6 +46,7 @@ impl Mend {
             Mend::Locks => "locks",
             Mend::Sequences => "sequences",
             Mend::Indexes => "indexes",
+            Mend::Roles => "roles",
         }
     }
 
@@ -66,7 +69,7 @@ impl FromStr for Mend {
             .find(|m| m.name() == word)
             .ok_or_else(|| {
                 Error::input(format!("`{word}` is nothing that can be mended"))
-                    .hint("Choose of `locks`, `sequences` and `indexes`.")
+                    .hint("Choose of `locks`, `sequences`, `indexes` and `roles`.")
             })
     }
 }

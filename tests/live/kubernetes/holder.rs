@@ -2,11 +2,14 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use summitctl::providers::postgres::Target;
+use summitctl::providers::postgres::session::{Access, open};
+
 use super::cluster::{Cluster, Space};
-use crate::postgres::{scratch, sql};
+use crate::postgres::{scratch, sql, value};
 
 /// Every pod's address: see `process-kubelet`.
 const ADDRESS: &str = "10.244.0.1";
@@ -152,9 +155,8 @@ async fn a_holders_pod_says_whether_it_lives() {
     let seen = lock(&space);
     assert_eq!(seen["verdict"], "unknown", "{seen:#}");
 
-    let free =
-        "UPDATE databasechangeloglock SET locked = false, lockgranted = NULL, lockedby = NULL";
-    sql(&app, free).await;
+    by_the_address_of_a_session(&space, &app).await;
+
     // The runbook begins with the job and its log.
     let plan = space.run(&[
         "runbook",
@@ -183,4 +185,83 @@ async fn a_holders_pod_says_whether_it_lives() {
             && said.contains("Did it succeed?"),
         "{said}"
     );
+}
+
+/// A tool that writes down no holder is known by where its session comes from. The pod is one whose node nobody runs, so that its
+/// address can be the test's own.
+async fn by_the_address_of_a_session(space: &Space, app: &Target) {
+    let moves = "DROP TABLE databasechangeloglock; CREATE TABLE knex_migrations_lock (index serial PRIMARY KEY, is_locked int);
+        INSERT INTO knex_migrations_lock (is_locked) VALUES (0)";
+    sql(app, moves).await;
+    let hold = async || {
+        let mut session = open(app, Access::AsGiven).await.unwrap();
+        let take = "BEGIN; UPDATE public.knex_migrations_lock SET is_locked = 1";
+        sqlx::raw_sql(take).execute(&mut session).await.unwrap();
+        session
+    };
+    let running = json!({"status": {
+        "phase": "Running", "podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}],
+        "containerStatuses": [{"name": "moves", "image": "none", "imageID": "none", "ready": true, "restartCount": 0,
+                               "state": {"running": {"startedAt": "2026-11-22T03:04:05Z"}}}],
+    }});
+    let early = hold().await;
+    let seen = lock(space);
+    assert_eq!(seen["state"], "in-transaction", "{seen:#}");
+    assert!(
+        seen["observations"]
+            .to_string()
+            .contains("no pod in `holder` that goes on has the address 127.0.0.1"),
+        "{seen:#}"
+    );
+    // One that was made after the session began was given the address since. Kubernetes tells seconds.
+    let began = "SELECT (clock_timestamp() > (SELECT max(backend_start) FROM pg_stat_activity WHERE state = 'idle in transaction') + interval '2 s')::text";
+    space
+        .until("two seconds to pass", async || {
+            match value(app, began).await.as_deref() {
+                Some("true") => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    let pod = json!({"metadata": {"name": "moves-x7"}, "spec": {
+        "nodeName": "elsewhere", "containers": [{"name": "moves", "image": "none"}]}});
+    space.make::<Pod>(pod).await;
+    space
+        .api::<Pod>()
+        .patch_status("moves-x7", &PatchParams::default(), &Patch::Merge(&running))
+        .await
+        .unwrap();
+    let seen = lock(space);
+    let said = seen["observations"].to_string();
+    assert!(
+        said.contains("pod `moves-x7` has the address 127.0.0.1 now"),
+        "{said}"
+    );
+    assert!(!said.contains("moves-x7` runs"), "{said}");
+    drop(early);
+    nobody(space, app).await;
+    let held = hold().await;
+    let seen = lock(space);
+    assert_eq!(seen["verdict"], "alive", "{seen:#}");
+    assert!(
+        seen["observations"]
+            .to_string()
+            .contains("pod `holder/moves-x7` runs"),
+        "{seen:#}"
+    );
+    drop(held);
+    nobody(space, app).await;
+}
+
+async fn nobody(space: &Space, app: &Target) {
+    let none =
+        "SELECT (count(*) = 0)::text FROM pg_stat_activity WHERE state = 'idle in transaction'";
+    space
+        .until("the end of the session", async || {
+            match value(app, none).await.as_deref() {
+                Some("true") => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
 }

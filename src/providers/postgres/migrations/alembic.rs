@@ -43,6 +43,10 @@ pub(super) const KNOWN: Known = Known {
             "set the version, when all of it is there or was finished by hand",
             "alembic stamp REVISION",
         ),
+        (
+            "roll forward: set the version, and let a newer migration correct what is there",
+            "alembic stamp REVISION && alembic upgrade head",
+        ),
     ],
 };
 

@@ -43,6 +43,10 @@ pub(super) const KNOWN: Known = Known {
             "set the version, when all of it is there or was finished by hand",
             "python manage.py migrate --fake APP NAME",
         ),
+        (
+            "roll forward: set the version, and let a newer migration correct what is there",
+            "python manage.py migrate --fake APP NAME && python manage.py migrate",
+        ),
     ],
 };
 

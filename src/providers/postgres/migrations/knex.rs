@@ -33,10 +33,20 @@ pub(super) const KNOWN: Known = Known {
         grouped: false,
         sql: false,
     },
-    ways: &[(
-        "start it again, when what made it fail is mended",
-        "knex migrate:latest",
-    )],
+    ways: &[
+        (
+            "start it again, when what made it fail is mended",
+            "knex migrate:latest",
+        ),
+        (
+            "set the version, when all of it is there or was finished by hand; Knex has no command for it",
+            "INSERT INTO {table} (name, batch, migration_time) SELECT 'FILE', coalesce(max(batch), 0) + 1, now() FROM {table}",
+        ),
+        (
+            "roll forward: set the version, and let a newer migration correct what is there",
+            "knex migrate:latest",
+        ),
+    ],
 };
 
 /// By its whole name, of the endings that it loads unless told otherwise.

@@ -9,6 +9,7 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::super::POOLER;
+use super::super::blockers::Ahead;
 use super::super::enumerate::user_schema;
 use super::super::session::{Access, close, failed, open, query, rows, run};
 use super::super::sql::{ident, literal, qualified};
@@ -173,7 +174,7 @@ impl Seen {
 }
 
 /// A migration lock, who is around it, and what may be said of its holder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Lock {
     /// Names it on the command line: `DATABASE:SCHEMA.TABLE:KEY`; of an advisory lock the history's table, and `advisory`.
@@ -196,6 +197,8 @@ pub struct Lock {
     pub sessions: Vec<Seen>,
     /// Sessions that wait for the lock.
     pub waiting: Vec<Seen>,
+    /// What the holder's sessions wait for, the nearest first.
+    pub behind: Vec<Ahead>,
     /// Whether every session could be seen, and none is left that could be the holder's.
     #[serde(skip)]
     pub nobody_left: bool,
@@ -219,6 +222,7 @@ impl Lock {
             observations: Vec::new(),
             sessions: Vec::new(),
             waiting: Vec::new(),
+            behind: Vec::new(),
             nobody_left: false,
             row,
         }

@@ -60,6 +60,10 @@ pub(super) const KNOWN: Known = Known {
             "set the version, when all of it is there or was finished by hand",
             "UPDATE {table} SET success = true WHERE version = {version}",
         ),
+        (
+            "roll forward: set the version, and let a newer migration correct what is there",
+            "sqlx migrate run --source {folder}",
+        ),
     ],
 };
 

@@ -21,6 +21,16 @@ pub async fn incomparable(
     source: &dyn PartSource,
     captured: &str,
 ) -> Result<BTreeMap<String, String>> {
+    incomparable_with(server, source, captured, MissingRoles::LeaveOut).await
+}
+
+/// The same, where missing roles may have been made before.
+pub async fn incomparable_with(
+    server: &Target,
+    source: &dyn PartSource,
+    captured: &str,
+    missing: MissingRoles,
+) -> Result<BTreeMap<String, String>> {
     let schema = SchemaMeta::of(source, captured)?;
     let carried = Carried::read(source, captured).await?;
     let mut session = open(server, Access::Read).await?;
@@ -31,7 +41,7 @@ pub async fn incomparable(
         &Roles {
             needs: &Needs::of(source, captured, &schema.roles).await?,
             carried: &carried,
-            missing: MissingRoles::LeaveOut,
+            missing,
         },
         &mut Vec::new(),
     )
@@ -81,7 +91,11 @@ pub(super) async fn left_out(
             why.unwrap_or_else(|| "owners and grants were left out".to_owned()),
         );
     }
-    let beyond = carried.unsettable(target, session).await?;
+    let made: &[String] = match missing {
+        MissingRoles::MadeBefore => &schema.roles,
+        MissingRoles::Create | MissingRoles::LeaveOut => &[],
+    };
+    let beyond = carried.unsettable(target, session, made).await?;
     if !beyond.is_empty() {
         incomparable
             .entry(format!("{}ownership", prefix(captured)))

@@ -7,6 +7,7 @@ mod create;
 mod left_out;
 mod lesser;
 mod load;
+mod made_roles;
 mod only;
 mod owners;
 mod place;
@@ -47,10 +48,11 @@ pub use back::{
     look_at_away, look_at_table, put_back, take_away,
 };
 pub use create::create_database;
-pub use left_out::incomparable;
 use left_out::{Roles, left_out, without_event_triggers};
+pub use left_out::{incomparable, incomparable_with};
 use lesser::{EVENT_TRIGGER, Lent, Needs};
 use load::Loader;
+pub use made_roles::{drop_roles, make_roles, may_make_roles};
 pub use only::{Chosen, Selection, choose};
 pub use place::exists;
 use place::{Archive, refuse_unless_empty};
@@ -67,6 +69,8 @@ pub enum MissingRoles {
     Create,
     /// Leave owners and grants out, and say so.
     LeaveOut,
+    /// They will have been made before the restore begins: [`make_roles`].
+    MadeBefore,
 }
 
 /// How to restore.

@@ -95,8 +95,14 @@ pub(super) async fn roles_at_hand(
         carried.make(target, session, &missing, notes).await?;
         return Ok(true);
     }
-    let foreign = beyond(target, session, roles.acting).await?;
-    if !missing.is_empty() {
+    let made = missing_roles == MissingRoles::MadeBefore;
+    let acting = roles
+        .acting
+        .iter()
+        .filter(|r| !made || !missing.contains(r));
+    let acting: Vec<String> = acting.cloned().collect();
+    let foreign = beyond(target, session, &acting).await?;
+    if !missing.is_empty() && !made {
         notes.push(format!(
             "owners and grants were left out: the server has no role {}",
             listed(&missing)
@@ -108,7 +114,7 @@ pub(super) async fn roles_at_hand(
             listed(&foreign)
         ));
     }
-    Ok(missing.is_empty() && foreign.is_empty())
+    Ok((made || missing.is_empty()) && foreign.is_empty())
 }
 
 /// Those of these roles for which `sql` gives a row.

@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 /// What a backup carries of roles; empty if it is older than that.
 #[derive(Default)]
 pub(super) struct Carried {
-    roles: BTreeMap<String, Role>,
-    members: Vec<Member>,
+    pub(super) roles: BTreeMap<String, Role>,
+    pub(super) members: Vec<Member>,
     settings: Vec<(String, String)>,
     /// What only a superuser may see in a listing, by the part's name.
     for_superusers: BTreeMap<String, Vec<String>>,
@@ -90,11 +90,12 @@ impl Carried {
     }
 
     /// Roles with settings in the database that cannot be set there: the role is missing, or more rights are needed than
-    /// the restore has.
+    /// the restore has. Those in `made` will have been made by then, if they are missing.
     pub(super) async fn unsettable(
         &self,
         target: &Target,
         session: &mut PgConnection,
+        made: &[String],
     ) -> Result<Vec<String>> {
         let (roles, keys): (Vec<&str>, Vec<&str>) = self
             .settings
@@ -104,9 +105,9 @@ impl Carried {
         scalar(
             "SELECT DISTINCT u.role FROM unnest($1::text[], $2::text[]) u(role, key)
                   LEFT JOIN pg_roles p ON p.rolname = u.role, pg_roles me
-             WHERE me.rolname = current_user AND (p.oid IS NULL OR NOT me.rolsuper AND (
+             WHERE me.rolname = current_user AND (p.oid IS NULL AND u.role <> ALL ($3::text[]) OR NOT me.rolsuper AND (
                    EXISTS (SELECT FROM pg_settings s WHERE s.name = u.key AND s.context IN ('superuser', 'superuser-backend'))
-                   OR NOT (p.oid = me.oid OR me.rolcreaterole AND NOT p.rolsuper
+                   OR p.oid IS NOT NULL AND NOT (p.oid = me.oid OR me.rolcreaterole AND NOT p.rolsuper
                            -- From 16 on, the right to make roles is not one to alter those of others.
                            AND (current_setting('server_version_num')::int4 < 160000
                                 OR pg_has_role(p.oid, 'MEMBER WITH ADMIN OPTION')))))
@@ -114,6 +115,7 @@ impl Carried {
         )
         .bind(roles)
         .bind(keys)
+        .bind(made)
         .fetch_all(session)
         .await
         .map_err(|e| failed(target, "look for the roles with settings", e))
@@ -178,7 +180,7 @@ impl Carried {
         session: &mut PgConnection,
         notes: &mut Vec<String>,
     ) -> Result<bool> {
-        let beyond = self.unsettable(target, session).await?;
+        let beyond = self.unsettable(target, session, &[]).await?;
         if !beyond.is_empty() {
             notes.push(settings_left_out(target, &beyond));
         }
@@ -250,7 +252,7 @@ fn attributes(role: &Role) -> String {
     words
 }
 
-fn grant(member: &Member, major: u32) -> String {
+pub(super) fn grant(member: &Member, major: u32) -> String {
     let mut options = vec![("ADMIN", Some(member.admin))];
     if major >= 16 {
         options.extend([("INHERIT", member.inherit), ("SET", member.set)]);
