@@ -88,6 +88,8 @@ async fn a_migration_that_was_killed_is_brought_to_its_end_by_the_runbook() {
     let folder = program.dir.join("liquibase");
     fs::create_dir_all(&folder).unwrap();
     let platform = Platform { program, folder };
+    let pin = ["context", "pin", "--context", "sandbox", "--yes"];
+    platform.program.ok(&pin);
     // A connection to the server's port may be anybody's: while the platform is at work nobody is proved dead.
     let gateway = platform.program.server("platform").process.unwrap();
     let ended = Command::new("kill").arg(gateway.pid.to_string()).status();
