@@ -83,7 +83,8 @@ impl Runbook {
             .collect()
     }
 
-    /// Types the given values, fills in the defaults, and refuses what is missing or unknown.
+    /// Types the given values, fills in the defaults, and refuses what is missing or unknown. The command that would give what is
+    /// missing is the caller's to name: it knows how the runbook was called, and in which context.
     pub fn bind(&self, given: &BTreeMap<String, String>) -> Result<Bound> {
         let show = format!("`summitctl runbook show {}` lists the parameters.", self.id);
         for name in given.keys() {
@@ -110,11 +111,7 @@ impl Runbook {
                     names.join("`, `"),
                     first.prompt
                 ),
-            )
-            .hint(format!(
-                "Give it with `summitctl runbook run {} --param {}=VALUE`.",
-                self.id, first.name
-            )));
+            ));
         }
         let mut bound = Bound::default();
         for param in &self.params {

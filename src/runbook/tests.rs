@@ -575,7 +575,7 @@ fn parameters_are_typed_and_secrets_stay_out() {
     let refused = |pairs: &[(&str, &str)]| runbook.bind(&given(pairs)).expect_err("refused");
     let missing = refused(&[("n", "3")]);
     assert_eq!(missing.to_string(), "runbook `r` needs `token` (T)");
-    assert!(missing.hints()[0].contains("--param token=VALUE"));
+    assert!(missing.hints().is_empty());
     let typo = refused(&[("n", "1"), ("tokn", "x")]);
     assert_eq!(typo.hints(), ["Did you mean `token`?"]);
     let wrong = refused(&[("n", "x"), ("token", "t")]);

@@ -244,7 +244,7 @@ fn verified_after_a_deployment(program: &Program) {
 }
 
 /// Runs the program on a terminal of 80 columns, with everything typed that it will ask.
-fn at_a_terminal(program: &Program, args: &str, typed: &str) -> Child {
+pub fn at_a_terminal(program: &Program, args: &str, typed: &str) -> Child {
     let line = format!("stty cols 80; {} {args}", env!("CARGO_BIN_EXE_summitctl"));
     let mut child = Command::new("script")
         .args(["--quiet", "--return", "--command", &line, "/dev/null"])
@@ -568,7 +568,7 @@ fn a_name_is_moved(program: &Program) {
 }
 
 /// The first command on the screen that begins so, whole, as somebody copies it.
-fn on_screen(screen: &str, begins: &str) -> String {
+pub fn on_screen(screen: &str, begins: &str) -> String {
     let found = screen.lines().find_map(|line| {
         let command = line[line.find(begins)?..].trim_end();
         Some(command.split("  ").next().unwrap_or(command).to_owned())

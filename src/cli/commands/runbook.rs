@@ -14,9 +14,11 @@ use crate::cli::args::{RunbookCommand, RunbookRunArgs};
 use crate::cli::layout::Table;
 use crate::cli::output::{Answer, Stream, width};
 use crate::consent::Ask as _;
+use crate::engine::executor::RunReport;
 use crate::engine::plan::Spec;
 use crate::engine::registry::Registry;
 use crate::error::{Error, Result};
+use crate::event::StepEnd;
 use crate::exit::Exit;
 use crate::ops::runbook_run;
 use crate::runbook::{
@@ -214,7 +216,7 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
             Ok(Answer::new(Exit::Ok, markdown.clone(), Started { markdown }).verbatim())
         }
         RunbookCommand::Plan(args) => {
-            let (world, spec) = planned(session, &registry, &args).await?;
+            let (world, spec) = planned(session, &registry, &args, "plan").await?;
             let mut globals = session.globals.clone();
             globals.plan_only = true;
             let planning = Session {
@@ -235,20 +237,35 @@ pub async fn runbook(session: &Session, command: RunbookCommand) -> Result<Answe
             Ok(answer)
         }
         RunbookCommand::Run(args) => {
-            let (world, spec) = planned(session, &registry, &args).await?;
+            let (world, spec) = planned(session, &registry, &args, "run").await?;
             let executed = run_spec(session, &world, spec, words(&args)).await?;
             let mut answer = show::executed(&executed, |report| {
                 format!("{}\n\n", show::steps(&report.steps))
             });
             if let Some(report) = executed.report() {
-                answer.text.push_str(&format!(
-                    "record    summitctl run show {} --format markdown\n",
-                    report.run
-                ));
+                answer.text.push_str(&read_on(report, &args.name.runbook));
             }
             Ok(answer)
         }
     }
+}
+
+/// What to read after a run of a runbook: its record, and where it ended for good with a failure, the page that says what then.
+pub fn read_on(report: &RunReport, book: &str) -> String {
+    let mut text = String::new();
+    let failed = report.steps.iter().find(|s| s.end == Some(StepEnd::Failed));
+    if let (Some(step), false) = (failed, report.resumable) {
+        text.push_str(&format!(
+            "next      summitctl runbook show {}    (what it says behind `{}`)\n",
+            world::quoted(book),
+            step.id
+        ));
+    }
+    text.push_str(&format!(
+        "record    summitctl run show {} --format markdown\n",
+        report.run
+    ));
+    text
 }
 
 /// The run that a runbook and its parameters ask for.
@@ -256,13 +273,30 @@ async fn planned(
     session: &Session,
     registry: &Registry<World>,
     args: &RunbookRunArgs,
+    verb: &str,
 ) -> Result<(World, Spec)> {
     let (library, id) = library_with(&args.name.runbook)?;
     let book = library.get(&id, registry)?;
     stands_in(session, &library, book)?;
     let world = world::world(session).await?;
     let params = params(session, book, args)?;
-    let spec = runbook_run::spec(&world, registry, &library, book, &params).await?;
+    let spec = runbook_run::spec(&world, registry, &library, book, &params).await;
+    let spec = spec.map_err(|error| {
+        let missing = book.missing(&params);
+        if missing.is_empty() || !error.hints().is_empty() {
+            return error;
+        }
+        let missing: Vec<String> = missing
+            .iter()
+            .map(|p| format!(" --param {}=VALUE", p.name))
+            .collect();
+        error.hint(format!(
+            "Give it with `summitctl runbook {verb} {}{} --context {}`.",
+            given(args),
+            missing.concat(),
+            world.context
+        ))
+    })?;
     Ok((world, spec))
 }
 
@@ -418,7 +452,11 @@ fn diff(name: &str) -> Result<Answer> {
 
 /// The command to repeat: the file or name, and the parameters, as they were given.
 fn words(args: &RunbookRunArgs) -> String {
-    let mut words = format!("runbook run {}", world::quoted(&args.name.runbook));
+    format!("runbook run {}", given(args))
+}
+
+fn given(args: &RunbookRunArgs) -> String {
+    let mut words = world::quoted(&args.name.runbook);
     for param in &args.param {
         words.push_str(&format!(" --param {}", world::quoted(param)));
     }

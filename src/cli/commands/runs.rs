@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{show, world};
+use super::{runbook, show, world};
 use crate::cli::Session;
 use crate::cli::args::{LeaseCommand, RunCommand, RunRendering, RunShowArgs};
 use crate::cli::layout::Table;
@@ -315,9 +315,14 @@ async fn act(session: &Session, runs: &Runs, wanted: Option<&str>, what: GoOn) -
         &format!("run resume {id}"),
     )?;
     let executed = go_on(&host, &id, what).await?;
-    Ok(show::executed(&executed, |report| {
+    let mut answer = show::executed(&executed, |report| {
         format!("{}\n\n", show::steps(&report.steps))
-    }))
+    });
+    let of_runbook = state.plan.documents.iter().find(|d| d.step.is_empty());
+    if let (GoOn::Resume, Some(book), Some(report)) = (what, of_runbook, executed.report()) {
+        answer.text.push_str(&runbook::read_on(report, &book.id));
+    }
+    Ok(answer)
 }
 
 /// `run abort` of a run whose journal is damaged.

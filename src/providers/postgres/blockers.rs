@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
 use super::Target;
-use super::session::{Access, close, failed, open, pinned, rows, run, scalar};
+use super::session::{Access, close, failed, leave, open, pinned, rows, run, scalar};
 use super::sql::literal;
 use crate::consent::Consent;
 use crate::error::Result;
@@ -311,7 +311,7 @@ pub async fn blockers(target: &Target, idle: Duration) -> Result<Blockers> {
     )
     .await?;
     let advisory = advisory(target, &mut session, idle).await?;
-    close(session).await;
+    leave(target, session).await;
     let mut all = BTreeMap::new();
     let mut order = Vec::new();
     let mut hidden = 0;

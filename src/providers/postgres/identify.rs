@@ -3,7 +3,7 @@
 use sqlx::{Executor as _, Row as _};
 
 use super::own::{self, Use};
-use super::session::{Access, close, failed, open, pinned, query, run, run_as, scalar};
+use super::session::{Access, close, failed, leave, open, pinned, query, run, run_as, scalar};
 use super::{OWN_SCHEMA, POOLER, Target};
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Store};
@@ -17,7 +17,7 @@ pub async fn identify(target: &Target) -> Result<Identity> {
         .fetch_one(&mut session)
         .await
         .unwrap_or_default();
-    close(session).await;
+    leave(target, session).await;
     let marker = read_marker(target).await?.unwrap_or_default();
     Ok(Identity::new(
         Store::Postgres,
@@ -42,7 +42,7 @@ pub async fn read_marker(target: &Target) -> Result<Option<String>> {
         own::least(target, &mut session, MARKER, "id").await
     }
     .await;
-    close(session).await;
+    leave(target, session).await;
     outcome
 }
 

@@ -222,6 +222,9 @@ pub async fn open(target: &Target, access: Access) -> Result<PgConnection> {
     connect(target, access, Deadline::after(CONNECT_PATIENCE)).await
 }
 
+/// How long a session may take to end a transaction that only read.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Lifts the time limits that a role or a database may have set, as far as this version of the server knows them.
 pub(super) const NO_LIMITS: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
     WHERE name OPERATOR(pg_catalog.=) ANY ('{statement_timeout,lock_timeout,idle_in_transaction_session_timeout,idle_session_timeout,transaction_timeout}'::pg_catalog.text[])";
@@ -252,6 +255,14 @@ pub(super) async fn close_unlimited(target: &Target, mut session: PgConnection) 
 /// Ends a session politely; an open transaction is rolled back. The peer may be gone already, which is as good.
 pub(super) async fn close(session: PgConnection) {
     let _ = session.close().await;
+}
+
+/// [`close`] for a session that was asked and answered. A pooler ends its own session with one that leaves in the middle of a
+/// transaction, and with it the advisory locks that somebody else's work holds there: so the transaction ends first.
+pub(super) async fn leave(target: &Target, mut session: PgConnection) {
+    let ended = run(target, &mut session, "ROLLBACK");
+    let _ = tokio::time::timeout(LEAVE_PATIENCE, ended).await;
+    close(session).await;
 }
 
 /// Where the session looks for names.

@@ -193,7 +193,7 @@ async fn of_database(
         let lock = locks.into_iter().max_by_key(|l| l.verdict);
         status.tools.push(Managed {
             applied: history.applied(),
-            ways: proposals(&history, files, compared.as_ref(), &half_applied, world),
+            ways: proposals(&history, files, &half_applied, world),
             history,
             lock,
             sources: compared,
@@ -222,17 +222,15 @@ fn only<'a>(locks: &'a [Lock], history: &History) -> Vec<&'a Lock> {
 fn proposals(
     history: &History,
     files: Option<&Sources>,
-    compared: Option<&Compared>,
     half_applied: &[Half],
     world: &World,
 ) -> Vec<Way> {
     let written = history.half.first().or(history.failed.first());
     let seen = half_applied.iter().find(|h| h.pending);
-    let pending = compared.and_then(|c| c.pending.first());
-    let name = match (written, seen, pending) {
-        (Some(written), _, _) => &written.name,
-        (None, Some(_), Some(pending)) => pending,
-        _ => return Vec::new(),
+    let name = match (written, seen) {
+        (Some(written), _) => &written.name,
+        (None, Some(half)) => &half.file,
+        (None, None) => return Vec::new(),
     };
     ways(history, files, name, &world.context)
 }

@@ -18,6 +18,9 @@ use crate::program::{Program, said};
 
 mod changelogs;
 mod cleared;
+mod half;
+mod hidden;
+mod runbook;
 mod schemas;
 mod sources;
 mod tools;
@@ -79,28 +82,10 @@ impl Bench {
 
     /// Liquibase itself, in the folder of its changelogs.
     fn liquibase_in(&self, database: &str, dir: &Path, root: &str, words: &[&str]) -> Command {
-        let home = fetched(
-            "liquibase",
-            include_str!("pom.xml"),
-            "<liquibase.version>",
-            "<",
-        );
-        let mut command = Command::new("java");
+        let server = &self.server;
+        let mut command = liquibase(server.port, database, &server.user, dir, root, words);
+        command.env("LIQUIBASE_COMMAND_PASSWORD", server.password.expose());
         command
-            .arg("-cp")
-            .arg(home.join("*"))
-            .arg("liquibase.integration.commandline.LiquibaseCommandLine")
-            .arg(format!(
-                "--url=jdbc:postgresql://127.0.0.1:{}/{database}",
-                self.server.port
-            ))
-            .arg(format!("--username={}", self.server.user))
-            .arg(format!("--changelog-file={root}"))
-            .arg("--show-banner=false")
-            .args(words)
-            .env("LIQUIBASE_COMMAND_PASSWORD", self.server.password.expose())
-            .current_dir(dir);
-        quiet(command)
     }
 
     fn knex(&self, second: &str, transaction: bool) -> Command {
@@ -163,6 +148,37 @@ impl Bench {
         self.until(database, "a migration that sleeps", &query)
             .await;
     }
+}
+
+/// Liquibase itself, in the folder of its changelogs; its password is in its environment.
+fn liquibase(
+    port: u16,
+    database: &str,
+    user: &str,
+    dir: &Path,
+    root: &str,
+    words: &[&str],
+) -> Command {
+    let home = fetched(
+        "liquibase",
+        include_str!("pom.xml"),
+        "<liquibase.version>",
+        "<",
+    );
+    let mut command = Command::new("java");
+    command
+        .arg("-cp")
+        .arg(home.join("*"))
+        .arg("liquibase.integration.commandline.LiquibaseCommandLine")
+        .arg(format!(
+            "--url=jdbc:postgresql://127.0.0.1:{port}/{database}"
+        ))
+        .arg(format!("--username={user}"))
+        .arg(format!("--changelog-file={root}"))
+        .arg("--show-banner=false")
+        .args(words)
+        .current_dir(dir);
+    quiet(command)
 }
 
 fn quiet(mut command: Command) -> Command {

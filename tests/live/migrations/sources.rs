@@ -11,7 +11,7 @@ pub fn given(bench: &Bench, tool: &str, folder: &Path, at: usize) -> Value {
 }
 
 /// What of each statement of a half applied migration is in the catalogue.
-fn seen(half: &Value) -> Vec<&str> {
+pub fn seen(half: &Value) -> Vec<&str> {
     let statements = half["statements"].as_array().unwrap();
     statements
         .iter()

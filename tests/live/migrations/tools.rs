@@ -46,9 +46,13 @@ impl Bench {
     }
 
     pub(super) fn sqlx(&self) -> Command {
+        self.sqlx_on("sx")
+    }
+
+    pub(super) fn sqlx_on(&self, database: &str) -> Command {
         let at = format!(
             "{} {}",
-            self.url("sx"),
+            self.url(database),
             self.program.dir.join("sqlx").display()
         );
         let mut command = Command::new(std::env::current_exe().unwrap());

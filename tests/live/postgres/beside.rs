@@ -22,7 +22,7 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    fn start(dir: &Path, before: &Target, mode: &str) -> Pooler {
+    pub fn start(dir: &Path, before: &Target, mode: &str) -> Pooler {
         Pooler::ignoring(dir, before, mode, ",options")
     }
 

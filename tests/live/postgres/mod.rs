@@ -1,7 +1,7 @@
 //! Postgres: throw-away servers, and the provider on them.
 
 mod back;
-mod beside;
+pub mod beside;
 mod complete;
 mod lesser;
 mod life;

@@ -38,9 +38,12 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// Every session of the database but ours, with the advisory locks that it holds or waits for.
+/// Every session of the database with the advisory locks that it holds or waits for; ours only if it holds one, which it never
+/// took itself.
 struct Session {
     seen: Seen,
+    /// Whether a pooler lends it to this very look.
+    own: bool,
     holds: Vec<i64>,
     awaits: Vec<i64>,
     /// How long it has been in its state, in seconds.
@@ -190,7 +193,13 @@ fn judge(lock: &mut Lock, key: i64, shape: &Shape, sessions: &[Session], port: u
         waits: false,
         ..holder.seen.clone()
     });
-    let mut verdict = if at_work(holder) {
+    let mut verdict = if holder.own {
+        lock.observations.push(format!(
+            "pid {} holds it, and is the session that a transaction pooler lends to this very look",
+            holder.seen.pid
+        ));
+        Verdict::Unknown
+    } else if at_work(holder) {
         lock.observations.push(format!(
             "{}, at work; Postgres finishes a statement before it notices that its client was killed",
             holder.words()
@@ -234,7 +243,7 @@ fn judge(lock: &mut Lock, key: i64, shape: &Shape, sessions: &[Session], port: u
         }
     }
     if verdict == Verdict::Unknown && holder.seen.state.is_some() {
-        verdict = client(lock, &holder.seen, port, pooled);
+        verdict = client(lock, &holder.seen, port, pooled || holder.own);
     }
     lock.verdict = Some(verdict);
 }
@@ -304,12 +313,13 @@ async fn sessions(target: &Target, session: &mut PgConnection) -> Result<Vec<Ses
                 coalesce(a.query = '<insufficient privilege>', false) AS hidden, coalesce(a.query, '') AS statement,
                 coalesce(a.query ILIKE ANY (ARRAY[{}]::text[]), false) AS polls,
                 extract(epoch FROM clock_timestamp() - CASE WHEN a.state = 'active' THEN a.query_start ELSE a.state_change END)::float8 AS seconds,
-                extract(epoch FROM a.backend_start)::float8 AS began_at,
+                extract(epoch FROM a.backend_start)::float8 AS began_at, a.pid = pg_backend_pid() AS own,
                 EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'relation' AND l.granted
                     AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) AS changes,
                 ARRAY(SELECT key FROM held WHERE held.pid = a.pid AND granted) AS holds,
                 ARRAY(SELECT key FROM held WHERE held.pid = a.pid AND NOT granted) AS awaits
-         FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+         FROM pg_stat_activity a WHERE a.datname = current_database()
+           AND (a.pid <> pg_backend_pid() OR EXISTS (SELECT FROM held WHERE held.pid = a.pid AND granted))
            AND (a.backend_type = 'client backend' OR a.backend_type IS NULL) ORDER BY a.pid",
         patterns.join(", ")
     );
@@ -324,6 +334,7 @@ async fn sessions(target: &Target, session: &mut PgConnection) -> Result<Vec<Ses
 fn read(row: &PgRow) -> Session {
     Session {
         seen: Seen::read(row),
+        own: row.get("own"),
         holds: row.get("holds"),
         awaits: row.get("awaits"),
         for_seconds: row.get("seconds"),

@@ -7,9 +7,9 @@ use sqlx::postgres::PgConnection;
 
 use super::super::Target;
 use super::super::enumerate::user_schema;
-use super::super::session::{Access, PINNED_PATH, close, failed, open, query, rows, run, texts};
+use super::super::session::{Access, PINNED_PATH, failed, leave, open, query, rows, run, texts};
 use super::history::History;
-use super::sources::{Compared, Sources};
+use super::sources::{Compared, Piece, Sources};
 use super::statements::{Makes, Named, statements};
 use crate::error::{Error, Result};
 
@@ -85,7 +85,7 @@ pub async fn invalid_indexes(target: &Target) -> Result<Vec<InvalidIndex>> {
         user_schema()
     );
     let found = rows(target, &mut session, "look for invalid indexes", &sql).await?;
-    close(session).await;
+    leave(target, session).await;
     let index = |row: &sqlx::postgres::PgRow| InvalidIndex {
         database: target.database.clone(),
         schema: row.get("schema"),
@@ -117,13 +117,15 @@ impl Sources {
         run(target, &mut session, PINNED_PATH).await?;
         let mut all = Vec::new();
         for file in self.suspects(history, compared) {
-            let text = match &file.sql {
-                Some(sql) => sql.clone(),
-                None => std::fs::read_to_string(&file.path)
-                    .map_err(|e| Error::io("read", &file.path, e))?,
+            let all_of_it = match &file.pieces {
+                Some(pieces) => pieces.iter().flat_map(Piece::statements).collect(),
+                None => {
+                    let text = std::fs::read_to_string(&file.path);
+                    statements(&text.map_err(|e| Error::io("read", &file.path, e))?)
+                }
             };
             let mut seen = Vec::new();
-            for statement in statements(&text) {
+            for statement in all_of_it {
                 let sight = look(target, &mut session, &schemas, &statement.makes).await?;
                 seen.push(InCatalogue {
                     statement: statement.begins,
@@ -142,7 +144,7 @@ impl Sources {
                 });
             }
         }
-        close(session).await;
+        leave(target, session).await;
         Ok(all)
     }
 }
@@ -154,11 +156,16 @@ async fn look(
     makes: &Makes,
 ) -> Result<Sight> {
     // A name without a schema is looked for where any session of the role would, and where the tool's table is.
-    let place = "(n.nspname = $2 OR $2 IS NULL AND n.nspname = ANY ($3::text[]))";
+    let is = |column: &str, value: &str| {
+        format!("({column} = {value} OR $5::bool AND lower({column}) = lower({value}))")
+    };
+    let schema = is("n.nspname", "$2");
+    let place = format!("({schema} OR $2 IS NULL AND n.nspname = ANY ($3::text[]))");
     let relation = |kinds: &str| {
         format!(
             "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.relname = $1 AND c.relkind IN ({kinds}) AND {place} AND $4::text IS NULL)"
+             WHERE {} AND c.relkind IN ({kinds}) AND {place} AND $4::text IS NULL)",
+            is("c.relname", "$1")
         )
     };
     let (named, sql, column): (&Named, String, Option<&str>) = match makes {
@@ -167,14 +174,17 @@ async fn look(
         Makes::Type(named) => {
             let sql = format!(
                 "SELECT EXISTS (SELECT FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-                 WHERE t.typname = $1 AND {place} AND $4::text IS NULL)"
+                 WHERE {} AND {place} AND $4::text IS NULL)",
+                is("t.typname", "$1")
             );
             (named, sql, None)
         }
         Makes::Column(table, column) => {
             let sql = format!(
                 "SELECT EXISTS (SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-                 WHERE c.relname = $1 AND a.attname = $4 AND NOT a.attisdropped AND {place})"
+                 WHERE {} AND {} AND NOT a.attisdropped AND {place})",
+                is("c.relname", "$1"),
+                is("a.attname", "$4")
             );
             (table, sql, Some(column.as_str()))
         }
@@ -185,6 +195,7 @@ async fn look(
         .bind(&named.schema)
         .bind(schemas)
         .bind(column)
+        .bind(named.any_case)
         .fetch_one(session)
         .await
         .map_err(|e| failed(target, "look into the catalogue", e))?;

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 
 use super::super::Target;
 use super::super::enumerate::user_schema;
-use super::super::session::{Access, close, open, rows, run};
+use super::super::session::{Access, leave, open, rows, run};
 use super::super::sql::{ident, qualified};
 use super::TOOLS;
 use super::tool::Tool;
@@ -237,7 +237,7 @@ pub async fn histories(target: &Target) -> Result<Histories> {
         other.rows = read.ok().and_then(|rows| rows.first().map(|r| r.get(0)));
         found.unrecognised.push(other);
     }
-    close(session).await;
+    leave(target, session).await;
     Ok(found)
 }
 

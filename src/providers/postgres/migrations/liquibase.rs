@@ -5,6 +5,7 @@
 
 mod changelog;
 mod formatted;
+mod made;
 mod node;
 mod sums;
 
@@ -48,12 +49,16 @@ pub(super) const KNOWN: Known = Known {
     },
     ways: &[
         (
-            "start it again, when what made it fail is mended; a changeset outside a transaction may be there in part",
-            "liquibase update",
+            "start it again: undo by hand what of it is there; it then runs from its beginning",
+            "liquibase update --changelog-file=CHANGELOG",
         ),
         (
-            "set the version, when all of it is there or was finished by hand",
-            "liquibase changelog-sync-to-tag TAG",
+            "mark it as run, when all of it is there or was finished by hand; this marks the one that would run next",
+            "liquibase mark-next-changeset-ran --changelog-file=CHANGELOG",
+        ),
+        (
+            "roll forward: mark it as run, and let a newer changeset correct what is there",
+            "liquibase mark-next-changeset-ran --changelog-file=CHANGELOG && liquibase update --changelog-file=CHANGELOG",
         ),
     ],
 };

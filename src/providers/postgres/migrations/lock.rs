@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use super::super::POOLER;
 use super::super::blockers::Ahead;
 use super::super::enumerate::user_schema;
-use super::super::session::{Access, close, failed, open, query, rows, run};
+use super::super::session::{Access, failed, leave, open, query, rows, run};
 use super::super::sql::{ident, literal, qualified};
 use super::super::{Target, refuse_pooler};
 use super::history::{History, Unreadable, places, settled};
@@ -318,7 +318,7 @@ pub async fn locks(target: &Target) -> Result<Locks> {
     let (held, by_name) = advisory::locks(target, &mut session, &histories, pooled).await?;
     found.locks.extend(held);
     found.by_name = by_name;
-    close(session).await;
+    leave(target, session).await;
     let none = histories
         .into_iter()
         .filter(|h| h.tool.lockless().is_some());

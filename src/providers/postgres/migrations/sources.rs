@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::history::{History, Written};
+use super::statements::{Statement, statements};
 use crate::error::{Error, Result};
 
 /// How a tool's files are read and compared.
@@ -76,8 +77,25 @@ pub(super) struct Source {
     /// Its path below the folder.
     pub name: String,
     pub path: PathBuf,
-    /// Its statements, where they are not its whole file.
-    pub sql: Option<String>,
+    /// Its changes in their order, where they are not the statements of its whole file.
+    pub pieces: Option<Vec<Piece>>,
+}
+
+/// What a migration consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    Sql(String),
+    /// Something that the tool itself makes statements of.
+    Change(Statement),
+}
+
+impl Piece {
+    pub fn statements(&self) -> Vec<Statement> {
+        match self {
+            Piece::Sql(sql) => statements(sql),
+            Piece::Change(statement) => vec![statement.clone()],
+        }
+    }
 }
 
 /// What the files say of a history.
@@ -289,19 +307,36 @@ impl Sources {
         notes
     }
 
-    /// The files that may be half applied: what is written down as such, what failed, and the first that is pending.
+    /// The files that may be half applied: what is written down as such, what failed, and those of the pending ones that may have
+    /// been the next to run, when nothing tells which conditions were met. One that ran before, and would again, is none of them.
     pub(super) fn suspects(&self, history: &History, compared: &Compared) -> Vec<&Source> {
         let open = |w: &&Written| matches!(w.outcome.as_str(), "failed" | "half");
-        let keys: BTreeSet<&str> = history
-            .written
-            .iter()
-            .filter(open)
-            .map(|w| w.key.as_str())
-            .collect();
-        let first = compared.pending.first();
-        self.files
-            .iter()
-            .filter(|f| keys.contains(f.key.as_str()) || Some(&f.name) == first)
+        let done = |w: &&Written| matches!(w.outcome.as_str(), "executed" | "reran" | "mark_ran");
+        let keys = |those: &dyn Fn(&&Written) -> bool| -> BTreeSet<&str> {
+            let written = history.written.iter().filter(those);
+            written.map(|w| w.key.as_str()).collect()
+        };
+        let (open, done) = (keys(&open), keys(&done));
+        let ran = |f: &&Source| {
+            let mut all = std::iter::once(&f.key).chain(&f.also);
+            all.any(|key| done.contains(key.as_str()))
+        };
+        let mut next = BTreeSet::new();
+        let by_name: BTreeMap<&str, &Source> =
+            self.files.iter().map(|f| (f.name.as_str(), f)).collect();
+        let pending = compared.pending.iter();
+        for file in pending.filter_map(|name| by_name.get(name.as_str())) {
+            if ran(file) {
+                continue;
+            }
+            next.insert(file.key.as_str());
+            if !file.conditions {
+                break;
+            }
+        }
+        let files = self.files.iter();
+        files
+            .filter(|f| open.contains(f.key.as_str()) || next.contains(f.key.as_str()))
             .collect()
     }
 }
@@ -436,4 +471,59 @@ pub fn ways(history: &History, sources: Option<&Sources>, name: &str, context: &
         ),
     };
     own.chain([restore]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Tool, liquibase};
+    use super::*;
+
+    fn file(key: &str, conditions: bool) -> Source {
+        Source {
+            conditions,
+            ..Source::named(Path::new(key), key.to_owned())
+        }
+    }
+
+    #[test]
+    fn those_may_be_half_applied_that_may_have_been_the_next_to_run() {
+        let written = |key: &str, outcome: &str| Written {
+            key: key.to_owned(),
+            name: key.to_owned(),
+            outcome: outcome.to_owned(),
+            checksum: Some("9:a".to_owned()),
+        };
+        let history = History {
+            tool: Tool(&liquibase::KNOWN),
+            database: "app".to_owned(),
+            schema: "public".to_owned(),
+            table: "databasechangelog".to_owned(),
+            outcomes: BTreeMap::new(),
+            last: None,
+            failed: Vec::new(),
+            half: Vec::new(),
+            written: vec![written("done", "executed"), written("changed", "reran")],
+        };
+        let changed = Source {
+            again: Again::OnChange,
+            checksums: vec!["9:b".to_owned()],
+            ..file("changed", false)
+        };
+        let sources = Sources {
+            folder: PathBuf::new(),
+            files: vec![
+                file("done", false),
+                changed,
+                file("elsewhere", true),
+                file("next", false),
+                file("later", false),
+            ],
+            notes: Vec::new(),
+        };
+        let compared = sources.compare(&history);
+        assert_eq!(compared.pending, ["changed", "elsewhere", "next", "later"]);
+        let suspects = sources.suspects(&history, &compared);
+        let names: Vec<&str> = suspects.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["elsewhere", "next"]);
+    }
 }

@@ -1,5 +1,5 @@
 //! What a migration's SQL would make, as far as simple statements say it: tables, indexes, types, columns. No parser of SQL: what it does
-//! not recognise, it says so.
+//! not recognise, it says so, and so it does of names that the tool puts together when it runs.
 
 /// What a statement makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,19 @@ pub(super) enum Makes {
 pub(super) struct Named {
     pub schema: Option<String>,
     pub name: String,
+    /// Whether nothing says if the names keep their capital letters.
+    pub any_case: bool,
+}
+
+impl Named {
+    /// As a statement of SQL has it: folded, or quoted.
+    fn exactly(schema: Option<&str>, name: &str) -> Named {
+        Named {
+            schema: schema.map(str::to_owned),
+            name: name.to_owned(),
+            any_case: false,
+        }
+    }
 }
 
 /// A statement: its beginning as it is written, and what it makes.
@@ -34,7 +47,10 @@ pub(super) fn statements(sql: &str) -> Vec<Statement> {
         let begins: Vec<String> = words.iter().take(8).map(Word::written).collect();
         // A literal may be a secret; the beginning of a statement that makes something holds none.
         let begins = begins.join(" ").replace(" . ", ".");
-        let mut made = makes(&words);
+        let mut made = match is_filled_in(&words) {
+            true => Vec::new(),
+            false => makes(&words),
+        };
         if made.is_empty() {
             made.push(Makes::Unknown);
         }
@@ -77,6 +93,18 @@ impl Word {
     }
 }
 
+/// Whether the tool puts something in place of a `${…}`.
+fn is_filled_in(words: &[Word]) -> bool {
+    let opens = |word: &Word| match word {
+        Word::Plain(name) => name.ends_with('$'),
+        Word::Mark(mark) => *mark == '$',
+        Word::Quoted(_) | Word::Literal => false,
+    };
+    let quoted = |word: &Word| matches!(word, Word::Quoted(name) if name.contains("${"));
+    let apart = |two: &[Word]| opens(&two[0]) && two[1] == Word::Mark('{');
+    words.iter().any(quoted) || words.windows(2).any(apart)
+}
+
 /// Skips these words, if they are next.
 fn after<'a>(words: &'a [Word], skipped: &[&str]) -> &'a [Word] {
     let here = words.iter().zip(skipped).all(|(w, s)| w.is(s)) && words.len() >= skipped.len();
@@ -88,14 +116,12 @@ fn begins(words: &[Word], keywords: &[&str]) -> bool {
 }
 
 fn named(words: &[Word]) -> Option<(Named, &[Word])> {
-    let first = words.first()?.name()?.to_owned();
+    let first = words.first()?.name()?;
     if words.get(1) == Some(&Word::Mark('.')) {
-        let name = words.get(2)?.name()?.to_owned();
-        let schema = Some(first);
-        return Some((Named { schema, name }, &words[3..]));
+        let name = words.get(2)?.name()?;
+        return Some((Named::exactly(Some(first), name), &words[3..]));
     }
-    let (schema, name) = (None, first);
-    Some((Named { schema, name }, &words[1..]))
+    Some((Named::exactly(None, first), &words[1..]))
 }
 
 fn makes(words: &[Word]) -> Vec<Makes> {
@@ -282,10 +308,7 @@ mod tests {
     }
 
     fn plain(name: &str) -> Named {
-        Named {
-            schema: None,
-            name: name.to_owned(),
-        }
+        Named::exactly(None, name)
     }
 
     #[test]
@@ -295,10 +318,7 @@ mod tests {
             ALTER TABLE x ADD COLUMN a numeric(3, 2), ADD b text; CREATE INDEX ON x (a);
             DO $do$ BEGIN CREATE TABLE hidden (n int); END $do$; ALTER TABLE x ADD CONSTRAINT c CHECK (a > 0);
             INSERT INTO x VALUES (E'it\\'s; ')";
-        let orders = Named {
-            schema: Some("shop".to_owned()),
-            name: "Orders".to_owned(),
-        };
+        let orders = Named::exactly(Some("shop"), "Orders");
         assert_eq!(
             made(sql),
             [
@@ -314,6 +334,11 @@ mod tests {
             ]
         );
         assert!(!statements(sql).iter().any(|s| s.begins.contains("it's")));
+        for filled in ["${s}.t", "t_${x}", "\"a${x}\"", "t (n ${type})"] {
+            let text = format!("CREATE TABLE {filled}");
+            assert_eq!(made(&text), [Makes::Unknown], "{text}");
+        }
+        assert_eq!(made("CREATE TABLE a$b"), [Makes::Table(plain("a$b"))]);
         for broken in [
             "'",
             "\"",

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::sources::{Again, Gathered, Source};
+use super::super::sources::{Again, Gathered, Piece, Source};
 use super::formatted::{self, Marked, attribute, says};
+use super::made;
 use super::node::{self, Node, Value};
 use super::sums::{self, Cut, Sums};
 use crate::error::{Error, Result};
@@ -323,6 +324,7 @@ impl Reader {
         };
         let own = entry.text_of("logicalFilePath").map(normal);
         let summed = self.sums_of(path, entry);
+        let pieces = made::pieces(entry, |change| self.text_of_file(path, change).ok());
         let condition = [
             "context",
             "contextFilter",
@@ -355,35 +357,27 @@ impl Reader {
                 elsewhere: !for_postgres(entry.text_of("dbms")) || entry.says("ignore"),
                 valid,
                 sums: summed,
-                sql: None,
+                pieces,
             },
         );
     }
 
     fn sums_of(&self, path: &str, entry: &Node) -> std::result::Result<Sums, String> {
         let mut changes = Vec::new();
-        let wrapped = entry.children.iter().filter(|c| c.name == "changes");
-        let nested = wrapped.flat_map(|c| &c.children);
-        for change in entry.children.iter().filter(|c| !c.attribute).chain(nested) {
-            match change.name.as_str() {
-                "changes" | "comment" | "rollback" | "validCheckSum" | "validCheckSums"
-                | "preConditions" | "preconditions" => {}
+        for change in made::changes(entry) {
+            let here = for_postgres(change.text_of("dbms"));
+            let sums = match change.name.as_str() {
                 "modifySql" => return Err("`modifySql`".to_owned()),
-                _ => {
-                    let here = for_postgres(change.text_of("dbms"));
-                    let sums = match change.name.as_str() {
-                        "sql" => of_sql_change(change)?,
-                        "sqlFile" => self.of_file(path, change)?,
-                        _ => sums::of_change(change)?,
-                    };
-                    changes.push((sums, here));
-                }
-            }
+                "sql" => sums::of_sql(made::sql_of(change), &cut(change))?,
+                "sqlFile" => sums::of_sql(&self.text_of_file(path, change)?, &cut(change))?,
+                _ => sums::of_change(change)?,
+            };
+            changes.push((sums, here));
         }
         Ok(sums::of_changeset(&changes))
     }
 
-    fn of_file(&self, path: &str, change: &Node) -> std::result::Result<Sums, String> {
+    fn text_of_file(&self, path: &str, change: &Node) -> std::result::Result<String, String> {
         let file = change.text_of("path").ok_or("a `sqlFile` without a path")?;
         if change
             .text_of("encoding")
@@ -399,7 +393,7 @@ impl Reader {
         };
         let text = fs::read_to_string(self.search.join(&file))
             .map_err(|e| format!("the file `{file}`, which cannot be read: {e}"))?;
-        sums::of_sql(text.trim_start_matches('\u{feff}'), &cut(change))
+        Ok(text.trim_start_matches('\u{feff}').to_owned())
     }
 
     /// A file of SQL without marks is one changeset (SqlChangeLogParser.java).
@@ -431,7 +425,7 @@ impl Reader {
                 elsewhere: false,
                 valid: Vec::new(),
                 sums: alone(sums::of_sql(&text, &cut)),
-                sql: Some(text),
+                pieces: vec![made::of_sql(&text, None)],
             },
         );
         if let Some(source) = self.found.get_mut(at) {
@@ -489,7 +483,7 @@ impl Reader {
                     elsewhere: !for_postgres(dbms.as_deref()) || says(&line, "ignore:"),
                     valid,
                     sums: alone(sums::of_sql(&sql, &cut)),
-                    sql: Some(sql),
+                    pieces: vec![made::of_sql(&sql, cut.delimiter.as_deref())],
                 },
             );
         }
@@ -530,7 +524,7 @@ impl Reader {
         source.conditions = found.conditions || above.conditions;
         source.elsewhere = found.elsewhere || above.ignored;
         source.unsummed = unsummed;
-        source.sql = Some(found.sql.unwrap_or_default());
+        source.pieces = Some(found.pieces);
         self.found.push(source);
     }
 }
@@ -544,7 +538,7 @@ struct Found {
     elsewhere: bool,
     valid: Vec<String>,
     sums: std::result::Result<Sums, String>,
-    sql: Option<String>,
+    pieces: Vec<Piece>,
 }
 
 /// The sums of a changeset with one change.
@@ -584,13 +578,8 @@ fn cut(change: &Node) -> Cut {
     }
 }
 
-fn of_sql_change(change: &Node) -> std::result::Result<Sums, String> {
-    let sql = change.child("sql").and_then(Node::text).or(change.text());
-    sums::of_sql(sql.unwrap_or_default(), &cut(change))
-}
-
 /// Whether a list of databases has Postgres in it (DatabaseList.definitionMatches).
-fn for_postgres(dbms: Option<&str>) -> bool {
+pub(super) fn for_postgres(dbms: Option<&str>) -> bool {
     let lower = dbms.unwrap_or_default().to_lowercase();
     let all: Vec<&str> = lower
         .split(',')
