@@ -279,8 +279,8 @@ fn mend(
     name: Option<&str>,
     last: &str,
 ) -> StepSpec {
-    let kinds: Vec<Mend> = in_copies(wanted).collect();
-    let args = json!({"backup": wanted.backup, "mend": kinds});
+    let kinds = wanted.mend.iter().filter(|m| **m != Mend::Roles);
+    let args = json!({"backup": wanted.backup, "mend": kinds.collect::<Vec<_>>()});
     let mut args = from(args, wanted.from);
     if let Some(name) = name {
         args["as"] = json!(name);
@@ -304,13 +304,9 @@ fn mend_roles(wanted: &Wanted<'_>, database: Option<&str>, word: &str, last: &st
     StepSpec::new(id, "restore.mend-roles", args, &[last])
 }
 
-/// What is mended in restored copies, and not before.
-fn in_copies<'a>(wanted: &'a Wanted<'_>) -> impl Iterator<Item = Mend> + 'a {
-    wanted.mend.iter().copied().filter(|m| *m != Mend::Roles)
-}
-
+/// Whether anything is mended in restored copies, and not before.
 fn mends_copies(wanted: &Wanted<'_>) -> bool {
-    in_copies(wanted).next().is_some()
+    wanted.mend.iter().any(|m| *m != Mend::Roles)
 }
 
 /// What tells the steps of several databases apart: nothing if there is one.
