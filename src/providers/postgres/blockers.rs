@@ -137,7 +137,7 @@ const TOOLS: &[&str] = &[
 #[serde(rename_all = "kebab-case")]
 pub enum Ahead {
     /// Another session, which may wait itself.
-    Session(Involved),
+    Session(Box<Involved>),
     /// A prepared transaction.
     Prepared(Prepared),
 }
@@ -224,7 +224,7 @@ impl Blockers {
             for blocker in session.iter().flat_map(|s| &s.blocked_by) {
                 if *blocker != 0 && seen.insert(*blocker) {
                     let session = self.sessions.iter().find(|s| s.pid == *blocker);
-                    ahead.extend(session.cloned().map(Ahead::Session));
+                    ahead.extend(session.cloned().map(|s| Ahead::Session(Box::new(s))));
                     next.push_back(*blocker);
                 }
             }
