@@ -80,4 +80,33 @@ async fn the_transaction_that_others_wait_for_is_told_and_ended() {
     let left = query(&target, "MATCH (o:Order {id: 7}) RETURN o.n").await;
     assert_eq!(left, [[Value::Int(41)]], "what the root wrote is lost");
     drop(root);
+
+    // A migration that makes an index and does not commit holds a lock of the schema, and writes of the label wait for it.
+    let mut schema = connect(&target).await;
+    schema.begin(&Begin::write("a migration")).await.unwrap();
+    let index = "CREATE INDEX by_who FOR (o:Order) ON (o.who)";
+    let made = schema.run(index, Value::Map(Vec::new())).await.unwrap();
+    made.all().await.unwrap();
+    let waiter = {
+        let target = target.clone();
+        tokio::spawn(async move { query(&target, "CREATE (:Order {id: 8, who: 'x'})").await })
+    };
+    let waits = async || {
+        let all = transactions(&target).await?;
+        Ok(match roots(&all).as_slice() {
+            [root] => Look::Ready(root.id.clone()),
+            _ => Look::NotYet(format!("{all:?}")),
+        })
+    };
+    let deadline = Deadline::after(Duration::from_secs(60));
+    let every = Duration::from_millis(200);
+    let id = poll("a write that waits for the schema", deadline, every, waits)
+        .await
+        .unwrap();
+    let (code, text) = call(&["--end-root", &id, "--confirm", "g"]);
+    assert_eq!(code, Some(0), "{text}");
+    waiter.await.unwrap();
+    let left = query(&target, "SHOW INDEXES YIELD name WHERE name = 'by_who'").await;
+    assert_eq!(left, [[]; 0], "the index was never committed");
+    drop(schema);
 }
