@@ -149,7 +149,7 @@ impl Step<World> for MendRoles {
         Ok(match kept {
             None => Undo::Done(Observed::of(json!({"dropped": change.missing}))),
             Some(why) => Undo::Kept(format!(
-                "the roles {} stay, because something is theirs by now: {why}",
+                "the roles {} stay, because they are in use by now: {why}",
                 change.missing.join(", ")
             )),
         })

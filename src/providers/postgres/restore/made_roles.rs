@@ -3,7 +3,7 @@
 
 use sqlx::postgres::PgConnection;
 
-use super::super::session::{self, Access, close, failed, open, run, run_as, scalar, texts};
+use super::super::session::{self, Access, close, failed, leave, open, pinned, run, run_as, texts};
 use super::super::sql::{ident, literal};
 use super::super::{Target, enumerate};
 use super::create::set_clause;
@@ -18,7 +18,7 @@ pub async fn may_make_roles(server: &Target) -> Result<bool> {
     let mut session = open(server, Access::Read).await?;
     let sql = "SELECT (rolsuper OR rolcreaterole)::text FROM pg_roles WHERE rolname = current_user";
     let may = texts(server, &mut session, "ask for the role's rights", sql).await;
-    close(session).await;
+    leave(server, session).await;
     Ok(may?.iter().any(|word| word == "true"))
 }
 
@@ -32,12 +32,12 @@ pub async fn make_roles(
 ) -> Result<Vec<String>> {
     let carried = Carried::read(source, captured).await?;
     let mut session = open(server, Access::Write).await?;
-    let made = make(server, &mut session, &carried, names).await;
-    let end = if made.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    let ended = run(server, &mut session, end).await;
+    let made = pinned(server, &mut session, async |session| {
+        make(server, session, &carried, names).await
+    });
+    let made = made.await;
     close(session).await;
-    let notes = made?;
-    ended.map(|()| notes)
+    made
 }
 
 async fn make(
@@ -46,7 +46,6 @@ async fn make(
     carried: &Carried,
     names: &[String],
 ) -> Result<Vec<String>> {
-    run(server, session, "BEGIN").await?;
     let missing = absent(server, session, names).await?;
     let major = session::major(server, session).await?;
     let lesser = !is_superuser(server, session).await?;
@@ -117,26 +116,34 @@ async fn attempt(
     run(server, session, "RELEASE SAVEPOINT one").await
 }
 
-/// Drops these roles again, all or none; returns why not, if something is theirs.
+/// Drops these roles again, all or none; returns why not, if something is theirs, or one can log in by now and so is somebody's.
 pub async fn drop_roles(server: &Target, names: &[String], _: &Consent) -> Result<Option<String>> {
     let mut session = open(server, Access::Write).await?;
-    let there = scalar::<String>("SELECT rolname::text FROM pg_roles WHERE rolname = ANY($1)")
+    let kept = drop_made(server, &mut session, names).await;
+    close(session).await;
+    kept
+}
+
+async fn drop_made(
+    server: &Target,
+    session: &mut PgConnection,
+    names: &[String],
+) -> Result<Option<String>> {
+    let there = "SELECT rolname::text, rolcanlogin FROM pg_roles WHERE rolname = ANY($1)";
+    let there: Vec<(String, bool)> = sqlx::query_as(there)
+        .persistent(false)
         .bind(names)
-        .fetch_all(&mut session)
+        .fetch_all(&mut *session)
         .await
         .map_err(|e| failed(server, "look for the roles", e))?;
-    let quoted: Vec<String> = there.iter().map(|name| ident(name)).collect();
-    let dropped = match quoted.is_empty() {
-        true => Ok(()),
-        false => {
-            run(
-                server,
-                &mut session,
-                &format!("DROP ROLE {}", quoted.join(", ")),
-            )
-            .await
-        }
-    };
-    close(session).await;
+    if let Some((name, _)) = there.iter().find(|(_, logs_in)| *logs_in) {
+        return Ok(Some(format!("`{name}` can log in, which we never allowed")));
+    }
+    if there.is_empty() {
+        return Ok(None);
+    }
+    let quoted: Vec<String> = there.iter().map(|(name, _)| ident(name)).collect();
+    let drop = format!("DROP ROLE {}", quoted.join(", "));
+    let dropped = run(server, session, &drop).await;
     Ok(dropped.err().map(|e| e.one_line()))
 }
