@@ -89,8 +89,8 @@ pub async fn clear(world: &World, id: Option<&str>, terminate: bool) -> Result<S
         };
         // A context that is yet to be pinned puts the step's own look off until then.
         let why = now.and_then(|now| match lock {
-            AnyLock::Row(lock) => blocked(lock, now, &args),
-            AnyLock::Graph(lock) => graph::blocked(lock, now, &args),
+            AnyLock::Row(lock) => blocked(lock, now, &args, &world.context),
+            AnyLock::Graph(lock) => graph::blocked(lock, now, &args, &world.context),
         });
         if let Some(blocked) = why {
             return Err(Error::new(&LOCK_IN_USE, blocked.reason).hint(blocked.hint));

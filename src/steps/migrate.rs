@@ -347,7 +347,7 @@ impl Step<World> for ClearLock {
         let Some(verdict) = lock.verdict else {
             return Ok(Decision::Done(seen(&lock)));
         };
-        if let Some(blocked) = blocked(&lock, verdict, args) {
+        if let Some(blocked) = blocked(&lock, verdict, args, &cx.world.context) {
             return Ok(Decision::Blocked(blocked));
         }
         let ends = ended(&lock, args);
@@ -367,7 +367,7 @@ impl Step<World> for ClearLock {
         if let Some(Forecast::WillChange { decisive: was, .. }) = cx.planned
             && (was.get("row") != decisive.get("row") || !ends.iter().all(|s| shown_before(was, s)))
         {
-            return Ok(Decision::Blocked(moved(&lock.id)));
+            return Ok(Decision::Blocked(moved(&lock.id, &cx.world.context)));
         }
         Ok(Decision::Change {
             decisive,
@@ -542,11 +542,11 @@ fn shown_before(was: &Facts, session: &Seen) -> bool {
     ends.is_some_and(|all| named.iter().all(|n| all.contains(&json!(n))))
 }
 
-fn moved(id: &str) -> Blocked {
+fn moved(id: &str, context: &str) -> Blocked {
     Blocked {
         reason: format!("the migration lock `{id}` is no longer the one that was shown"),
         hint: format!(
-            "Somebody has taken it since. Give this run up with `summitctl run abort`, and look again: `summitctl migrate lock show`, `summitctl migrate lock clear --lock '{id}'`."
+            "Somebody has taken it since. Give this run up with `summitctl run abort`, and look again: `summitctl migrate lock show --context {context}`, `summitctl migrate lock clear --lock '{id}' --context {context}`."
         ),
     }
 }
@@ -561,7 +561,12 @@ fn decisive(lock: &Lock, ends: &[Seen]) -> Facts {
 }
 
 /// Why it is not cleared.
-pub fn blocked(lock: &Lock, verdict: Verdict, args: &ClearLockArgs) -> Option<Blocked> {
+pub fn blocked(
+    lock: &Lock,
+    verdict: Verdict,
+    args: &ClearLockArgs,
+    context: &str,
+) -> Option<Blocked> {
     let why = lock.observations.join("; ");
     let id = &lock.id;
     if lock.row.key.is_some() && !args.terminate {
@@ -570,11 +575,11 @@ pub fn blocked(lock: &Lock, verdict: Verdict, args: &ClearLockArgs) -> Option<Bl
                 "the migration lock `{id}` is an advisory lock, which ends with the session that holds it and not otherwise: {why}"
             ),
             hint: format!(
-                "Wait for it, or end its session: `summitctl migrate lock clear --lock '{id}' --terminate`."
+                "Wait for it, or end its session: `summitctl migrate lock clear --lock '{id}' --terminate --context {context}`."
             ),
         });
     }
-    if let Some(blocked) = unproven(id, &why, verdict, args) {
+    if let Some(blocked) = unproven(id, &why, verdict, args, context) {
         return Some(blocked);
     }
     if lock.state == State::InTransaction && verdict != Verdict::Alive {
@@ -589,12 +594,18 @@ pub fn blocked(lock: &Lock, verdict: Verdict, args: &ClearLockArgs) -> Option<Bl
 }
 
 /// A holder that is alive, or not proved dead where that is asked for.
-fn unproven(id: &str, why: &str, verdict: Verdict, args: &ClearLockArgs) -> Option<Blocked> {
+fn unproven(
+    id: &str,
+    why: &str,
+    verdict: Verdict,
+    args: &ClearLockArgs,
+    context: &str,
+) -> Option<Blocked> {
     if verdict == Verdict::Alive && !args.terminate {
         return Some(Blocked {
             reason: format!("the holder of the migration lock `{id}` is alive: {why}"),
             hint: format!(
-                "Wait for it, or end it first with `summitctl migrate lock clear --lock '{id}' --terminate`."
+                "Wait for it, or end it first with `summitctl migrate lock clear --lock '{id}' --terminate --context {context}`."
             ),
         });
     }
@@ -604,7 +615,7 @@ fn unproven(id: &str, why: &str, verdict: Verdict, args: &ClearLockArgs) -> Opti
                 "nothing proves that the holder of the migration lock `{id}` is dead: {why}"
             ),
             hint: format!(
-                "Find out whether its job, pod or process still runs. If it does not: `summitctl migrate lock clear --lock '{id}'`, which asks for `--confirm`."
+                "Find out whether its job, pod or process still runs. If it does not: `summitctl migrate lock clear --lock '{id}' --context {context}`, which asks for `--confirm`."
             ),
         });
     }

@@ -30,7 +30,12 @@ pub fn verdict(lock: &GraphLock) -> Option<Verdict> {
 }
 
 /// Why it is not cleared.
-pub fn blocked(lock: &GraphLock, verdict: Verdict, args: &ClearLockArgs) -> Option<Blocked> {
+pub fn blocked(
+    lock: &GraphLock,
+    verdict: Verdict,
+    args: &ClearLockArgs,
+    context: &str,
+) -> Option<Blocked> {
     let why = lock.observations.join("; ");
     if verdict != Verdict::Alive {
         return unproven(
@@ -41,12 +46,18 @@ pub fn blocked(lock: &GraphLock, verdict: Verdict, args: &ClearLockArgs) -> Opti
                 terminate: false,
                 ..args.clone()
             },
+            context,
         );
     }
     // A client whose connection is ended connects again and goes on, without its lock.
     Some(Blocked {
-        reason: format!("the holder of the migration lock `{}` is alive: {why}", lock.id),
-        hint: "Wait for it, or stop it where it runs: its client would survive the end of its connection. Then look again with `summitctl migrate lock show`.".to_owned(),
+        reason: format!(
+            "the holder of the migration lock `{}` is alive: {why}",
+            lock.id
+        ),
+        hint: format!(
+            "Wait for it, or stop it where it runs: its client would survive the end of its connection. Then look again with `summitctl migrate lock show --context {context}`."
+        ),
     })
 }
 
@@ -58,7 +69,7 @@ pub(super) fn plan(
     let Some(verdict) = verdict(&lock) else {
         return Decision::Done(seen(&lock));
     };
-    if let Some(blocked) = blocked(&lock, verdict, args) {
+    if let Some(blocked) = blocked(&lock, verdict, args, &cx.world.context) {
         return Decision::Blocked(blocked);
     }
     let Foresight { decisive, shown } = foresight(&lock);
@@ -66,7 +77,7 @@ pub(super) fn plan(
     if let Some(Forecast::WillChange { decisive: was, .. }) = cx.planned
         && was.get("nodes") != decisive.get("nodes")
     {
-        return Decision::Blocked(moved(&lock.id));
+        return Decision::Blocked(moved(&lock.id, &cx.world.context));
     }
     Decision::Change {
         decisive,
