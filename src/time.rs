@@ -159,6 +159,11 @@ impl Span {
     pub const fn secs(seconds: u64) -> Self {
         Span(Duration::from_secs(seconds))
     }
+
+    /// From measured seconds; what a clock that was set back made negative is none.
+    pub fn measured(seconds: f64) -> Self {
+        Span(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default())
+    }
 }
 
 impl FromStr for Span {

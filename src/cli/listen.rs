@@ -93,7 +93,7 @@ fn line_of(event: &Event, verbose: u8) -> Option<String> {
             observed,
             ..
         } => {
-            let took = Span(Duration::from_secs_f64(seconds.max(0.0)));
+            let took = Span::measured(*seconds);
             let mut line = format!("  {} {step} ({took})", end_mark(*end));
             if let (StepEnd::Failed, Some(message)) =
                 (end, observed.get("message").and_then(|m| m.as_str()))

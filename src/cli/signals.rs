@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: the first stops between effects or where a long one can go on later, the second now; both leave a run that resumes. Before there is a
-//! run, nothing is left, and that is what is said.
+//! Ctrl-C and SIGTERM: the first stops between effects or where a long one can go on later, the second now; both leave a run
+//! that resumes. Before there is a run, nothing is left, and that is what is said.
 
 use tokio::signal::unix::{SignalKind, signal};
 

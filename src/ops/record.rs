@@ -233,7 +233,7 @@ impl Page<'_> {
             let _ = write!(text, " at {}", at.human());
         }
         if let Some(seconds) = report.seconds {
-            let span = Span(std::time::Duration::from_secs_f64(seconds.max(0.0)));
+            let span = Span::measured(seconds);
             let _ = write!(text, ", after {span}");
         }
         let _ = write!(

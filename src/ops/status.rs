@@ -416,7 +416,7 @@ fn drill(world: &World) -> Row {
         .measurements
         .iter()
         .find(|m| m.name.as_str() == "rto")
-        .map(|m| Span(std::time::Duration::from_secs_f64(m.value.0.max(0.0))));
+        .map(|m| Span::measured(m.value.0));
     let age = Instant::now().since(facts.finished);
     let detail = format!(
         "{} {} ago, recovery took {} (RTO {})",

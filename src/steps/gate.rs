@@ -518,7 +518,7 @@ fn times(latest: Option<&Filed<Closing>>) -> Finding {
     let shown: Vec<String> = limited
         .iter()
         .map(|m| {
-            let span = |s: f64| Span(std::time::Duration::from_secs_f64(s.max(0.0)));
+            let span = |s: f64| Span::measured(s);
             format!(
                 "{} {} of {}",
                 m.name,

@@ -121,11 +121,7 @@ fn history(world: &World) -> Result<Answer> {
                 .map(|m| m.value.0)
         };
         let outcome = run.outcome().map_or("never ended", |o| o.word());
-        let span = |s: Option<f64>| {
-            s.map_or("?".to_owned(), |s| {
-                Span(std::time::Duration::from_secs_f64(s.max(0.0))).to_string()
-            })
-        };
+        let span = |s: Option<f64>| s.map_or("?".to_owned(), |s| Span::measured(s).to_string());
         rows.push(vec![
             run.id().to_string(),
             outcome.to_owned(),

@@ -3,7 +3,6 @@
 mod status;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -302,7 +301,7 @@ fn graph(all: &[Transaction]) -> String {
         text.push_str(&format!(
             "  {said}: {}, {} old\n",
             one.status,
-            span(one.seconds)
+            Span::measured(one.seconds)
         ));
         if let Some(query) = &one.query {
             text.push_str(&format!("      {query}\n"));
@@ -349,10 +348,8 @@ fn tree(blockers: &Blockers) -> String {
     }
     for prepared in &blockers.prepared {
         text.push_str(&format!(
-            "  prepared transaction `{}` of `{}`, {} old{}\n",
-            prepared.gid,
-            prepared.owner,
-            span(prepared.seconds),
+            "  {}{}\n",
+            prepared.words(),
             match prepared.blocks.len() {
                 0 => String::new(),
                 n => format!(", waiting for it: {n}"),
@@ -370,7 +367,7 @@ fn tree(blockers: &Blockers) -> String {
                 .as_ref()
                 .map_or(String::new(), |a| format!(" from {a}")),
             lock.state,
-            span(lock.seconds)
+            Span::measured(lock.seconds)
         ));
         if let Some(statement) = &lock.statement {
             text.push_str(&format!("      {statement}\n"));
@@ -411,10 +408,6 @@ fn branch(
             branch(blockers, waiter, depth + 1, told, text);
         }
     }
-}
-
-fn span(seconds: f64) -> Span {
-    Span(Duration::from_secs_f64(seconds.max(0.0)))
 }
 
 async fn clear(session: &Session, world: &World, args: &ClearArgs) -> Result<Answer> {

@@ -154,9 +154,9 @@ pub fn steps(steps: &[StepReport]) -> String {
     let mut table = Table::new(&["end", "step", "time", "what"]).with_prose();
     for step in steps {
         let end = step.end.map_or("not reached", end_mark);
-        let seconds = step.seconds.map_or(String::new(), |s| {
-            Span(Duration::from_secs_f64(s.max(0.0))).to_string()
-        });
+        let seconds = step
+            .seconds
+            .map_or(String::new(), |s| Span::measured(s).to_string());
         table.row(vec![
             end.to_owned(),
             step.id.clone(),

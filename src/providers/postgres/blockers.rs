@@ -163,18 +163,21 @@ impl Ahead {
     pub fn words(&self) -> String {
         match self {
             Ahead::Session(session) => session.words(),
-            Ahead::Prepared(prepared) => format!(
-                "prepared transaction `{}` of `{}`, {} old",
-                prepared.gid,
-                prepared.owner,
-                span(prepared.seconds)
-            ),
+            Ahead::Prepared(prepared) => prepared.words(),
         }
     }
 }
 
-fn span(seconds: f64) -> Span {
-    Span(Duration::from_secs_f64(seconds.max(0.0)))
+impl Prepared {
+    /// As a person reads it.
+    pub fn words(&self) -> String {
+        format!(
+            "prepared transaction `{}` of `{}`, {} old",
+            self.gid,
+            self.owner,
+            Span::measured(self.seconds)
+        )
+    }
 }
 
 impl Involved {
@@ -193,17 +196,17 @@ impl Involved {
         if let Some(state) = &self.state {
             said.push_str(&format!(": {state}"));
             if let Some(seconds) = self.state_seconds {
-                said.push_str(&format!(" for {}", span(seconds)));
+                said.push_str(&format!(" for {}", Span::measured(seconds)));
             }
         }
         if let Some(seconds) = self.transaction_seconds {
-            said.push_str(&format!(", transaction {} old", span(seconds)));
+            said.push_str(&format!(", transaction {} old", Span::measured(seconds)));
         }
         if let Some(wanted) = &self.waits_for {
             let on = wanted.relation.as_deref().unwrap_or(&wanted.kind);
             said.push_str(&format!(", waits for {} on {on}", wanted.mode));
             if let Some(seconds) = wanted.seconds {
-                said.push_str(&format!(" since {}", span(seconds)));
+                said.push_str(&format!(" since {}", Span::measured(seconds)));
             }
         }
         if self.blocked_by.contains(&0) {
