@@ -17,6 +17,7 @@ mod commands;
 mod layout;
 mod listen;
 mod output;
+mod pace;
 mod prompt;
 mod signals;
 

@@ -5,10 +5,11 @@ use std::io::{IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::layout::wrap;
 use super::output::{Stream, width};
+use super::pace::Pace;
 use crate::consent::Effect;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events, Listener, Stamped, StepEnd, Unit};
@@ -189,7 +190,7 @@ impl Drop for Quiet {
 /// How many parts of a step have a bar of their own. A database of many tables would fill the screen otherwise.
 const MOST_PARTS: usize = 6;
 
-/// Progress bars with bytes, rate and ETA.
+/// Progress bars with what is done, the rate and the time left.
 struct Bars {
     display: Display,
     bars: Mutex<BTreeMap<(String, String), Bar>>,
@@ -201,6 +202,8 @@ struct Bar {
     bar: ProgressBar,
     /// When it moved last.
     moved: std::time::Instant,
+    /// What was reported of a part.
+    pace: Arc<Mutex<Pace>>,
 }
 
 impl Bars {
@@ -218,16 +221,22 @@ impl Bars {
             Some(total) => ProgressBar::new(total),
             None => ProgressBar::new_spinner(),
         };
-        let template = match (unit, total) {
-            (Some(Unit::Bytes), Some(_)) => {
-                "    {wide_msg} {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta}"
-            }
-            (Some(Unit::Bytes), None) => "    {wide_msg} {bytes} {binary_bytes_per_sec} {elapsed}",
-            (Some(Unit::Items), Some(_)) => "    {wide_msg} {pos}/{len} {per_sec} eta {eta}",
-            (Some(Unit::Items), None) => "    {wide_msg} {pos} {per_sec} {elapsed}",
-            (None, _) => "  {spinner} {wide_msg} {elapsed}",
+        let pace = Arc::new(Mutex::new(Pace::default()));
+        let template = match unit {
+            Some(_) => "    {wide_msg} {figures}",
+            None => "  {spinner} {wide_msg} {elapsed}",
         };
-        if let Ok(style) = ProgressStyle::with_template(template) {
+        if let Ok(mut style) = ProgressStyle::with_template(template) {
+            if let Some(unit) = unit {
+                let pace = Arc::clone(&pace);
+                let figures = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    let pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
+                    let shown = pace.figures(state.len(), unit, std::time::Instant::now());
+                    // A bar that cannot be drawn must not fail the run.
+                    let _ = out.write_str(&shown);
+                };
+                style = style.with_key("figures", figures);
+            }
             bar.set_style(style);
         }
         let bar = match below {
@@ -237,6 +246,7 @@ impl Bars {
         Bar {
             bar,
             moved: std::time::Instant::now(),
+            pace,
         }
     }
 
@@ -248,17 +258,23 @@ impl Bars {
         if !bars.contains_key(&key) {
             self.make_room(&mut bars, step);
             let own = bars.get(&(step.to_owned(), String::new()));
-            let bar = self.bar(own.map(|b| &b.bar), total, Some(unit));
-            bars.insert(key.clone(), bar);
+            let made = self.bar(own.map(|b| &b.bar), total, Some(unit));
+            made.bar.set_message(task.to_owned());
+            // What stands still is seen to.
+            made.bar.enable_steady_tick(Duration::from_secs(1));
+            bars.insert(key.clone(), made);
         }
-        let Some(Bar { bar, moved }) = bars.get_mut(&key) else {
+        let Some(Bar { bar, moved, pace }) = bars.get_mut(&key) else {
             return;
         };
         *moved = std::time::Instant::now();
+        let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.saw(done, *moved);
+        // Drawing asks for it.
+        drop(pace);
         if let Some(total) = total {
             bar.set_length(total);
         }
-        bar.set_message(task.to_owned());
         bar.set_position(done);
         if total.is_some_and(|t| done >= t) {
             bar.finish_and_clear();

@@ -133,9 +133,16 @@ struct Look<'a> {
     from: Instant,
     findings: Mutex<Vec<Finding>>,
     objects: AtomicU64,
+    /// Of segments at level 1, of decoded parts at level 2.
     bytes: AtomicU64,
-    total: AtomicU64,
-    reported: Mutex<Option<Moment>>,
+    reported: Mutex<Option<Reported>>,
+}
+
+/// What is read, from the moment on when the reading begins.
+struct Reported {
+    task: &'static str,
+    total: u64,
+    at: Moment,
 }
 
 impl Repository {
@@ -175,7 +182,7 @@ impl Repository {
             measured.insert("segments-in-sample".to_owned(), segments.len() as u64);
         }
         let total = segments.iter().map(|s| s.size).sum();
-        look.total.store(total, Ordering::Relaxed);
+        look.begins("level 1: stored bytes", total);
         // So many at a time that their futures weigh nothing beside what is read.
         for some in segments.chunks(SEGMENTS) {
             let looks: Vec<BoxFuture<'_, Result<()>>> = some
@@ -207,8 +214,8 @@ impl Repository {
             let source = self.source(id).await?;
             let key = source.fingerprint_key();
             let parts = source.parts("");
-            look.total
-                .store(parts.iter().map(|p| p.bytes).sum(), Ordering::Relaxed);
+            let total = parts.iter().map(|p| p.bytes).sum();
+            look.begins("level 2: decoded bytes", total);
             measured.insert("parts".to_owned(), parts.len() as u64);
             let looks: Vec<BoxFuture<'_, Result<u64>>> = parts
                 .iter()
@@ -470,7 +477,6 @@ impl<'a> Look<'a> {
             findings: Mutex::default(),
             objects: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            total: AtomicU64::new(0),
             reported: Mutex::default(),
         }
     }
@@ -504,15 +510,26 @@ impl<'a> Look<'a> {
         self.advanced(bytes);
     }
 
-    fn advanced(&self, bytes: u64) {
-        let done = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let total = self.total.load(Ordering::Relaxed);
+    /// Says what will be read and how much of it there is, so that a rate counts from here.
+    fn begins(&self, task: &'static str, total: u64) {
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = reported.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) || done == total;
-        if bytes > 0 && due {
-            *reported = Some(Moment::now());
+        let at = Moment::now();
+        *reported = Some(Reported { task, total, at });
+        let events = &self.options.events;
+        events.progress(task, 0, Some(total), Unit::Bytes);
+    }
+
+    fn advanced(&self, bytes: u64) {
+        // Under the lock, or a smaller figure could be told after a greater one.
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let Some(Reported { task, total, at }) = &mut *reported else {
+            return;
+        };
+        if bytes > 0 && (at.elapsed() >= PROGRESS_EVERY || done == *total) {
+            *at = Moment::now();
             let events = &self.options.events;
-            events.progress("verify", done, Some(total), Unit::Bytes);
+            events.progress(task, done, Some(*total), Unit::Bytes);
         }
     }
 

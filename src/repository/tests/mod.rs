@@ -16,3 +16,4 @@ mod stock;
 mod stored;
 pub mod support;
 mod tamper;
+mod told_progress;
