@@ -17,6 +17,7 @@ pub mod dotenv;
 mod environment;
 mod excerpt;
 mod from_env;
+mod hints;
 mod init;
 mod interpolate;
 mod keep;

@@ -150,6 +150,10 @@ impl JsonSchema for Instant {
     }
 }
 
+/// How a span is written.
+pub const AS_SPAN: &str =
+    "Write a number and a unit: `500ms`, `90s`, `15m`, `4h`, `30d`, or several, as in `1h30m`.";
+
 /// A length of time as people write it: `90s`, `15m`, `4h`, `30d`, `1h30m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(pub Duration);
@@ -170,10 +174,7 @@ impl FromStr for Span {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bad = || {
-            Error::input(format!("`{text}` is not a duration"))
-                .hint("Write a number and a unit: `500ms`, `90s`, `15m`, `4h`, `30d`, or several, as in `1h30m`.")
-        };
+        let bad = || Error::input(format!("`{text}` is not a duration")).hint(AS_SPAN);
         let mut rest = text.trim();
         if rest.is_empty() {
             return Err(bad());

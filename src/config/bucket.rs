@@ -89,6 +89,9 @@ impl Place {
     }
 }
 
+/// What a repository or a copy of one is given.
+const ONE_PLACE: &str = "Keep `path` for a folder, or `url` for a bucket. A second place is a copy: `[[contexts.NAME.repository.copies]]`.";
+
 impl Bucket {
     /// `s3://BUCKET` or `s3://BUCKET/PREFIX`.
     fn parse(text: &str) -> Result<Bucket, String> {
@@ -98,7 +101,9 @@ impl Bucket {
         // docs.aws.amazon.com, "General purpose bucket naming rules".
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
         if !(3..=63).contains(&name.len()) || !name.chars().all(good) {
-            return Err(format!("`{name}` cannot be a bucket's name"));
+            return Err(format!(
+                "`{name}` cannot be a bucket's name: 3 to 63 lower-case letters, digits, `.` and `-`"
+            ));
         }
         let plain = |part: &str| {
             !["", ".", ".."].contains(&part)
@@ -168,10 +173,12 @@ impl Scope<'_, '_> {
             let name = file.sourced(&copy.name);
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             if name.value.is_empty() || !name.value.chars().all(plain) {
-                return Err(file.bad(
-                    &copy.name,
-                    "a copy's name is made of lower-case letters, digits and `-`",
-                ));
+                return Err(file
+                    .bad(
+                        &copy.name,
+                        "a copy's name is made of lower-case letters, digits and `-`",
+                    )
+                    .hint("Call it something like `offsite` or `eu-west-1`."));
             }
             if copies.iter().any(|c| c.name.value == name.value) {
                 return Err(file.bad(&copy.name, "two copies have this name"));
@@ -192,7 +199,9 @@ impl Scope<'_, '_> {
         let file = self.file;
         let url = match (path, url) {
             (Some(_), Some(url)) => {
-                return Err(file.bad(url, "`path` and `url` exclude each other"));
+                return Err(file
+                    .bad(url, "`path` and `url` exclude each other")
+                    .hint(ONE_PLACE));
             }
             (None, None) => {
                 return Err(file
@@ -206,7 +215,9 @@ impl Scope<'_, '_> {
             }
             (Some(path), None) => {
                 if let Some(s3) = s3 {
-                    return Err(file.bad(s3, "`s3` belongs to `url`, and here is a `path`"));
+                    return Err(file
+                        .bad(s3, "`s3` belongs to `url`, and here is a `path`")
+                        .hint("Leave the `s3` table out, or set `url = \"s3://BUCKET/PREFIX\"` instead of `path`."));
                 }
                 return Ok(file.path(path).map(Place::Folder));
             }
@@ -293,8 +304,10 @@ pub(super) fn from_variable(
     environment: &Environment,
 ) -> Result<Sourced<Place>> {
     let text = path.value.to_string_lossy();
-    let place = Place::parse(&text, environment)
-        .map_err(|why| Error::new(&super::BAD_VALUE, format!("`SUMMITCTL_REPOSITORY`: {why}")))?;
+    let place = Place::parse(&text, environment).map_err(|why| {
+        Error::new(&super::BAD_VALUE, format!("`SUMMITCTL_REPOSITORY`: {why}"))
+            .hint("Set it to a folder, or to `s3://BUCKET/PREFIX`.")
+    })?;
     Ok(Sourced::new(place, path.source))
 }
 

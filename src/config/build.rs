@@ -10,6 +10,7 @@ use super::context::{
 };
 use super::document::{self as written, At};
 use super::excerpt::Text;
+use super::hints::{AS_HTTP_URL, LEVELS, REDIS_WAYS, as_url};
 use super::reference::{SecretRef, Written};
 use super::source::{Provenance, Sourced};
 use super::{BAD_VALUE, LITERAL_SECRET, kubernetes};
@@ -184,13 +185,17 @@ impl File<'_> {
     }
 
     pub fn http_url(&self, at: &At<String>) -> Result<Sourced<String>> {
-        let parsed = url::Url::parse(&at.value)
-            .map_err(|e| self.bad(at, format!("this is not a URL ({e})")))?;
+        let parsed = url::Url::parse(&at.value).map_err(|e| {
+            self.bad(at, format!("this is not a URL ({e})"))
+                .hint(AS_HTTP_URL)
+        })?;
         if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
-            return Err(self.bad(
-                at,
-                "this URL does not begin with `http://` or `https://` and a host",
-            ));
+            return Err(self
+                .bad(
+                    at,
+                    "this URL does not begin with `http://` or `https://` and a host",
+                )
+                .hint(AS_HTTP_URL));
         }
         if parsed.password().is_some() || !parsed.username().is_empty() {
             return Err(self
@@ -236,7 +241,9 @@ impl File<'_> {
         }
         if let Some(at) = &policy.verify_level {
             if !(1..=4).contains(&at.value) {
-                return Err(self.bad(at, "the level of verification is a number from 1 to 4"));
+                return Err(self
+                    .bad(at, "the level of verification is a number from 1 to 4")
+                    .hint(LEVELS));
             }
             out.verify_level = self.sourced(at);
         }
@@ -473,10 +480,13 @@ impl Scope<'_, '_> {
                 self.literal(key, at)?;
             }
             if !plain.contains("://") {
-                return Err(self.file.bad(
-                    at,
-                    format!("`{key}` is neither a URL nor a secret reference"),
-                ));
+                return Err(self
+                    .file
+                    .bad(
+                        at,
+                        format!("`{key}` is neither a URL nor a secret reference"),
+                    )
+                    .hint(as_url(key)));
             }
         }
         Ok(Sourced::new(url, self.file.at(at)))
@@ -604,11 +614,17 @@ impl Scope<'_, '_> {
         let r = &at.value;
         let endpoint = match (&r.url, &r.host) {
             (Some(_), Some(host)) => {
-                return Err(self.file.bad(host, "`url` and `host` exclude each other"));
+                return Err(self
+                    .file
+                    .bad(host, "`url` and `host` exclude each other")
+                    .hint(REDIS_WAYS));
             }
             (Some(url), None) => {
                 if let Some(port) = &r.port {
-                    return Err(self.file.bad(port, "`url` and `port` exclude each other"));
+                    return Err(self
+                        .file
+                        .bad(port, "`url` and `port` exclude each other")
+                        .hint("Write the port into the URL, as in `redis://HOST:6379/0`."));
                 }
                 self.endpoint("redis", url, r.user.as_ref(), r.password.as_ref())?
             }
@@ -624,7 +640,10 @@ impl Scope<'_, '_> {
                 password: self.optional_secret("redis.password", r.password.as_ref())?,
             },
             (None, None) => {
-                return Err(self.file.bad(at, "`redis` has neither `url` nor `host`"));
+                return Err(self
+                    .file
+                    .bad(at, "`redis` has neither `url` nor `host`")
+                    .hint(REDIS_WAYS));
             }
         };
         Ok(Redis { endpoint })

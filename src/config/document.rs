@@ -12,7 +12,7 @@ use super::keep::Keep;
 use super::reference::Written;
 use crate::consent::Tier;
 use crate::error::{BAD_INPUT, Error, Result};
-use crate::time::Span;
+use crate::time::{AS_SPAN, Span};
 
 /// A value with its place in the file.
 #[derive(Clone)]
@@ -351,7 +351,40 @@ fn explain(text: Text<'_>, error: &toml::de::Error) -> Error {
         }
         return out.hint(format!("Valid here: {}.", backticked(&valid)));
     }
-    text.error(&BAD_INPUT, span, without_values(message))
+    let out = text.error(&BAD_INPUT, span, without_values(message));
+    match way_out(message) {
+        Some(hint) => out.hint(hint),
+        None => out,
+    }
+}
+
+/// How what serde and the parser refuse is written right, where their words tell.
+fn way_out(message: &str) -> Option<String> {
+    if message.ends_with(" is not a duration") {
+        return Some(AS_SPAN.to_owned());
+    }
+    if message == "missing field `version`" {
+        return Some("Begin the file with `version = 1`.".to_owned());
+    }
+    if let Some(field) = message.strip_prefix("missing field ") {
+        return Some(format!(
+            "Add {field} to this table; docs/CONFIG.md shows what goes into it."
+        ));
+    }
+    let expected = message.rsplit_once(", expected ").map_or("", |(_, e)| e);
+    match expected {
+        "a string" if message.starts_with("invalid type: ") => {
+            Some("Write it in double quotes.".to_owned())
+        }
+        "u16" => Some("Write a whole number from 0 to 65535, without quotes.".to_owned()),
+        "u8" => Some("Write a whole number from 0 to 255, without quotes.".to_owned()),
+        "a boolean" => Some("Write `true` or `false`, without quotes.".to_owned()),
+        "a sequence" => Some("Write a list in brackets, as in `[\"one\", \"two\"]`.".to_owned()),
+        _ if message.starts_with("duplicate key") => {
+            Some("Keep one of them: TOML knows each key and each table once.".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// `unknown field `x`, expected one of `a`, `b`` taken apart.

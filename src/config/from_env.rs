@@ -11,11 +11,12 @@ use super::context::{
     Context, ENV_CONTEXT, Evidence, Gateway, Lease, Neo4j, Policy, Postgres, Redis, Repository,
 };
 use super::environment::Environment;
+use super::hints::{AS_HTTP_URL, LEVELS};
 use super::reference::SecretRef;
 use super::source::{Provenance, Sourced};
 use crate::consent::Tier;
 use crate::error::{Context as _, Error, Result};
-use crate::time::Span;
+use crate::time::{AS_SPAN, Span};
 
 /// The variables that the context `env` is made of, with what each is for. Secrets can be given as a value or, with
 /// `_FILE` after the name, as the path of a file that holds it.
@@ -269,6 +270,7 @@ impl Reader<'_> {
                     &BAD_VALUE,
                     "`REDIS_PORT` is not a port: a number from 1 to 65535",
                 )
+                .hint("Kubernetes sets `REDIS_PORT` to a URL in pods beside a Service `redis`: set it yourself, or set `REDIS_URL`.")
             })?,
         };
         Ok(Some(Redis {
@@ -301,7 +303,8 @@ impl Reader<'_> {
             return Err(Error::new(
                 &BAD_VALUE,
                 "`SUMMITCTL_QUEUES_PATH` does not begin with `/`",
-            ));
+            )
+            .hint("Set it to a path of the gateway, such as `/queues/health`."));
         }
         Ok(Some(Gateway {
             url,
@@ -355,7 +358,7 @@ impl Reader<'_> {
                 .context(|| format!("`{name}` cannot be read"))?;
             if span == Span::secs(0) {
                 let message = format!("`{name}`: a duration of zero can never be kept");
-                return Err(Error::new(&BAD_VALUE, message));
+                return Err(Error::new(&BAD_VALUE, message).hint(AS_SPAN));
             }
             *slot = Sourced::new(span, text.source);
         }
@@ -366,6 +369,7 @@ impl Reader<'_> {
                     &BAD_VALUE,
                     "`SUMMITCTL_VERIFY_LEVEL` is not a number from 1 to 4",
                 )
+                .hint(LEVELS)
             })?;
             policy.verify_level = Sourced::new(number, level.source);
         }
@@ -386,14 +390,15 @@ pub(super) fn http_url(name: &str, text: &str) -> Result<String> {
             if let Some(password) = url.password() {
                 crate::secret::Secret::new(password);
             }
-            Err(Error::new(
-                &BAD_VALUE,
-                format!("`{name}` holds a user or password"),
-            ))
+            Err(
+                Error::new(&BAD_VALUE, format!("`{name}` holds a user or password"))
+                    .hint("Remove them from the URL; a token goes into `SUMMITCTL_GATEWAY_TOKEN`."),
+            )
         }
         None => Err(Error::new(
             &BAD_VALUE,
             format!("`{name}` is not a URL that begins with `http://` or `https://`"),
-        )),
+        )
+        .hint(AS_HTTP_URL)),
     }
 }

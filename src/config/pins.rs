@@ -85,6 +85,9 @@ impl PinStore {
                 &PIN_UNREADABLE,
                 format!("`{}` {what}", store.path.display()),
             )
+            .hint(format!(
+                "Move it away, find out with `summitctl context show --context {context}` that the targets are the right ones, and pin them anew with `summitctl context pin --context {context}`."
+            ))
         };
         let written: Written = serde_json::from_str(&text)
             .map_err(|e| unreadable("is not a file of pins".to_owned()).caused_by(e))?;
