@@ -50,6 +50,14 @@ pub(super) const SCHEMES: [&str; 5] = [
     "kubernetes-secret:",
 ];
 
+/// What works in the place of what this version cannot follow.
+const MOUNT: &str = "Mount the secret as a file and refer to it as `file:PATH`, or refer to a program that prints it \
+     as `exec:[\"program\", \"argument\"]`.";
+
+/// What shows every reference.
+const LOOK: &str =
+    "`summitctl config show` lists every reference and whether its place holds something.";
+
 /// How long the program of an `exec:` reference may take.
 const EXEC_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -105,12 +113,16 @@ impl SecretRef {
                     Err(Error::new(
                         &SECRET_FORM,
                         "`env:` is not followed by a variable's name",
-                    ))
+                    )
+                    .hint("Write letters, digits and `_` after it, as in `env:DATABASE_PASSWORD`."))
                 }
             }
             "file" if rest.is_empty() => Err(Error::new(
                 &SECRET_FORM,
                 "`file:` is not followed by a path",
+            )
+            .hint(
+                "Write it as `file:secrets/password`; the path counts from the configuration file.",
             )),
             "file" => Ok(SecretRef::File(base.join(rest))),
             "exec" => serde_json::from_str::<Vec<String>>(rest)
@@ -125,11 +137,13 @@ impl SecretRef {
             "aws-secretsmanager" => Err(Error::new(
                 &SECRET_FORM,
                 "`aws-secretsmanager:` is not followed by an id",
-            )),
+            )
+            .hint(MOUNT)),
             "kubernetes-secret" => Err(Error::new(
                 &SECRET_FORM,
                 "`kubernetes-secret:` is not followed by `NAMESPACE/NAME/KEY`",
-            )),
+            )
+            .hint(MOUNT)),
             other => {
                 let known = SCHEMES.map(|s| s.trim_end_matches(':'));
                 let word = !other.is_empty()
@@ -179,6 +193,10 @@ impl SecretRef {
                     &SECRET_MISSING,
                     format!("the variable `{name}` is not set, or empty"),
                 )
+                .hint(format!(
+                    "Set `{name}` where this program runs, or name another place in the configuration."
+                ))
+                .hint(LOOK)
             })?,
             SecretRef::File(path) => read(path)?,
             SecretRef::Exec(argv) => run(argv, environment).await?,
@@ -188,14 +206,11 @@ impl SecretRef {
                     &SECRET_BACKEND_ABSENT,
                     format!("this version cannot follow `{self}`"),
                 )
-                .hint(
-                    "Mount the secret as a file and refer to it as `file:PATH`, or refer to a program that prints it \
-                     as `exec:[\"program\", \"argument\"]`.",
-                ));
+                .hint(MOUNT));
             }
         };
         if secret.is_empty() {
-            return Err(Error::new(&SECRET_MISSING, format!("`{self}` is empty")));
+            return Err(Error::new(&SECRET_MISSING, format!("`{self}` is empty")).hint(LOOK));
         }
         Ok(secret)
     }
@@ -257,11 +272,23 @@ fn bad_argv() -> Error {
 }
 
 fn read(path: &Path) -> Result<Secret> {
+    use std::io::ErrorKind::NotFound;
     let unreadable = |e: std::io::Error| {
         Error::new(
             &SECRET_MISSING,
             format!("the secret's file `{}` cannot be read", path.display()),
         )
+        .hint(match e.kind() {
+            NotFound => format!(
+                "Put the secret there, readable by nobody else (`chmod 600 {}`), or name its place in the configuration.",
+                path.display()
+            ),
+            _ => format!(
+                "Compare `id` with the owner and mode that `ls -l {}` shows.",
+                path.display()
+            ),
+        })
+        .hint(LOOK)
         .caused_by(e)
     };
     let mut text = zeroize::Zeroizing::new(String::new());
@@ -275,7 +302,11 @@ fn read(path: &Path) -> Result<Secret> {
 
 async fn run(argv: &[String], environment: &Environment) -> Result<Secret> {
     let program = &argv[0];
-    let failed = |what: String| Error::new(&SECRET_EXEC, format!("`exec:{program}` {what}"));
+    let failed = |what: String| {
+        Error::new(&SECRET_EXEC, format!("`exec:{program}` {what}")).hint(format!(
+            "Run `{program}` by hand, as this user and with the arguments that the configuration has: it must print the secret and nothing else, and end with 0."
+        ))
+    };
     let mut child = tokio::process::Command::new(program)
         .args(&argv[1..])
         .env_clear()

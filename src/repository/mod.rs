@@ -506,7 +506,7 @@ async fn read_doc(store: &dyn Store) -> Result<RepositoryDoc> {
             "Check the place in `summitctl context show`, and with `{}` whether it is there.",
             store.look_command()
         ))
-        .hint("If it is to be made there: `summitctl backup init`.")
+        .hint("If there never was one, make it with `summitctl backup init`.")
     })?;
     let doc: RepositoryDoc = format::from_bytes(&bytes, names::REPOSITORY)
         .context(|| format!("cannot open the repository `{}`", store.place()))?;

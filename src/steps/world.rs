@@ -20,6 +20,7 @@ use crate::exit::Exit;
 use crate::identity::{Identity, Store};
 use crate::providers::{kubernetes, neo4j, postgres, redis};
 use crate::reasons;
+use crate::repository::s3::NO_BUCKET;
 use crate::repository::{NOT_A_REPOSITORY, Repository};
 use crate::secret::Secret;
 use crate::sign::{PublicKey, SigningKey};
@@ -464,8 +465,30 @@ impl World {
                 "`{copy}` is a copy: fill it anew with `summitctl backup copy {copy} --context {}`.",
                 self.context
             )),
+            None if [&NOT_A_REPOSITORY, &NO_BUCKET].contains(&e.reason()) => {
+                self.lost(&settings.copies, e)
+            }
             _ => e,
         })
+    }
+
+    /// The error of a repository that is not where it was: its copies come before a new one.
+    fn lost(&self, copies: &[CopyPlace], error: Error) -> Error {
+        let Some(first) = copies.first() else {
+            return error;
+        };
+        let names: Vec<String> = copies.iter().map(|c| format!("`{}`", c.name)).collect();
+        let (name, context) = (&first.name, &self.context);
+        error
+            .context(format!("the repository of context `{context}` cannot be opened"))
+            .hint(format!(
+                "It has copies ({}) that hold the same backups: see them with `summitctl backup list --repository {name} --context {context}`, and restore from there with `summitctl restore BACKUP --repository {name} --context {context}`.",
+                names.join(", ")
+            ))
+            .hint(format!(
+                "If it is lost for good, make the place of `{name}` ({}) the repository's in summitctl.toml. A new repository would be empty.",
+                first.place
+            ))
     }
 
     /// The repository in a store, as this host remembers and trusts it.

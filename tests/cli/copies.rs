@@ -36,7 +36,12 @@ fn a_copy_serves_when_the_repository_is_lost() {
     assert_eq!(gave.code, 0, "again there is nothing to do: {}", gave.all());
 
     std::fs::remove_dir_all(bench.dir.join("repository")).unwrap();
-    assert_eq!(bench.run(&["backup", "show", BACKUP]).code, 2);
+    let lost = bench.run(&["backup", "show", BACKUP]);
+    assert_eq!(lost.code, 2);
+    let told = flat(&lost);
+    let (copy, new) = ("backup list --repository usb", "summitctl backup init");
+    assert!(told.contains(copy) && told.contains(new), "{told}");
+    assert!(told.find(copy) < told.find(new), "the copy first: {told}");
     let on_copy = ["--repository", "usb"];
     for words in [
         &["backup", "show", BACKUP][..],
