@@ -294,6 +294,15 @@ impl Finding {
         finding
     }
 
+    /// What an error kept from being evaluated: the same texts, and no judgement. Not retried.
+    pub fn unevaluated(error: &Error) -> Self {
+        Finding {
+            outcome: Outcome::NotEvaluated,
+            settled: true,
+            ..Self::from_error(error)
+        }
+    }
+
     /// Adds something that was measured.
     #[must_use]
     pub fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {

@@ -198,7 +198,12 @@ impl Error {
 
     /// The hints of this layer and of every layer below, outermost first, each once.
     pub fn hints(&self) -> Vec<&str> {
-        let mut hints: Vec<&str> = self.0.hints.iter().map(String::as_str).collect();
+        let mut hints: Vec<&str> = Vec::new();
+        for hint in &self.0.hints {
+            if !hints.contains(&hint.as_str()) {
+                hints.push(hint);
+            }
+        }
         let mut next = self.source_ref();
         while let Some(error) = next {
             if let Some(ours) = error.downcast_ref::<Error>() {

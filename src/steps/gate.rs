@@ -13,7 +13,7 @@ use super::evidence::trusted_keys;
 use super::keys::{KEY_PROVEN, key_proven};
 use super::posture::{self, Asked};
 use super::smoke::smoke;
-use super::world::World;
+use super::world::{NOT_CONFIGURED, World};
 use crate::capture::Consistency;
 use crate::check::{Category, Check, Finding, Options, Report, run};
 use crate::engine::step::{Look, Observed, ReadCx};
@@ -22,6 +22,7 @@ use crate::event::Outcome;
 use crate::evidence::{Archive, Closing, Filed};
 use crate::exit::Exit;
 use crate::reasons;
+use crate::repository::s3::NO_BUCKET;
 use crate::repository::{Backup, BackupId};
 use crate::time::{Instant, Span};
 use crate::wait::Deadline;
@@ -180,13 +181,12 @@ async fn backups(world: &World, checks: &mut Vec<Check<'_>>) {
     }
     let (fresh, verified, consistent) = match found {
         Err(error) => {
-            let finding = Finding::from_error(&error);
-            let reason = "the repository could not be read";
-            (
-                finding,
-                Finding::not_evaluated(reason),
-                Finding::not_evaluated(reason),
-            )
+            let finding = asked_in_vain(&error);
+            let unread = match finding.outcome {
+                Outcome::NotEvaluated => finding.clone(),
+                _ => Finding::not_evaluated("the repository could not be read"),
+            };
+            (finding, unread.clone(), unread)
         }
         Ok(None) => {
             let reason = "there is no usable backup";
@@ -233,6 +233,16 @@ async fn backups(world: &World, checks: &mut Vec<Check<'_>>) {
     );
 }
 
+/// What an error of the repository says: where there is none, or it does not answer, nothing was looked at.
+pub fn asked_in_vain(error: &Error) -> Finding {
+    let silent = error.exit() == Exit::Unreachable && error.reason() != &NO_BUCKET;
+    if error.reason() == &NOT_CONFIGURED || silent {
+        Finding::unevaluated(error)
+    } else {
+        Finding::from_error(error)
+    }
+}
+
 /// What [`none_missing`] looks for.
 pub const NONE_MISSING: &str = "No backup went away unseen";
 
@@ -240,7 +250,7 @@ pub const NONE_MISSING: &str = "No backup went away unseen";
 pub async fn none_missing(world: &World) -> Finding {
     let missing = async { world.repository().await?.missing_backups().await };
     match missing.await {
-        Err(error) => Finding::from_error(&error),
+        Err(error) => asked_in_vain(&error),
         Ok(None) => Finding::not_evaluated(
             "this host keeps no memory of the repository: it lacks the repository secret, or its state folder cannot be written",
         ),
@@ -263,7 +273,7 @@ pub async fn none_missing(world: &World) -> Finding {
 async fn none_forgotten(world: &World) -> Finding {
     let listed = async { world.repository().await?.list().await };
     let listed = match listed.await {
-        Err(error) => return Finding::from_error(&error),
+        Err(error) => return asked_in_vain(&error),
         Ok(listed) => listed,
     };
     let mut lost = listed.iter().filter(|b| !b.lost.is_empty());

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::choose::{Choice, find};
+use super::gate::asked_in_vain;
 use super::world::World;
 use crate::check::Finding;
 use crate::consent::Effect;
@@ -442,7 +443,7 @@ pub const KEY_PROVEN: &str = "An identity was seen to open a backup lately";
 pub async fn key_proven(world: &World) -> Finding {
     let proof = async { last_proof(&world.repository().await?).await };
     let finding = match proof.await {
-        Err(error) => return Finding::from_error(&error),
+        Err(error) => return asked_in_vain(&error),
         Ok(Some(at)) => {
             let age = Instant::now().since(at);
             let shown = format!("{} ago, by a proof or a verification", Span(age));
