@@ -27,6 +27,10 @@ use crate::sign::{PublicKey, SigningKey};
 use crate::wait::Deadline;
 
 reasons! {
+    /// Nobody said which target is the right one.
+    NOT_PINNED = "context.not-pinned", Refused,
+        "The target was not pinned, so that nothing says whether what answers is what is meant, and it is not changed. Look at what answers with \
+         `summitctl context show`, record it with `summitctl context pin`, and go on: a run that stopped here is resumed.";
     /// The context does not say.
     NOT_CONFIGURED = "context.not-configured", Usage,
         "The context has no such target or setting. The message names the section; `docs/CONFIG.md` shows what goes into it.";

@@ -247,10 +247,9 @@ fn show_run(runs: &Runs, id: &str, args: &RunShowArgs) -> Result<Answer> {
         text.push_str(&format!("\nstopped   {}\n", error.message));
     }
     if standing == Standing::Resumable {
-        text.push_str(&format!(
-            "\nnext      summitctl run resume {id} --context {}\n",
-            state.plan.context
-        ));
+        let stopped = state.paused.as_ref();
+        let next = show::go_on(id, &state.plan.context, stopped);
+        text.push_str(&format!("\n{next}"));
     }
     let markdown = (args.format == RunRendering::Markdown)
         .then(|| record::markdown(&state, &history, standing.word()));

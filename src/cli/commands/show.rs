@@ -11,8 +11,10 @@ use crate::cli::listen::end_mark;
 use crate::cli::output::{Answer, Stream, mark, width};
 use crate::engine::executor::{RunReport, StepReport};
 use crate::engine::plan::{Forecast, Plan};
+use crate::error::Report as Stopped;
 use crate::event::{Outcome, StepEnd};
 use crate::ops::execute::Executed;
+use crate::steps::world::NOT_PINNED;
 use crate::time::{Span, human_bytes};
 
 /// A plan: targets, steps, and the digest that consents to it.
@@ -139,14 +141,22 @@ pub fn run(report: &RunReport) -> String {
         }
     }
     if report.resumable {
+        let (run, context) = (&report.run, &report.context);
+        text.push_str(&go_on(run, context, report.error.as_ref()));
         text.push_str(&format!(
-            "next      summitctl run resume {run} --context {context}\n\
-             or undo   summitctl run abort {run} --context {context}\n",
-            run = report.run,
-            context = report.context
+            "or undo   summitctl run abort {run} --context {context}\n"
         ));
     }
     text
+}
+
+/// How a run that stopped goes on: what it stopped for is mended first, where one command does that.
+pub fn go_on(run: &str, context: &str, stopped: Option<&Stopped>) -> String {
+    let resume = format!("summitctl run resume {run} --context {context}\n");
+    if stopped.is_some_and(|e| e.reason == NOT_PINNED.code) {
+        return format!("next      summitctl context pin --context {context}\nthen      {resume}");
+    }
+    format!("next      {resume}")
 }
 
 /// A row per step, and below it why it failed.

@@ -1,6 +1,6 @@
 //! Whether a target is the pinned one, and what is to be done where it is not.
 
-use super::{WRONG_TARGET, World};
+use super::{NOT_PINNED, WRONG_TARGET, World};
 use crate::config::pins::PinState;
 use crate::engine::runs::Runs;
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ impl World {
         match self.pins()?.compare(&seen) {
             PinState::Same => Ok(seen),
             PinState::Unpinned => Err(Error::new(
-                &WRONG_TARGET,
+                &NOT_PINNED,
                 format!(
                     "the {store} target of context `{}` is not pinned",
                     self.context
