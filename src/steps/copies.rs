@@ -62,7 +62,9 @@ impl Step<World> for CopyBackups {
         let backups = match &args.backup {
             Some(backup) => vec![backup.clone()],
             None => {
-                let lag = lag(cx.world, &args.to).await?;
+                let lag = lag(cx.world, &args.to)
+                    .await
+                    .map_err(|e| e.hint(again(cx.world, &args.to)))?;
                 if lag.missing.is_empty() && lag.unproved.is_empty() && !lag.keys_differ {
                     return Ok(Decision::Done(seen(&args.to, &lag)));
                 }
@@ -97,10 +99,7 @@ impl Step<World> for CopyBackups {
     ) -> Result<()> {
         grant.still_held().await?;
         let copy = cx.world.repository_settings()?.copy(&change.to)?;
-        let again = format!(
-            "Go on with `summitctl backup copy {} --context {}`; what is in the repository itself is whole and counts.",
-            change.to, cx.world.context
-        );
+        let again = again(cx.world, &change.to);
         let options = CopyOptions {
             events: cx.events.clone(),
             cancel: cx.cancel.clone(),
@@ -135,7 +134,8 @@ impl Step<World> for CopyBackups {
     }
 
     async fn verify(&self, cx: &ReadCx<'_, World>, change: &CopyChange) -> Result<Observed> {
-        let lag = lag(cx.world, &change.to).await?;
+        let again = |e: Error| e.hint(again(cx.world, &change.to));
+        let lag = lag(cx.world, &change.to).await.map_err(again)?;
         // One that failed its last verification there is proved by the next one.
         let store = cx
             .world
@@ -146,10 +146,10 @@ impl Step<World> for CopyBackups {
         let there = cx.world.repository().await?.in_place(&store);
         for backup in change.backups.iter().filter(|b| lag.missing.contains(b)) {
             if there.show(backup).await.is_err() {
-                return Err(Error::new(
+                return Err(again(Error::new(
                     &INCOMPLETE,
                     format!("the copy `{}` lacks `{backup}`", change.to),
-                ));
+                )));
             }
         }
         Ok(seen(&change.to, &lag))
@@ -158,6 +158,14 @@ impl Step<World> for CopyBackups {
     async fn undo(&self, _: &ApplyCx<'_, World>, _: &CopyChange, _: Grant<'_>) -> Result<Undo> {
         Ok(Undo::Kept("what was copied stays".to_owned()))
     }
+}
+
+/// How a copy that is not complete becomes so.
+fn again(world: &World, copy: &str) -> String {
+    format!(
+        "Go on with `summitctl backup copy {copy} --context {}`; what is in the repository itself is whole and counts.",
+        world.context
+    )
 }
 
 /// How far a copy is behind.
