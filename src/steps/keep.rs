@@ -96,7 +96,8 @@ impl Step<World> for Prune {
                 hint: blocked.hints.join(" "),
             }));
         }
-        let shown = shown(&pruning, &rules(cx.world, &args.keep));
+        let mut shown = shown(&pruning, &rules(cx.world, &args.keep));
+        shown.insert("place".to_owned(), json!(cx.world.place_worked_on()?));
         if pruning.is_empty() || matches!(cx.planned, Some(Forecast::AlreadySo { .. })) {
             return Ok(Decision::Done(Observed(shown)));
         }

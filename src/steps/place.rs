@@ -126,6 +126,15 @@ impl World {
         Some(&worked_on.copy)
     }
 
+    /// Where that lies which is worked on, and which copy it is if it is one.
+    pub fn place_worked_on(&self) -> Result<String> {
+        let settings = self.repository_settings()?;
+        Ok(match self.copy_worked_on() {
+            None => settings.place.to_string(),
+            Some(copy) => format!("{} (the copy `{copy}`)", settings.place),
+        })
+    }
+
     /// What the repository holds whose copy is worked on; `None` if that is the repository itself.
     pub async fn copied(&self) -> Option<Result<Vec<Backup>>> {
         let settings = self.repository.as_ref()?;

@@ -90,6 +90,9 @@ fn a_prune_of_a_copy_removes_nothing_that_may_have_been_restored_since() {
         gave.json()["result"]["plan"]["steps"][0]["forecast"].clone()
     };
     let known = shown();
+    let place = known["shown"]["place"].as_str().unwrap();
+    assert!(place.contains("(the copy `usb`)"), "{place}");
+    assert!(place.contains(bench.dir.to_str().unwrap()), "{place}");
     assert_eq!(known["shown"]["goes"].as_array().unwrap().len(), 3);
     std::fs::rename(bench.dir.join("repository"), bench.dir.join("elsewhere")).unwrap();
     let unknown = shown().to_string();
