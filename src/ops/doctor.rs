@@ -20,6 +20,7 @@ use crate::steps::place::RepositoryPlace;
 use crate::steps::posture::{self, Asked};
 use crate::steps::smoke::kubernetes::access;
 use crate::steps::smoke::{impact, store_check};
+use crate::steps::verify::{Left, left_behind};
 use crate::steps::world::World;
 use crate::time::{Instant, Span, human_bytes};
 use crate::wait::{Cancel, Deadline};
@@ -53,6 +54,7 @@ pub async fn doctor(
             }
             tools(world, &mut checks);
             space(world, state, &mut checks);
+            checks.push(scratch(world));
             datastores(world, &mut checks);
             access::checks(world, &mut checks);
             pins(world, &mut checks);
@@ -155,6 +157,27 @@ fn space(world: &World, state: &Path, checks: &mut Vec<Check<'_>>) {
         checks.push(Check::known(id, Category::Machine, title, finding));
     }
 }
+
+/// Data in the clear that a run which was killed restored, and the servers that it started for them.
+fn scratch(world: &World) -> Check<'_> {
+    let finding = match left_behind(world) {
+        Err(error) => Finding::unevaluated(&error),
+        Ok(left) => match left.first() {
+            None => Finding::passed("nothing is left of runs that were cut off"),
+            Some(first) => {
+                let words: Vec<String> = left.iter().map(Left::words).collect();
+                Finding::degraded(format!("left of {}", words.join(", ")))
+                    .hint(format!("End them with `{}`.", first.next(&world.context)))
+            }
+        },
+    };
+    Check::known("machine.scratch", Category::Machine, SCRATCH, finding)
+        .advisory()
+        .impact("Servers run on with restored data in the clear.")
+}
+
+/// What [`scratch`] looks for.
+pub const SCRATCH: &str = "No scratch servers are left of runs that were killed";
 
 fn datastores<'a>(world: &'a World, checks: &mut Vec<Check<'a>>) {
     for store in Store::ALL.into_iter().filter(|s| world.has(*s)) {

@@ -337,6 +337,15 @@ const GATE: &[Known] = &[
         ),
     ),
     (
+        "machine.scratch",
+        super::doctor::SCRATCH,
+        Category::Machine,
+        Some("Servers run on with restored data in the clear."),
+        Some(
+            "Go on with the run that left them, `summitctl run resume RUN`, or end it with `summitctl run abort RUN`.",
+        ),
+    ),
+    (
         "backup.verified",
         "The newest backup was proved to the policy's level, by the signed ledger",
         Category::Backups,

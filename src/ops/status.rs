@@ -1,6 +1,8 @@
-//! One screen: health, backup age against RPO, last drill against RTO, leases and open runs. Each line says who says so.
+//! One screen: health, migration locks, backup age against RPO, last drill against RTO, leases, open runs and what they left
+//! behind. Each line says who says so.
 
 use std::fmt;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,6 +12,7 @@ use crate::engine::step::ReadCx;
 use crate::error::Result;
 use crate::event::Outcome;
 use crate::evidence::Archive;
+use crate::identity::Store;
 use crate::repository::{BackupId, Holder};
 use crate::steps::choose::{self, Found};
 use crate::steps::copies;
@@ -17,9 +20,15 @@ use crate::steps::cross;
 use crate::steps::drill::OPERATION;
 use crate::steps::evidence::trusted_keys;
 use crate::steps::keys::key_proven;
+use crate::steps::migrate::{self, AnyLock};
 use crate::steps::smoke::smoke;
+use crate::steps::verify::{Left, left_behind};
 use crate::steps::world::World;
 use crate::time::{Instant, Span};
+use crate::wait::Deadline;
+
+/// How long the look for migration locks may take; what keeps it longer is told by the probes.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// A line of the screen.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -106,7 +115,10 @@ impl Row {
 /// Looks at everything; what cannot be looked at is said, and does not keep the rest from the screen.
 pub async fn status(cx: &ReadCx<'_, World>) -> Result<Overview> {
     let world = cx.world;
-    let mut rows = vec![health(cx).await, backup(world).await];
+    let (health, migration) = tokio::join!(health(cx), migration(world));
+    let mut rows = vec![health];
+    rows.extend(migration);
+    rows.push(backup(world).await);
     rows.extend(gone(world).await);
     for copy in world.repository.iter().flat_map(|r| &r.copies) {
         rows.push(copied(world, &copy.name).await);
@@ -151,12 +163,50 @@ pub async fn status(cx: &ReadCx<'_, World>) -> Result<Overview> {
             row("runs", Outcome::NotEvaluated, error.one_line()).next("summitctl run list")
         }
     });
+    rows.extend(scratch(world));
     Ok(Overview {
         context: world.context.clone(),
         at: Instant::now(),
         rows,
         locks,
     })
+}
+
+/// Who holds a migration lock; `None` where no migration tool could have one.
+async fn migration(world: &World) -> Option<Row> {
+    if !world.has(Store::Postgres) && !world.has(Store::Neo4j) {
+        return None;
+    }
+    let show = format!("summitctl migrate lock show --context {}", world.context);
+    let (deadline, what) = (Deadline::after(LOOK), "looking for migration locks");
+    let found = match deadline.run(what, migrate::locks(world)).await {
+        Ok(found) => found,
+        Err(error) => {
+            return Some(row("migration", Outcome::NotEvaluated, error.one_line()).next(show));
+        }
+    };
+    let unread = migrate::all_read(&found).err();
+    let held: Vec<String> = found.all().iter().filter_map(AnyLock::held).collect();
+    Some(match unread {
+        _ if !held.is_empty() => row("migration", Outcome::Degraded, held.join("; ")).next(show),
+        Some(error) => row("migration", Outcome::NotEvaluated, error.one_line()).next(show),
+        None => row("migration", Outcome::Passed, "no lock is held"),
+    })
+}
+
+/// What runs that were killed left running, if they did.
+fn scratch(world: &World) -> Option<Row> {
+    let left = match left_behind(world) {
+        Ok(left) => left,
+        Err(error) => return Some(row("scratch", Outcome::NotEvaluated, error.one_line())),
+    };
+    let first = left.first()?;
+    let words: Vec<String> = left.iter().map(Left::words).collect();
+    let detail = format!(
+        "servers with restored data in the clear, left of runs that were cut off: {}",
+        words.join(", ")
+    );
+    Some(row("scratch", Outcome::Degraded, detail).next(first.next(&world.context)))
 }
 
 /// Who works in the repository, if somebody does. That it cannot be asked is another row's.
@@ -234,7 +284,8 @@ async fn backup(world: &World) -> Row {
     let create = format!("summitctl backup create --context {}", world.context);
     let newest = async { choose::newest(world, &world.repository().await?).await };
     match newest.await {
-        Err(error) => row("backup", Outcome::NotEvaluated, error.one_line()),
+        Err(error) => row("backup", Outcome::NotEvaluated, error.one_line())
+            .next(format!("summitctl doctor --context {}", world.context)),
         Ok(None) => row(
             "backup",
             Outcome::Failed,

@@ -113,6 +113,30 @@ impl AnyLock {
     }
 }
 
+impl AnyLock {
+    /// Whose lock it is, who holds it, since when, and whether the holder lives, on one line; `None` if nobody holds it.
+    pub fn held(&self) -> Option<String> {
+        let verdict = self.verdict()?.word();
+        Some(match self {
+            AnyLock::Row(lock) => {
+                let by = lock.holder.as_ref().map(|h| format!(" by {}", h.said));
+                let since = lock.since.as_ref();
+                let since = since.map(|s| format!(" since {s} by the holder's clock"));
+                format!(
+                    "{}'s `{}` is held{}{}; holder: {verdict}",
+                    lock.row.tool.name(),
+                    lock.id,
+                    by.unwrap_or_default(),
+                    since.unwrap_or_default()
+                )
+            }
+            AnyLock::Graph(lock) => {
+                format!("{}'s `{}` is held; holder: {verdict}", neo4j::TOOL, lock.id)
+            }
+        })
+    }
+}
+
 impl Found {
     /// All of them, held or not.
     pub fn all(self) -> Vec<AnyLock> {

@@ -337,6 +337,83 @@ pub async fn wipe_scratch_of(world: &World, run: &str) -> Result<Vec<PathBuf>> {
     Ok(wiped)
 }
 
+/// What was left of restores to scratch servers by a run that was killed: servers that may run on, and data in the clear.
+pub struct Left {
+    /// The run.
+    pub run: String,
+    /// The stores.
+    pub stores: Vec<Store>,
+    /// The context of the run, if it can be resumed or aborted, which ends the servers and removes their data.
+    pub open_on: Option<String>,
+}
+
+impl Left {
+    /// As a person reads it.
+    pub fn words(&self) -> String {
+        let stores: Vec<&str> = self.stores.iter().map(|s| s.name()).collect();
+        format!("`{}` ({})", self.run, stores.join(", "))
+    }
+
+    /// The command that ends the servers and removes their data; nothing else does for a run that is open.
+    pub fn next(&self, context: &str) -> String {
+        match &self.open_on {
+            Some(own) => format!("summitctl run resume {} --context {own}", self.run),
+            None => format!("summitctl backup verify newest --level 3 --context {context}"),
+        }
+    }
+}
+
+/// What runs that nobody executes any more left of restores to scratch servers.
+pub fn left_behind(world: &World) -> Result<Vec<Left>> {
+    let scratch = world.state.scratch();
+    let entries = match std::fs::read_dir(&scratch) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io("list", &scratch, e)),
+    };
+    let mut left: BTreeMap<String, Vec<Store>> = BTreeMap::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        for store in Store::ALL {
+            if let Some(run) = name.strip_suffix(&format!("-{}", store.name())) {
+                left.entry(run.to_owned()).or_default().push(store);
+            }
+        }
+    }
+    let runs = world.state.runs();
+    let ours = left.into_iter().filter(|(run, _)| !runs.busy(run));
+    Ok(ours
+        .map(|(run, stores)| Left {
+            open_on: match runs.show(&run) {
+                Ok((state, _)) if state.resumable() => Some(state.plan.context),
+                _ => None,
+            },
+            run,
+            stores,
+        })
+        .collect())
+}
+
+/// Ends what is left of runs that cannot go on, and names the others.
+async fn clear_away(cx: &ReadCx<'_, World>) -> Result<()> {
+    for left in left_behind(cx.world)?.iter().filter(|l| l.run != cx.run) {
+        if left.open_on.is_some() {
+            cx.events.note(format!(
+                "scratch servers with restored data are left of run {}, which was cut off: `{}` goes on with it, `run abort` ends them",
+                left.words(),
+                left.next(&cx.world.context)
+            ));
+        } else {
+            wipe_scratch_of(cx.world, &left.run).await?;
+            cx.events.note(format!(
+                "removed the scratch servers and data that run {} had left",
+                left.words()
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Level 3: every store of the backup on a scratch server. Neo4j takes longest to start and is brought back beside the
 /// others, which follow one another, so that two cores are not shared by three starting servers.
 pub async fn restored(
@@ -344,6 +421,7 @@ pub async fn restored(
     backup: &BackupId,
     loading: &Loading,
 ) -> Result<Recovery> {
+    clear_away(cx).await?;
     let repository = cx.world.readable_repository().await?;
     let from = Instant::now();
     let source = repository.source(backup).await?;

@@ -134,3 +134,29 @@ fn the_built_in_runbooks_pass_the_lint_against_the_real_step_kinds() {
         assert!(names.contains(&wanted), "{names:?}");
     }
 }
+
+#[test]
+fn what_a_killed_run_left_running_is_named() {
+    let bench = Bench::new();
+    bench.write(
+        "summitctl.toml",
+        "version = 1\n[contexts.p]\ntier = \"staging\"\n[contexts.p.redis]\nhost = \"127.0.0.1\"\nport = 1\n",
+    );
+    let row = |gave: &crate::bench::Gave| gave.out.contains("scratch");
+    assert!(!row(&bench.run(&["status"])), "nothing is left");
+    let left = bench.dir.join("state/scratch/20261121T030405Z-0000-redis");
+    std::fs::create_dir_all(left).unwrap();
+    let status = bench.run(&["status", "-o", "json"]).json();
+    let rows = status["result"]["rows"].as_array().unwrap().clone();
+    let row = rows.iter().find(|r| r["subject"] == "scratch").unwrap();
+    assert_eq!(row["outcome"], "degraded");
+    assert!(
+        row["detail"]
+            .to_string()
+            .contains("`20261121T030405Z-0000` (redis)")
+    );
+    let next = row["next"].as_str().unwrap();
+    assert!(next.contains("backup verify newest --level 3 --context p"));
+    let doctor = bench.run(&["doctor"]);
+    assert!(doctor.out.contains(next), "{}", doctor.out);
+}

@@ -53,8 +53,14 @@ pub async fn sandbox(session: &Session, command: SandboxCommand) -> Result<Answe
             } else {
                 "Already broken:"
             };
+            // Where it shows: the platform works on under a lock, and with an old backup.
+            let look = match fault {
+                Fault::MigrationLock => "migrate lock show",
+                Fault::StaleBackup => "status",
+                _ => "smoke",
+            };
             let text = format!(
-                "{word} `{}`: {}.\n\nnext      summitctl smoke --context {CONTEXT}\nmend      summitctl sandbox mend {}",
+                "{word} `{}`: {}.\n\nnext      summitctl {look} --context {CONTEXT}\nmend      summitctl sandbox mend {}",
                 fault.name(),
                 fault.means(),
                 fault.name()
