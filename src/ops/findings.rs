@@ -1,5 +1,8 @@
 //! The checks that `explain` knows, whatever they found; and every reason code of the program.
 
+mod probes;
+
+use self::probes::SMOKE;
 use super::explain::FindingInfo;
 use crate::check::Category;
 use crate::config::check;
@@ -75,87 +78,6 @@ type Known = (
 const CREATE: Option<&str> = Some("Make a backup with `summitctl backup create`.");
 const DRILL: Option<&str> = Some("Run a drill with `summitctl drill run`.");
 const CONNECTION: Option<&str> = Some("Run `summitctl doctor` to see how far the connection gets.");
-
-/// The checks of `smoke`.
-const SMOKE: &[Known] = &[
-    (
-        "network.dns",
-        "The gateway's host name resolves",
-        Category::Network,
-        Some("Nobody reaches the platform by its name."),
-        None,
-    ),
-    (
-        "network.tcp",
-        "The gateway's port accepts connections",
-        Category::Network,
-        Some("Nobody reaches the platform."),
-        None,
-    ),
-    (
-        "network.tls",
-        "The gateway's certificate is valid for at least 21 days",
-        Category::Network,
-        None,
-        Some("Renew the certificate."),
-    ),
-    (
-        "gateway.live",
-        "`/health` says `ok`",
-        Category::Platform,
-        Some("The gateway's process is not serving."),
-        None,
-    ),
-    (
-        "gateway.live-alias",
-        "`/healthz`, where it is served, says `ok`",
-        Category::Platform,
-        None,
-        None,
-    ),
-    (
-        "gateway.detailed",
-        "`/health/detailed` reports Postgres, Neo4j and Redis healthy",
-        Category::Platform,
-        None,
-        None,
-    ),
-    (
-        "gateway.ready",
-        "`/health/ready` says `ready` and lists no failures",
-        Category::Platform,
-        Some("Load balancers keep the gateway out of rotation."),
-        None,
-    ),
-    (
-        "gateway.queues",
-        "`/queues/health` is good, where it is configured",
-        Category::Platform,
-        Some("Background jobs wait."),
-        None,
-    ),
-    (
-        "gateway.not-a-stub",
-        "A path that does not exist is refused",
-        Category::Platform,
-        Some("A gateway that says yes to everything proves nothing."),
-        None,
-    ),
-    (
-        "ui.page",
-        "The UI serves an HTML page",
-        Category::Platform,
-        Some("Users see no UI."),
-        None,
-    ),
-    (
-        "prometheus.targets",
-        "Prometheus reports its targets up",
-        Category::Observability,
-        Some("Alerts are blind where a target is down."),
-        None,
-    ),
-];
 
 /// The checks of `smoke` on a context that names a cluster.
 const KUBERNETES: &[Known] = &[
@@ -337,15 +259,6 @@ const GATE: &[Known] = &[
         ),
     ),
     (
-        "machine.scratch",
-        super::doctor::SCRATCH,
-        Category::Machine,
-        Some("Servers run on with restored data in the clear."),
-        Some(
-            "Go on with the run that left them, `summitctl run resume RUN`, or end it with `summitctl run abort RUN`.",
-        ),
-    ),
-    (
         "backup.verified",
         "The newest backup was proved to the policy's level, by the signed ledger",
         Category::Backups,
@@ -425,6 +338,15 @@ const DOCTOR: &[Known] = &[
         Category::Machine,
         Some("A drill restores to scratch servers there, and may run out of space."),
         Some("Free space there, or put the folder elsewhere with `--state-dir DIR`."),
+    ),
+    (
+        "machine.scratch",
+        super::doctor::SCRATCH,
+        Category::Machine,
+        Some("Servers run on with restored data in the clear."),
+        Some(
+            "Go on with the run that left them, `summitctl run resume RUN`, or end it with `summitctl run abort RUN`.",
+        ),
     ),
     (
         "machine.space-repository",

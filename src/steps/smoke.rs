@@ -25,7 +25,7 @@ pub mod kubernetes;
 reasons! {
     /// A probe failed.
     FAILED = "smoke.failed", Failed,
-        "At least one required probe did not pass. The report names each, what it means for the platform's users, and its cause; `summitctl doctor` looks deeper.";
+        "At least one required probe did not pass. The report names each, what it means for the platform's users, and its cause, with the command that looks deeper.";
 }
 
 /// A certificate that expires sooner is a finding.
@@ -66,7 +66,7 @@ pub async fn smoke(
     match &world.gateway {
         Some(settings) => {
             let client = Arc::new(Client::new(settings.ca.as_deref(), settings.token.clone())?);
-            network(settings, &mut checks)?;
+            network(world, settings, &mut checks)?;
             gateway::probes(settings, &client, &mut checks);
         }
         None => checks.push(Check::known(
@@ -79,7 +79,11 @@ pub async fn smoke(
     if let Some(url) = &world.prometheus {
         checks.push(prometheus(url)?);
     }
-    let span = wait.or(timeout).map_or(Duration::from_secs(15), |s| s.0);
+    let span = match (wait, timeout) {
+        (Some(wait), Some(most)) => wait.min(most).0,
+        (Some(span), None) | (None, Some(span)) => span.0,
+        (None, None) => Duration::from_secs(15),
+    };
     let options = Options {
         wait: wait.is_some(),
         events: cx.events.clone(),
@@ -124,14 +128,29 @@ fn store_probe(world: &World, store: Store) -> Check<'_> {
         },
     )
     .impact(impact(store))
-    .hint(format!(
-        "See how far the connection gets with `summitctl doctor --context {}`.",
-        world.context
-    ))
+    .hint(outage(world, store))
+}
+
+/// What to do about a store that does not answer. What `doctor` asks of it is the same.
+fn outage(world: &World, store: Store) -> String {
+    let context = &world.context;
+    let asked =
+        format!("See which address was asked with `summitctl context show --context {context}`");
+    if world.platform.as_deref() == Some("summit") {
+        format!(
+            "{asked}, and work through the outage with `summitctl runbook run {store}-outage --context {context}`."
+        )
+    } else {
+        format!("{asked}, and look at the server there: whether it runs, and what its log says.")
+    }
 }
 
 /// Name, port and certificate of the gateway's host.
-fn network<'a>(settings: &'a Gateway, checks: &mut Vec<Check<'a>>) -> Result<()> {
+fn network<'a>(world: &World, settings: &'a Gateway, checks: &mut Vec<Check<'a>>) -> Result<()> {
+    let configured = format!(
+        "the address that is configured stands in `summitctl context show --context {}`",
+        world.context
+    );
     let url = http::parse_url(&settings.url)?;
     let host = url
         .host_str()
@@ -160,7 +179,10 @@ fn network<'a>(settings: &'a Gateway, checks: &mut Vec<Check<'a>>) -> Result<()>
                     }
                 },
             )
-            .impact("Nobody reaches the platform by its name."),
+            .impact("Nobody reaches the platform by its name.")
+            .hint(format!(
+                "See what the name leads to with `getent hosts {host}`; {configured}."
+            )),
         );
     }
     let name = host.clone();
@@ -181,12 +203,19 @@ fn network<'a>(settings: &'a Gateway, checks: &mut Vec<Check<'a>>) -> Result<()>
             }
         },
     )
-    .impact("Nobody reaches the platform.");
+    .impact("Nobody reaches the platform.")
+    .hint(format!(
+        "See whether the gateway runs and listens there: `curl -isS {}`; {configured}.",
+        settings.at(&settings.paths.live)
+    ));
     if checks.iter().any(|c| c.id == "network.dns") {
         tcp = tcp.needs("network.dns");
     }
     checks.push(tcp);
     if url.scheme() == "https" {
+        let shown = format!(
+            "Look at the whole chain with `openssl s_client -connect {host}:{port} -servername {host}`, and have it renewed."
+        );
         checks.push(
             Check::new(
                 "network.tls",
@@ -197,7 +226,8 @@ fn network<'a>(settings: &'a Gateway, checks: &mut Vec<Check<'a>>) -> Result<()>
                     async move { certificate(&host, port, attempt.deadline).await }
                 },
             )
-            .needs("network.tcp"),
+            .needs("network.tcp")
+            .hint(shown),
         );
     }
     Ok(())
@@ -232,6 +262,10 @@ async fn certificate(host: &str, port: u16, deadline: Deadline) -> Finding {
 /// Prometheus's own view of its targets (HTTP API v1, `/api/v1/targets`).
 fn prometheus<'a>(url: &str) -> Result<Check<'a>> {
     let client = Client::new(None, None)?;
+    let hint = format!(
+        "See each target and its last error on `{}/targets`.",
+        url.trim_end_matches('/')
+    );
     let url = format!("{}/api/v1/targets?state=active", url.trim_end_matches('/'));
     Ok(Check::new(
         "prometheus.targets",
@@ -274,7 +308,8 @@ fn prometheus<'a>(url: &str) -> Result<Check<'a>> {
             }
         },
     )
-    .impact("Alerts and dashboards are blind where a target is down."))
+    .impact("Alerts and dashboards are blind where a target is down.")
+    .hint(hint))
 }
 
 /// Arguments of `smoke.run`.

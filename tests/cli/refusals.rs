@@ -152,6 +152,108 @@ fn a_dead_target_is_exit_7_or_a_failed_probe_with_its_impact() {
     assert_eq!(create.code, 7, "{}", create.all());
 }
 
+/// `doctor` asks a store what smoke asked, and of the gateway nothing: neither is where a failed probe leads.
+#[test]
+fn a_failed_probe_names_what_looks_deeper_than_itself() {
+    let bench = Bench::new();
+    for (platform, runbook) in [("summit", true), ("other", false)] {
+        bench.write(
+            "summitctl.toml",
+            &format!("version = 1\n[contexts.p]\ntier = \"staging\"\nplatform = \"{platform}\"\n[contexts.p.redis]\nhost = \"127.0.0.1\"\nport = 1\n[contexts.p.gateway]\nurl = \"http://127.0.0.1:1\"\nui-url = \"http://127.0.0.1:1/ui\"\n"),
+        );
+        let json = bench.run(&["smoke", "-o", "json"]).json();
+        let groups = json["result"]["report"]["groups"].as_array().unwrap();
+        let checks = groups.iter().flat_map(|g| g["checks"].as_array().unwrap());
+        let mut failed = 0;
+        for check in checks.filter(|c| c["outcome"] == "failed") {
+            failed += 1;
+            let hints = check["hints"].to_string();
+            assert!(!hints.contains("summitctl doctor"), "{check}");
+            let (deeper, told) = match check["id"].as_str().unwrap() {
+                "redis.ping" => ("runbook run redis-outage --context p", runbook),
+                "network.tcp" => ("curl -isS http://127.0.0.1:1/health", true),
+                "ui.page" => ("curl -isS http://127.0.0.1:1/ui", true),
+                other => panic!("{other} failed as well"),
+            };
+            assert_eq!(hints.contains(deeper), told, "{check}");
+            let which = hints.contains("summitctl context show --context p");
+            assert_eq!(which, check["id"] != "ui.page", "{check}");
+        }
+        assert_eq!(failed, 3, "{json}");
+    }
+}
+
+#[test]
+fn a_gate_without_a_repository_says_that_nothing_was_evaluated() {
+    let bench = Bench::new();
+    bench.write(
+        "summitctl.toml",
+        "version = 1\n[contexts.p]\ntier = \"staging\"\n[contexts.p.redis]\nhost = \"127.0.0.1\"\nport = 1\n",
+    );
+    let gave = bench.run(&["gate", "run", "-o", "json"]);
+    assert_eq!(gave.code, 5, "{}", gave.all());
+    let json = gave.json();
+    let report = &json["result"]["report"]["error"]["details"]["report"];
+    let groups = report["groups"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{json}"));
+    let checks: Vec<_> = groups
+        .iter()
+        .flat_map(|g| g["checks"].as_array().unwrap())
+        .collect();
+    for id in [
+        "backup.none-missing",
+        "backup.fresh",
+        "backup.verified",
+        "backup.consistent",
+        "repository.key-proven",
+    ] {
+        let check = checks.iter().find(|c| c["id"] == id).unwrap();
+        assert_eq!(check["outcome"], "not-evaluated", "{check}");
+        let said = check["detail"].as_str().unwrap();
+        assert!(said.contains("has no `repository` section"), "{check}");
+        assert!(check["hints"].to_string().contains("contexts.p.repository"));
+    }
+    let text = bench.run(&["gate", "run"]);
+    assert_eq!(text.code, 5);
+    let (_, stopped) = text.out.split_once("verdict   NO-GO").unwrap();
+    let told = stopped.matches("Add `[contexts.p.repository]`").count();
+    assert_eq!(told, 1, "each hint once: {stopped}");
+}
+
+#[test]
+fn a_secret_that_is_missing_says_where_it_is_looked_for_and_what_shows_it() {
+    let bench = Bench::new();
+    let keys = [
+        (
+            "secret = \"env:ABSENT\"",
+            "Set `ABSENT` where this program runs",
+        ),
+        ("secret = \"file:absent\"", "chmod 600"),
+        ("signing-key = \"file:absent.pem\"", "chmod 600"),
+        ("secret = \"file:.\"", "ls -l"),
+        ("secret = [\"false\"]", "Run `false` by hand"),
+    ];
+    for (line, hint) in keys {
+        bench.write(
+            "summitctl.toml",
+            &format!("version = 1\n[contexts.p]\n[contexts.p.repository]\npath = \"r\"\n{line}\n"),
+        );
+        let gave = bench.run(&["backup", "list"]);
+        assert_eq!(gave.code, 2, "{}", gave.all());
+        assert!(gave.err.contains(hint), "{line}: {}", gave.err);
+        let shown = gave.err.contains("summitctl config show");
+        assert_eq!(shown, !line.contains("[\"false"), "{line}: {}", gave.err);
+    }
+    bench.write(
+        "summitctl.toml",
+        "version = 1\n[contexts.p]\n[contexts.p.repository]\nurl = \"s3://bucket\"\n[contexts.p.repository.s3]\naccess-key-id = \"env:ABSENT_ID\"\nsecret-access-key = \"file:absent\"\n",
+    );
+    let gave = bench.run(&["backup", "list"]);
+    assert_eq!(gave.code, 2, "{}", gave.all());
+    assert!(gave.err.contains("Set `ABSENT_ID` where"), "{}", gave.err);
+}
+
 #[test]
 fn what_cannot_name_a_backup_is_exit_2_and_says_how_it_is_written() {
     let bench = Bench::new();

@@ -22,6 +22,7 @@ pub fn probes<'a>(settings: &'a Gateway, client: &Arc<Client>, checks: &mut Vec<
         probe(
             "gateway.live",
             "Gateway is alive",
+            settings,
             client,
             settings.at(&settings.paths.live),
             live,
@@ -33,6 +34,7 @@ pub fn probes<'a>(settings: &'a Gateway, client: &Arc<Client>, checks: &mut Vec<
         probe(
             "gateway.live-alias",
             "Gateway answers its liveness alias",
+            settings,
             client,
             settings.at(&settings.paths.live_alias),
             alias,
@@ -44,6 +46,7 @@ pub fn probes<'a>(settings: &'a Gateway, client: &Arc<Client>, checks: &mut Vec<
         probe(
             "gateway.detailed",
             "Gateway sees its dependencies healthy",
+            settings,
             client,
             settings.at(&settings.paths.detailed),
             detailed,
@@ -54,6 +57,7 @@ pub fn probes<'a>(settings: &'a Gateway, client: &Arc<Client>, checks: &mut Vec<
         probe(
             "gateway.ready",
             "Gateway is ready for traffic",
+            settings,
             client,
             settings.at(&settings.paths.ready),
             ready,
@@ -66,6 +70,7 @@ pub fn probes<'a>(settings: &'a Gateway, client: &Arc<Client>, checks: &mut Vec<
             probe(
                 "gateway.queues",
                 "Background queues are healthy",
+                settings,
                 client,
                 settings.at(queues),
                 queue,
@@ -79,6 +84,7 @@ pub fn probes<'a>(settings: &'a Gateway, client: &Arc<Client>, checks: &mut Vec<
         probe(
             "gateway.not-a-stub",
             "Gateway refuses a path that does not exist",
+            settings,
             client,
             nowhere,
             stub,
@@ -87,8 +93,15 @@ pub fn probes<'a>(settings: &'a Gateway, client: &Arc<Client>, checks: &mut Vec<
     );
     match &settings.ui_url {
         Some(url) => checks.push(
-            probe("ui.page", "UI serves its page", client, url.clone(), page)
-                .impact("Users see no UI."),
+            probe(
+                "ui.page",
+                "UI serves its page",
+                settings,
+                client,
+                url.clone(),
+                page,
+            )
+            .impact("Users see no UI."),
         ),
         None => checks.push(
             Check::known(
@@ -105,15 +118,24 @@ pub fn probes<'a>(settings: &'a Gateway, client: &Arc<Client>, checks: &mut Vec<
 fn probe<'a>(
     id: &'static str,
     title: &'static str,
+    settings: &Gateway,
     client: &Arc<Client>,
     url: String,
     judge: fn(&Answer) -> Finding,
 ) -> Check<'a> {
+    let token = match &settings.token {
+        Some(_) => "-H \"Authorization: Bearer $TOKEN\" ",
+        None => "",
+    };
+    let hint = format!(
+        "See the whole answer with `curl -isS {token}{url}`; the log of what serves it says why."
+    );
     let client = Arc::clone(client);
     Check::new(id, Category::Platform, title, move |attempt| {
         let (client, url) = (Arc::clone(&client), url.clone());
         async move { look(&client, &url, attempt.deadline, judge).await }
     })
+    .hint(hint)
 }
 
 async fn look(
