@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
@@ -126,11 +127,20 @@ fn start(cli: Cli, command: &'static str, output: Output) -> Result<Exit> {
         runtime.map_err(|e| crate::error::Error::bug("the runtime does not start").caused_by(e))?;
     let answer: Result<Answer> = runtime.block_on(async {
         signals::watch(&session, command);
+        if let Some(timeout) = session.globals.timeout {
+            signals::stop_after(&session, command, timeout, grace(&cli.command));
+        }
         let at_once = stops_at_once(&cli.command);
-        tokio::select! {
+        let answer = tokio::select! {
             biased;
             () = session.cancel.asked_before_begin(), if at_once => Err(not_begun()),
             answer = commands::dispatch(&session, cli.command) => answer,
+        };
+        match session.globals.timeout {
+            Some(timeout) if session.cancel.is_over() => {
+                answer.map_err(|e| signals::timed_out(command, timeout, e))
+            }
+            _ => answer,
         }
     });
     // Work that was abandoned by a second Ctrl-C must not keep the process.
@@ -160,6 +170,15 @@ fn acts_at_once(command: &Command) -> bool {
 /// Commands that may be dropped anywhere until they begin a run: they only look before. The sandbox's change servers.
 fn stops_at_once(command: &Command) -> bool {
     !matches!(command, Command::Sandbox(_) | Command::GoldenPath(_))
+}
+
+/// How much longer a command may take than `--timeout` says: those that report by then what they have seen get a moment
+/// to do so.
+fn grace(command: &Command) -> Duration {
+    match command {
+        Command::Doctor(_) | Command::Smoke(_) | Command::Kube(_) => Duration::from_secs(1),
+        _ => Duration::ZERO,
+    }
 }
 
 /// Commands whose result is the only thing anybody wants to see.

@@ -30,6 +30,9 @@ const URGENCY: u8 = 3;
 /// The bit that says that a run has begun.
 const BEGUN: u8 = 4;
 
+/// The bit that says that it was the time which was over.
+const OVER: u8 = 8;
+
 impl Cancel {
     /// A signal nobody has given.
     pub fn new() -> Self {
@@ -40,14 +43,29 @@ impl Cancel {
     pub fn raise(&self) -> Stop {
         let raised = |state: u8| {
             let urgency = if state & URGENCY == 0 { 1 } else { 2 };
-            Some(state & BEGUN | urgency)
+            Some(state & !URGENCY | urgency)
         };
+        self.change(raised);
+        self.level()
+    }
+
+    /// Asks to stop at the next point between two effects, because the time for it is over. Whoever asked for more before
+    /// gets it.
+    pub fn over(&self) {
+        self.change(|state| Some((state | OVER) + u8::from(state & URGENCY == 0)));
+    }
+
+    /// Whether the time was over.
+    pub fn is_over(&self) -> bool {
+        self.0.0.load(Ordering::SeqCst) & OVER != 0
+    }
+
+    fn change(&self, to: impl Fn(u8) -> Option<u8>) {
         let _ = self
             .0
             .0
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, raised);
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, to);
         self.0.1.notify_waiters();
-        self.level()
     }
 
     /// The present level.
@@ -269,6 +287,22 @@ mod tests {
         assert_eq!(cancel.raise(), Stop::BetweenEffects);
         assert_eq!(cancel.check().expect_err("stopped").reason(), &INTERRUPTED);
         assert!(cancel.has_begun());
+    }
+
+    #[tokio::test]
+    async fn time_that_is_over_stops_between_effects_and_takes_nothing_back() {
+        let cancel = Cancel::new();
+        assert!(!cancel.is_over());
+        cancel.begin().expect("nobody asked to stop");
+        cancel.over();
+        assert_eq!(cancel.level(), Stop::BetweenEffects);
+        assert!(cancel.has_begun() && cancel.is_over());
+        assert_eq!(cancel.check().expect_err("stopped").reason(), &INTERRUPTED);
+        // A later signal is the second one; time that is over then is no third.
+        assert_eq!(cancel.raise(), Stop::Now);
+        cancel.over();
+        assert_eq!(cancel.level(), Stop::Now);
+        assert!(cancel.has_begun() && cancel.is_over());
     }
 
     #[tokio::test]

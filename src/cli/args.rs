@@ -111,7 +111,8 @@ pub struct Globals {
     /// How many steps and streams may run side by side
     #[arg(long, short = 'j', global = true, env = "SUMMITCTL_JOBS", value_name = "N", default_value_t = default_jobs())]
     pub jobs: usize,
-    /// Give up after this long, as in `90s` or `15m`
+    /// Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at
+    /// Ctrl-C, and can be resumed
     #[arg(long, global = true, env = "SUMMITCTL_TIMEOUT", value_name = "SPAN")]
     pub timeout: Option<Span>,
     /// Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]

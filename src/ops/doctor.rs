@@ -37,6 +37,7 @@ pub async fn doctor(
     state: &Path,
     events: &Events,
     cancel: &Cancel,
+    within: Duration,
 ) -> Result<Report> {
     let asked = world.ok().map(Asked::of);
     let mut checks: Vec<Check<'_>> = vec![state_folder(state)];
@@ -73,7 +74,7 @@ pub async fn doctor(
     let options = Options {
         events: events.clone(),
         cancel: cancel.clone(),
-        ..Options::once(Deadline::after(Duration::from_secs(60)))
+        ..Options::once(Deadline::after(within))
     };
     run("Doctor", &checks, &options).await
 }

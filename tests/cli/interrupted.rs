@@ -1,6 +1,7 @@
 //! Ctrl-C before there is a run: nothing was begun, and that is what is said.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -31,4 +32,95 @@ fn stopped_while_it_plans_a_command_says_that_nothing_was_begun() {
             assert_eq!(document["error"]["reason"], "run.not-begun");
         }
     }
+}
+
+/// A bench with a context whose Redis takes the connection and never says a word.
+fn silent_bench() -> (TcpListener, Bench) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let bench = Bench::new();
+    bench.write(
+        "summitctl.toml",
+        &format!("version = 1\n[contexts.t]\ntier = \"development\"\n[contexts.t.redis]\nhost = \"127.0.0.1\"\nport = {port}\n"),
+    );
+    (silent, bench)
+}
+
+#[test]
+fn a_timeout_ends_what_only_looks_or_plans() {
+    let (_silent, bench) = silent_bench();
+    for command in [
+        &["context", "pin", "--yes"][..],
+        &["backup", "create", "--yes"],
+        &["status"],
+        &["restore", "newest", "--can-i"],
+    ] {
+        let began = Instant::now();
+        let gave = bench.run(&[command, &["--timeout", "300ms", "-o", "json"]].concat());
+        assert!(began.elapsed() < Duration::from_secs(5), "{command:?}");
+        if gave.json()["error"]["reason"] == "wait.timeout" {
+            assert_eq!(gave.code, 1, "{}", gave.all());
+            let said = gave.json()["error"]["message"].to_string();
+            assert!(said.contains("300ms of `--timeout`"), "{said}");
+        } else {
+            // Without a repository there is nothing to wait for.
+            assert_eq!(command[0], "restore", "{}", gave.all());
+        }
+        assert_eq!(bench.run(&["run", "resume"]).code, 2, "nothing waits");
+    }
+}
+
+#[test]
+fn doctor_and_smoke_report_what_they_saw_by_then() {
+    let (_silent, bench) = silent_bench();
+    for command in ["doctor", "smoke"] {
+        let began = Instant::now();
+        let gave = bench.run(&[command, "--timeout", "300ms", "-o", "json"]);
+        assert!(began.elapsed() < Duration::from_secs(4), "{command}");
+        assert_eq!(gave.code, 1, "{}", gave.all());
+        let all = gave.json().to_string();
+        assert!(all.contains("redis.ping"), "{command}: {all}");
+    }
+}
+
+#[test]
+fn a_run_that_outlasts_its_timeout_stops_between_steps_and_goes_on() {
+    let bench = Bench::new();
+    bench.write(
+        "summitctl.toml",
+        "version = 1\n[contexts.t]\ntier = \"development\"\n",
+    );
+    let step = |id: &str, command: &str| {
+        format!(
+            "\n## {id}\n\n```yaml step\nid: {id}\nuses: exec\nwith: {{ argv: [sh, -c, \"{command}\"] }}\n```\n"
+        )
+    };
+    let slow = "while [ ! -e go ]; do sleep 0.05; done; touch first";
+    let text = format!(
+        "---\nrunbook: two-steps\ntitle: Two steps\nplatform: summit\nwhen: In a test.\nwhy-manual: The language itself is tried here.\n---\n\n# Two steps\n{}{}",
+        step("first", slow),
+        step("second", "touch second")
+    );
+    bench.write("two-steps.md", &text);
+    let run = ["runbook", "run", "two-steps.md", "--yes", "--jobs", "1"];
+    let child = bench.start(&[&run[..], &["--timeout", "1s"]].concat());
+    let told = bench.dir.join("state/runs");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !told.exists() && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    // The first step is under way when the time is over; it is not cut.
+    let over = Instant::now() + Duration::from_millis(1500);
+    while Instant::now() < over {
+        std::thread::yield_now();
+    }
+    bench.write("go", "");
+    let gave = Bench::gave(child.wait_with_output().unwrap());
+    assert_eq!(gave.code, 4, "{}", gave.all());
+    assert!(gave.err.contains("`--timeout 1s` is over"), "{}", gave.err);
+    assert!(bench.dir.join("first").exists(), "it was not cut");
+    assert!(!bench.dir.join("second").exists());
+    let gave = bench.run(&["run", "resume"]);
+    assert_eq!(gave.code, 0, "{}", gave.all());
+    assert!(bench.dir.join("second").exists());
 }

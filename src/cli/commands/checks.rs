@@ -1,5 +1,7 @@
 //! `smoke`, `gate run`, `doctor` and `status`: looking without touching.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -17,6 +19,7 @@ use crate::exit::Exit;
 use crate::ops::backup as plans;
 use crate::ops::execute::Executed;
 use crate::steps::world::World;
+use crate::wait::Deadline;
 
 /// What `smoke` gives.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -112,14 +115,19 @@ pub async fn gate(session: &Session, command: GateCommand) -> Result<Answer> {
     Ok(answer)
 }
 
+/// How long `doctor` looks, unless it is told.
+const DOCTOR: Duration = Duration::from_secs(60);
+
 /// `doctor`
 pub async fn doctor(session: &Session) -> Result<Answer> {
+    let deadline = Deadline::after(session.globals.timeout.map_or(DOCTOR, |t| t.0));
     let world = world::world(session).await;
     let report = crate::ops::doctor::doctor(
         world.as_ref(),
         &session.state_dir(),
         &session.events,
         &session.cancel,
+        deadline.left(),
     )
     .await?;
     Ok(Answer::new(report.exit(), show::checks(&report), &report))
