@@ -41,6 +41,7 @@ mod shared;
 mod stock;
 mod table;
 mod unfinished;
+mod ways_on;
 
 use summitctl::capture::{MemoryParts, PartInfo, PartSink as _};
 
