@@ -33,7 +33,8 @@ mod wire;
 mod writes;
 
 pub use capture::{
-    CaptureOptions, Patience, STRETCH, capture, fingerprints, fingerprints_as, prefix,
+    CaptureOptions, Patience, STRETCH, can_be_dumped, capture, fingerprints, fingerprints_as,
+    prefix,
 };
 pub use catalogue::{
     catalogue, catalogue_as, catalogue_differences, is_catalogue, schema_fingerprint,
