@@ -330,6 +330,7 @@ async fn prove_postgres(
         let restore = postgres::RestoreOptions {
             key: key.clone(),
             jobs,
+            share: postgres::SHARE,
             events: events.clone(),
             cancel: cancel.clone(),
             roles: postgres::MissingRoles::Create,
