@@ -33,7 +33,7 @@ complete -c summitctl -n "__fish_summitctl_needs_command" -l events -d 'Write ev
 complete -c summitctl -n "__fish_summitctl_needs_command" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_needs_command" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_needs_command" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_needs_command" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_needs_command" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_needs_command" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_needs_command" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_needs_command" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -76,7 +76,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand init" -l events -d '
 complete -c summitctl -n "__fish_summitctl_using_subcommand init" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand init" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand init" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand init" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand init" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand init" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand init" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand init" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -95,7 +95,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -l events -d
 complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand doctor" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -114,7 +114,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand status" -l events -d
 complete -c summitctl -n "__fish_summitctl_using_subcommand status" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand status" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand status" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand status" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand status" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand status" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand status" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand status" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -133,7 +133,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fi
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -165,7 +165,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from check" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -184,7 +184,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from show" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from show" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from show" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from show" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from show" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand config; and __fish_seen_subcommand_from show" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -206,7 +206,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __f
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and not __fish_seen_subcommand_from list show use pin help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -230,7 +230,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from list" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -249,7 +249,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from show" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -268,7 +268,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from use" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -287,7 +287,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from pin" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from pin" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from pin" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from pin" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from pin" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from pin" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from pin" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand context; and __fish_seen_subcommand_from pin" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -313,7 +313,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l events -d 
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand smoke" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -333,7 +333,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fi
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy forget unlock help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy forget unlock help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy forget unlock help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy forget unlock help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy forget unlock help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy forget unlock help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy forget unlock help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and not __fish_seen_subcommand_from init create list show diff import verify hold release export prune copy forget unlock help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -367,7 +367,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from init" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -391,7 +391,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -412,7 +412,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from list" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -431,7 +431,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from show" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -450,7 +450,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from diff" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -472,7 +472,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from import" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -494,7 +494,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -515,7 +515,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from hold" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -534,7 +534,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from release" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -553,7 +553,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from export" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from export" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from export" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from export" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from export" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from export" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from export" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from export" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -579,7 +579,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from prune" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -599,7 +599,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from copy" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -618,7 +618,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from forget" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from forget" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from forget" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from forget" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from forget" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from forget" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from forget" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from forget" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -637,7 +637,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_s
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from unlock" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from unlock" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from unlock" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from unlock" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from unlock" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from unlock" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from unlock" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand backup; and __fish_seen_subcommand_from unlock" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -671,7 +671,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and not __fish_seen_subcommand_from list add remove rotate new-epoch help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -696,7 +696,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from list" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -715,7 +715,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from add" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -734,7 +734,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from remove" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -753,7 +753,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -773,7 +773,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand keys; and __fish_seen_subcommand_from new-epoch" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -798,7 +798,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and not __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and not __fish_seen_subcommand_from show rbac help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and not __fish_seen_subcommand_from show rbac help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and not __fish_seen_subcommand_from show rbac help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and not __fish_seen_subcommand_from show rbac help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and not __fish_seen_subcommand_from show rbac help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and not __fish_seen_subcommand_from show rbac help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and not __fish_seen_subcommand_from show rbac help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and not __fish_seen_subcommand_from show rbac help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -820,7 +820,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from show" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from show" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from show" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from show" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from show" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from show" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -846,7 +846,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand kube; and __fish_seen_subcommand_from rbac" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -877,7 +877,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l events -
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand restore" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -903,7 +903,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __f
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and not __fish_seen_subcommand_from status lock blockers help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -927,7 +927,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from status" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -946,7 +946,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from lock" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from lock" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from lock" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from lock" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from lock" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from lock" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from lock" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from lock" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -969,7 +969,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand migrate; and __fish_seen_subcommand_from blockers" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -992,7 +992,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fis
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and not __fish_seen_subcommand_from run history help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1014,7 +1014,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_se
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from run" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1033,7 +1033,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_se
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from history" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from history" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from history" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from history" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from history" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from history" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from history" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand drill; and __fish_seen_subcommand_from history" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1055,7 +1055,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and not __fish_seen_subcommand_from run help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1077,7 +1077,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_see
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand gate; and __fish_seen_subcommand_from run" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1098,7 +1098,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and not __fish_seen_subcommand_from list show verify export keygen help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1123,7 +1123,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from list" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from list" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from list" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from list" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from list" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from list" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from list" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from list" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1147,7 +1147,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from show" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1168,7 +1168,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from verify" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1187,7 +1187,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from export" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1206,7 +1206,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from keygen" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from keygen" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from keygen" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from keygen" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from keygen" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from keygen" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from keygen" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand evidence; and __fish_seen_subcommand_from keygen" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1231,7 +1231,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __f
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and not __fish_seen_subcommand_from list show lint plan run diff complete new help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1259,7 +1259,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1278,7 +1278,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from show" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1297,7 +1297,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from lint" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1317,7 +1317,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from plan" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1337,7 +1337,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from run" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1356,7 +1356,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from diff" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1375,7 +1375,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from complete" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1395,7 +1395,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand runbook; and __fish_seen_subcommand_from new" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1423,7 +1423,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and not __fish_seen_subcommand_from list show resume abort help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1447,7 +1447,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from list" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1469,7 +1469,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from show" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1488,7 +1488,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from resume" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1507,7 +1507,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from abort" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from abort" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from abort" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from abort" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from abort" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from abort" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from abort" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand run; and __fish_seen_subcommand_from abort" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1531,7 +1531,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fis
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and not __fish_seen_subcommand_from show break help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1553,7 +1553,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_se
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from show" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1572,7 +1572,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_se
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from break" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from break" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from break" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from break" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from break" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from break" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from break" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand lease; and __fish_seen_subcommand_from break" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1594,7 +1594,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -l even
 complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand golden-path" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1614,7 +1614,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __f
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and not __fish_seen_subcommand_from up status break mend down serve-platform help" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1640,7 +1640,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from up" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1659,7 +1659,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1678,7 +1678,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from break" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1697,7 +1697,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from mend" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1716,7 +1716,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from down" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1737,7 +1737,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand sandbox; and __fish_seen_subcommand_from serve-platform" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1763,7 +1763,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -l events -
 complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand explain" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1782,7 +1782,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -l even
 complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand completions" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1801,7 +1801,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand man" -l events -d 'W
 complete -c summitctl -n "__fish_summitctl_using_subcommand man" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand man" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand man" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand man" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand man" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand man" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand man" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand man" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
@@ -1820,7 +1820,7 @@ complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -l events -
 complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -l confirm -d 'Consent to a destructive act by naming the context' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -l plan -d 'Apply exactly the plan with this digest, or refuse' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -s j -l jobs -d 'How many steps and streams may run side by side' -r
-complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -l timeout -d 'Give up after this long, as in `90s` or `15m`' -r
+complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -l timeout -d 'Give up after this long, as in `90s` or `15m`. What only looks ends; a run stops at its next safe point, as at Ctrl-C, and can be resumed' -r
 complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -l state-dir -d 'Folder of journals, leases and pins [default: /var/lib/summitctl for root, else ~/.local/state/summitctl]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -l sandbox-dir -d 'Folder of the sandbox [default: sandbox under the state folder]' -r -F
 complete -c summitctl -n "__fish_summitctl_using_subcommand schemas" -l evidence-dir -d 'Folder of signed evidence [default: the context\'s, else evidence under the state folder]' -r -F
