@@ -1,7 +1,9 @@
-//! Ctrl-C before there is a run: nothing was begun, and that is what is said.
+//! Ctrl-C and `--timeout`: before there is a run nothing was begun, and that is what is said; a run stops between its steps.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -91,16 +93,19 @@ fn a_run_that_outlasts_its_timeout_stops_between_steps_and_goes_on() {
         "summitctl.toml",
         "version = 1\n[contexts.t]\ntier = \"development\"\n",
     );
-    let step = |id: &str, command: &str| {
+    let step = |id: &str, argv: &str| {
         format!(
-            "\n## {id}\n\n```yaml step\nid: {id}\nuses: exec\nwith: {{ argv: [sh, -c, \"{command}\"] }}\n```\n"
+            "\n## {id}\n\n```yaml step\nid: {id}\nuses: exec\nwith: {{ argv: [{argv}] }}\n```\n"
         )
     };
-    let slow = "touch started; while [ ! -e go ]; do sleep 0.05; done; touch first";
+    let slow =
+        "#!/bin/sh\ntouch started\nwhile [ ! -e go ]; do sleep 0.05; done\ntouch first-done\n";
+    let script = bench.write("first", slow);
+    std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
     let text = format!(
         "---\nrunbook: two-steps\ntitle: Two steps\nplatform: summit\nwhen: In a test.\nwhy-manual: The language itself is tried here.\n---\n\n# Two steps\n{}{}",
-        step("first", slow),
-        step("second", "touch second")
+        step("first", "./first"),
+        step("second", "touch, second")
     );
     bench.write("two-steps.md", &text);
     let run = ["runbook", "run", "two-steps.md", "--yes", "--jobs", "1"];
@@ -113,12 +118,12 @@ fn a_run_that_outlasts_its_timeout_stops_between_steps_and_goes_on() {
     assert!(over.unwrap().contains("`--timeout 3s`"));
     // The first step is under way when the time is over; it is not cut.
     assert!(bench.dir.join("started").exists());
-    assert!(!bench.dir.join("first").exists());
+    assert!(!bench.dir.join("first-done").exists());
     bench.write("go", "");
     let rest: Vec<String> = told.map_while(Result::ok).collect();
     let gave = Bench::gave(child.wait_with_output().unwrap());
     assert_eq!(gave.code, 4, "{}\n{rest:?}", gave.all());
-    assert!(bench.dir.join("first").exists(), "it was not cut");
+    assert!(bench.dir.join("first-done").exists(), "it was not cut");
     assert!(!bench.dir.join("second").exists());
     let gave = bench.run(&["run", "resume"]);
     assert_eq!(gave.code, 0, "{}", gave.all());
