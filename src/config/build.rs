@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::connection::{ConnectionUrl, Endpoint};
+use super::connection::{ConnectionUrl, Endpoint, redis_url};
 use super::context::{
     Context, CrossCheck, DataPlane, ENV_CONTEXT, Evidence, Gateway, Keys, Lease, Neo4j, Offline,
     Payload, Policy, Postgres, Quiesce, Redis, Request,
@@ -692,14 +692,5 @@ impl Scope<'_, '_> {
             signing_key: self
                 .optional_secret("evidence.signing-key", evidence.signing_key.as_ref())?,
         })
-    }
-}
-
-/// The URL of a Redis that is given by host and port; IPv6 addresses get their brackets.
-pub(super) fn redis_url(host: &str, port: u16) -> String {
-    if host.contains(':') && !host.starts_with('[') {
-        format!("redis://[{host}]:{port}")
-    } else {
-        format!("redis://{host}:{port}")
     }
 }

@@ -205,6 +205,15 @@ pub(super) fn percent_decoded(text: &str) -> String {
     String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
 }
 
+/// The URL of a Redis that is given by host and port; IPv6 addresses get their brackets.
+pub(super) fn redis_url(host: &str, port: u16) -> String {
+    if host.contains(':') && !host.starts_with('[') {
+        format!("redis://[{host}]:{port}")
+    } else {
+        format!("redis://{host}:{port}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

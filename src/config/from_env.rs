@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::BAD_VALUE;
 use super::bucket::from_variable;
-use super::build::redis_url;
-use super::connection::{ConnectionUrl, Endpoint, split_password};
+use super::connection::{ConnectionUrl, Endpoint, redis_url, split_password};
 use super::context::{
     Context, ENV_CONTEXT, Evidence, Gateway, Lease, Neo4j, Policy, Postgres, Redis, Repository,
 };
