@@ -147,6 +147,21 @@ async fn describe(
         let sql = format!("COMMENT ON DATABASE {quoted} IS {}", literal(comment));
         run(server, session, &sql).await?;
     }
+    if at_hand(server, session, facts, place.carried, place.roles, notes).await? {
+        own(server, session, &quoted, facts).await?;
+    }
+    Ok(())
+}
+
+/// Whether the roles that own the database and may use it are there, or are made.
+pub(super) async fn at_hand(
+    server: &Target,
+    session: &mut PgConnection,
+    facts: &DatabaseFacts,
+    carried: &Carried,
+    missing: MissingRoles,
+    notes: &mut Vec<String>,
+) -> Result<bool> {
     let mut named = vec![facts.owner.clone()];
     for grant in facts.grants.iter().flatten() {
         if !grant.grantee.is_empty() && !named.contains(&grant.grantee) {
@@ -157,10 +172,7 @@ async fn describe(
         all: &named,
         acting: std::slice::from_ref(&facts.owner),
     };
-    if roles_at_hand(server, session, named, place.carried, place.roles, notes).await? {
-        own(server, session, &quoted, facts).await?;
-    }
-    Ok(())
+    roles_at_hand(server, session, named, carried, missing, notes).await
 }
 
 /// Owner and grants of the database itself.

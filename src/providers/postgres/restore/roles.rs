@@ -107,6 +107,8 @@ impl Carried {
                   LEFT JOIN pg_roles p ON p.rolname = u.role, pg_roles me
              WHERE me.rolname = current_user AND (p.oid IS NULL AND u.role <> ALL ($3::text[]) OR NOT me.rolsuper AND (
                    EXISTS (SELECT FROM pg_settings s WHERE s.name = u.key AND s.context IN ('superuser', 'superuser-backend'))
+                   -- Of an extension that is not loaded.
+                   OR strpos(u.key, '.') > 0 AND NOT EXISTS (SELECT FROM pg_settings s WHERE s.name = u.key)
                    OR p.oid IS NOT NULL AND NOT (p.oid = me.oid OR me.rolcreaterole AND NOT p.rolsuper
                            -- From 16 on, the right to make roles is not one to alter those of others.
                            AND (current_setting('server_version_num')::int4 < 160000
