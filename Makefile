@@ -36,9 +36,10 @@ test: setup lint check-tests ## Every test of the core
 check-tests:
 	cargo test --locked
 
-test-all: test ## The tests, MinIO and Garage as object stores, more migration tools, the documentation and the dependency policy
+test-all: test ## The tests, MinIO and Garage as object stores, more migration tools, fields of a gigabyte, the documentation and the dependency policy
 	SUMMITCTL_TEST_MINIO=1 SUMMITCTL_TEST_GARAGE=1 SUMMITCTL_TEST_TOOLS=1 .ci/setup
 	SUMMITCTL_TEST_TOOLS=1 cargo test --locked --test live -- migrations::
+	SUMMITCTL_TEST_GIGABYTE=1 cargo test --locked --test live -- the_longest_field
 	SUMMITCTL_TEST_MINIO=1 SUMMITCTL_TEST_GARAGE=1 cargo test --locked --test live s3::
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	cargo deny --locked check

@@ -146,6 +146,7 @@ async fn restore(folder: &Path, url: &str, backup: &str, database: &str, throwaw
     let options = RestoreOptions {
         key: repository.fingerprint_key().unwrap(),
         jobs: JOBS,
+        share: postgres::SHARE,
         events: Events::default(),
         cancel: Cancel::new(),
         roles,

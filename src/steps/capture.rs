@@ -116,6 +116,7 @@ impl Step<World> for Capture {
         args.of_neo4j_alone()?;
         let repository = cx.world.repository().await?;
         let identity = cx.world.identify(args.store).await?;
+        stores::ready(cx.world, args.store).await?;
         let facts = identity.without_markers().facts;
         let mut decisive = Facts::from_iter([("source".to_owned(), json!(facts))]);
         if args.offline {
@@ -210,6 +211,7 @@ async fn planned(cx: &ReadCx<'_, World>, args: &CaptureArgs) -> Result<Decision<
     } else {
         // The marker may be planted by an earlier step of the same plan.
         let identity = cx.world.identify(args.store).await?;
+        stores::ready(cx.world, args.store).await?;
         let facts = identity.without_markers().facts;
         (
             Facts::from_iter([("source".to_owned(), json!(facts))]),

@@ -235,6 +235,7 @@ impl Step<World> for Load {
         let options = postgres::RestoreOptions {
             key: source.fingerprint_key(),
             jobs: cx.world.jobs,
+            share: postgres::SHARE,
             events: cx.events.clone(),
             cancel: cx.cancel.clone(),
             roles,

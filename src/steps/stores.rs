@@ -54,6 +54,14 @@ pub async fn capture(
     capture_from(cx, &origin, sink, key, barrier).await
 }
 
+/// Whether this machine has what a capture of the store needs beside the program.
+pub async fn ready(world: &World, store: Store) -> Result<()> {
+    match store {
+        Store::Postgres => postgres::can_be_dumped(world.postgres()?).await,
+        Store::Neo4j | Store::Redis => Ok(()),
+    }
+}
+
 /// Captures a store into a sink.
 pub async fn capture_from(
     cx: &ReadCx<'_, World>,
@@ -328,6 +336,7 @@ async fn prove_postgres(
         let restore = postgres::RestoreOptions {
             key: key.clone(),
             jobs,
+            share: postgres::SHARE,
             events: events.clone(),
             cancel: cancel.clone(),
             roles: postgres::MissingRoles::Create,

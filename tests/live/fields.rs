@@ -4,9 +4,14 @@ use sqlx::Executor as _;
 
 use crate::program::{Program, memory};
 
-/// Bytes of one field: more than the program may need, and as much as is quick. A row of a gigabyte, where the server itself ends,
-/// took no more memory.
+/// Bytes of one field: more than the program may need, and as much as is quick.
 const LONG: usize = 300_000_000;
+
+/// Bytes of the longest field: a row ends a few bytes below 1 GiB in the server itself.
+const LONGEST: usize = 1_000_000_000;
+
+/// Set, the longest field is tried as well; the server needs 4 GiB of memory for it.
+const TRY_LONGEST: &str = "SUMMITCTL_TEST_GIGABYTE";
 
 /// What the program may need, in MiB.
 const MEMORY: u64 = 256;
@@ -14,6 +19,18 @@ const MEMORY: u64 = 256;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_field_comes_and_goes_in_pieces() {
     let program = Program::start("fields");
+    field(&program, LONG).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_field_comes_and_goes_in_pieces() {
+    if std::env::var_os(TRY_LONGEST).is_some() {
+        let program = Program::start("longest");
+        field(&program, LONGEST).await;
+    }
+}
+
+async fn field(program: &Program, bytes: usize) {
     let mut session = program.postgres().await;
     let long = format!(
         "CREATE TABLE long (id int PRIMARY KEY, field text COMPRESSION lz4);
@@ -22,7 +39,7 @@ async fn a_long_field_comes_and_goes_in_pieces() {
          -- Types that name others by numbers travel as text, and their rows with them.
          CREATE TABLE spelt AS SELECT *, 'int4'::regtype AS kind FROM long;
          ALTER TABLE spelt OWNER TO operator",
-        LONG / 10
+        bytes / 10
     );
     session
         .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(long)))

@@ -21,6 +21,7 @@ mod journey;
 mod kills;
 mod kubernetes;
 mod majors;
+mod many;
 #[path = "../shared/memory.rs"]
 mod memory;
 mod migrations;

@@ -346,6 +346,7 @@ async fn the_first_data_can_be_backed_up(stack: &Stack) {
     let restore = pg::RestoreOptions {
         key: key.clone(),
         jobs: 2,
+        share: pg::SHARE,
         events: Events::silent(),
         cancel: Cancel::new(),
         roles: pg::MissingRoles::LeaveOut,

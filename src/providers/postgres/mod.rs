@@ -33,7 +33,8 @@ mod wire;
 mod writes;
 
 pub use capture::{
-    CaptureOptions, Patience, STRETCH, capture, fingerprints, fingerprints_as, prefix,
+    CaptureOptions, Patience, STRETCH, can_be_dumped, capture, fingerprints, fingerprints_as,
+    prefix,
 };
 pub use catalogue::{
     catalogue, catalogue_as, catalogue_differences, is_catalogue, schema_fingerprint,
@@ -44,7 +45,7 @@ pub use identify::{identify, plant_marker, read_marker, refuse_pooler};
 pub use preview::{FreeSpace, Preview, TablePreview, free_space, preview, read_rows};
 pub use restore::{
     BACK_REASONS, BackOptions, Chosen, Extension, LiveFacts, MissingRoles, Readiness, Renamed,
-    RestoreOptions, Restored, RoleMap, Selection, Survey, TableBack, TableSeen, TiesSeen,
+    RestoreOptions, Restored, RoleMap, SHARE, Selection, Survey, TableBack, TableSeen, TiesSeen,
     captured_databases, captured_roles, choose, create_database, drop_roles, exists, find_table,
     incomparable, incomparable_with, is_back, look_at_away, look_at_table, make_roles,
     may_make_roles, put_back, readiness, restore, role_pair, survey as survey_catalogue, take_away,

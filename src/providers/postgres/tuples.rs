@@ -105,6 +105,13 @@ fn safe_within(types: &BTreeMap<i64, Type>, oid: i64, depth: u8) -> bool {
     }
 }
 
+/// The head of a stream.
+pub(super) fn head() -> [u8; HEAD] {
+    let mut head = [0; HEAD];
+    head[..SIGNATURE.len()].copy_from_slice(SIGNATURE);
+    head
+}
+
 /// Checks the head of a stream, and says where the rows begin.
 pub(super) fn after_head(bytes: &[u8]) -> Result<usize> {
     let fits = bytes.len() >= HEAD

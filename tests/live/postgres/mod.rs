@@ -13,6 +13,7 @@ mod renamed;
 mod roles;
 mod round_trip;
 mod server;
+mod spread;
 mod stretches;
 mod swap;
 mod versions;

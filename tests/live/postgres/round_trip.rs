@@ -34,6 +34,7 @@ pub fn restore_options(folder: &Folder, roles: MissingRoles) -> RestoreOptions {
     RestoreOptions {
         key: FingerprintKey::new([9; 32]),
         jobs: 3,
+        share: summitctl::providers::postgres::SHARE,
         events: Events::silent(),
         cancel: Cancel::new(),
         roles,

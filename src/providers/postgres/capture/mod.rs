@@ -21,7 +21,7 @@ use super::catalogue::{self, Form, Listing};
 use super::copy::{Meter, Reading, Shape, copy_out};
 use super::enumerate::{self, part_word};
 use super::poison::{self, Depth};
-use super::session::{close, failed, run, scalar};
+use super::session::{self, Access, close, failed, leave, open, run, scalar};
 use super::wire::Wire;
 use super::{Target, dump, identify, large_objects, refuse_pooler, roles, tools};
 use crate::capture::{
@@ -90,6 +90,14 @@ pub struct CaptureOptions {
 /// `postgres/<database>/`: what the names of a database's parts begin with.
 pub fn prefix(database: &str) -> String {
     format!("postgres/{}/", part_word(database))
+}
+
+/// Whether the programs are there that a capture of this server needs: an older `pg_dump` would leave out what it does not know.
+pub async fn can_be_dumped(target: &Target) -> Result<()> {
+    let mut session = open(target, Access::Read).await?;
+    let major = session::major(target, &mut session).await;
+    leave(target, session).await;
+    tools::pg_dump(major?).map(|_| ())
 }
 
 /// Captures the database of `target` into `sink`.

@@ -14,6 +14,7 @@ use super::super::sql::qualified;
 use super::super::wire::Wire;
 use super::super::{BAD_PART, MISMATCH, QUERY_FAILED, RESTORE_FAILED, Target};
 use super::plan::{self, ForeignKey, Plan, Statement, TableWork};
+use super::spread::{self, Spread};
 use super::{RestoreOptions, agree, meta};
 use crate::capture::{Fingerprint, FingerprintKey, PartInfo, PartReader, PartSource};
 use crate::error::{Context as _, Error, Result};
@@ -214,6 +215,15 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// How many connections fill this table: one that is compared and removed is filled quickest by one, which needs no WAL.
+    fn connections(&self, part: &PartInfo, table: &TableMeta) -> usize {
+        if self.options.throwaway || table.condition.is_some() {
+            return 1;
+        }
+        let total = self.tables.iter().map(|(part, _)| part.bytes).sum();
+        spread::connections(part.bytes, total, self.options.share, self.options.jobs)
+    }
+
     async fn fill(&self, wire: Wire, part: &PartInfo) -> Result<(Wire, Fingerprint)> {
         let reader = self.source.open(&part.name).await?;
         let shape = Shape::of(&part.format).ok_or_else(|| {
@@ -225,16 +235,32 @@ impl<'a> Loader<'a> {
                 ),
             )
         })?;
+        let table: TableMeta = meta(part)?;
+        let connections = self.connections(part, &table);
         let job = TableJob {
             shape,
             key: self.options.key.clone(),
-            meta: meta(part)?,
+            meta: table,
             major: self.major,
             meter: Meter::new(&self.options.events, part.name.clone(), Some(part.bytes)),
             expected: part.fingerprint,
             name: part.name.clone(),
         };
-        wire.in_thread(|wire| job.run(wire, reader)).await
+        if connections == 1 {
+            return wire.in_thread(|wire| job.run(wire, reader)).await;
+        }
+        let mut wires = vec![wire];
+        for _ in 1..connections {
+            wires.push(loader(self.target, self.options).await?);
+        }
+        let mut wires = job.spread(wires, reader).await?;
+        let fingerprint = wires.1;
+        let first = wires.0.pop();
+        for other in wires.0 {
+            other.close().await;
+        }
+        let first = first.ok_or_else(|| Error::bug("no connection was left"))?;
+        Ok((first, fingerprint))
     }
 
     async fn finish(&self, wire: &mut Wire, part: &PartInfo, work: &TableWork) -> Result<()> {
@@ -332,11 +358,6 @@ impl TableJob {
         mut wire: Wire,
         mut reader: Box<dyn PartReader>,
     ) -> Result<(Wire, Fingerprint)> {
-        let encoding = self
-            .meta
-            .settings
-            .get("client_encoding")
-            .map_or("UTF8", String::as_str);
         // Truncated and filled in one transaction, the rows need no WAL where `wal_level` is minimal, and are frozen
         // at once (PostgreSQL documentation, COPY, FREEZE).
         let (first, freeze) = if self.meta.condition.is_some() {
@@ -348,13 +369,9 @@ impl TableJob {
             let table = qualified(&self.meta.schema, &self.meta.table);
             (format!("TRUNCATE ONLY {table}"), "FREEZE, ")
         };
-        let begin = format!("BEGIN; {}; {first}", set_local(encoding, self.major));
+        let begin = format!("{}; {first}", self.begin());
         wire.run("make the table ready", &begin).await?;
-        let statement = format!(
-            "COPY {} FROM STDIN WITH ({freeze}{})",
-            copy_target(&self.meta.schema, &self.meta.table, &self.meta.columns),
-            self.shape.option()
-        );
+        let statement = self.statement(freeze);
         let (fingerprint, stored) = copy_in(
             &mut wire,
             &statement,
@@ -365,17 +382,65 @@ impl TableJob {
         )
         .await
         .context(|| format!("cannot load part `{}`", self.name))?;
-        agree(&self.name, self.expected, fingerprint)?;
-        if stored != fingerprint.rows {
-            return Err(Error::new(
-                &MISMATCH,
-                format!(
-                    "Postgres stored {stored} rows of the {} of part `{}`",
-                    fingerprint.rows, self.name
-                ),
-            ));
-        }
+        agree_in_all(&self.name, self.expected, fingerprint, stored)?;
         wire.run("commit the rows", "COMMIT").await?;
         Ok((wire, fingerprint))
     }
+
+    /// The same over several connections.
+    async fn spread(
+        self,
+        wires: Vec<Wire>,
+        reader: Box<dyn PartReader>,
+    ) -> Result<(Vec<Wire>, Fingerprint)> {
+        let table = qualified(&self.meta.schema, &self.meta.table);
+        let spread = Spread {
+            shape: self.shape,
+            begin: self.begin(),
+            statement: self.statement(""),
+            what: format!("load `{table}`"),
+            key: self.key,
+            meter: self.meter,
+        };
+        let (mut wires, fingerprint, stored) = spread::fill(wires, spread, reader)
+            .await
+            .context(|| format!("cannot load part `{}`", self.name))?;
+        agree_in_all(&self.name, self.expected, fingerprint, stored)?;
+        for wire in &mut wires {
+            wire.run("commit the rows", "COMMIT").await?;
+        }
+        Ok((wires, fingerprint))
+    }
+
+    fn begin(&self) -> String {
+        let encoding = self.meta.settings.get("client_encoding");
+        let encoding = encoding.map_or("UTF8", String::as_str);
+        format!("BEGIN; {}", set_local(encoding, self.major))
+    }
+
+    fn statement(&self, freeze: &str) -> String {
+        format!(
+            "COPY {} FROM STDIN WITH ({freeze}{})",
+            copy_target(&self.meta.schema, &self.meta.table, &self.meta.columns),
+            self.shape.option()
+        )
+    }
+}
+
+/// What was sent is what was captured, and the server has as many rows.
+fn agree_in_all(
+    name: &str,
+    expected: Option<Fingerprint>,
+    sent: Fingerprint,
+    stored: u64,
+) -> Result<()> {
+    agree(name, expected, sent)?;
+    if stored == sent.rows {
+        return Ok(());
+    }
+    let message = format!(
+        "Postgres stored {stored} rows of the {} of part `{name}`",
+        sent.rows
+    );
+    Err(Error::new(&MISMATCH, message))
 }

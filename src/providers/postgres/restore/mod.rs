@@ -18,6 +18,7 @@ mod ready;
 mod rename;
 mod roles;
 mod sequences;
+mod spread;
 mod statements;
 mod subscriptions;
 mod views;
@@ -62,6 +63,7 @@ use plan::{Plan, Rest};
 pub use ready::{Extension, LiveFacts, Readiness, readiness};
 pub use rename::{Renamed, RoleMap, captured_roles, role_pair};
 use roles::Carried;
+pub use spread::SHARE;
 use subscriptions::Apart;
 
 /// What to do about roles that the capture names and the server lacks.
@@ -82,6 +84,8 @@ pub struct RestoreOptions {
     pub key: FingerprintKey,
     /// How many tables are loaded, and indexes built, at once; at least 1.
     pub jobs: usize,
+    /// Bytes of a table from which on another connection helps to fill it: [`SHARE`].
+    pub share: u64,
     /// Where progress goes.
     pub events: Events,
     /// The stop signal.
