@@ -7,6 +7,9 @@ use summitctl::providers::postgres::{
 };
 use summitctl::secret::Secret;
 
+use crate::poison::configure;
+use crate::program::Program;
+
 use super::complete::ITSELF;
 use super::round_trip::{by_part, capture_options, restore_options, restore_to};
 use super::{database, scratch_of, sql};
@@ -233,4 +236,31 @@ async fn what_a_role_may_not_set_is_foreseen_and_is_no_loss() {
         survey.excused[LISTINGS[1]].contains("changed database (owners and grants were left out"),
         "{survey:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_every_server_has_is_proved_with_its_own_properties() {
+    let (_folder, server) = scratch_of(17).await;
+    let program = Program::bare("itself");
+    let target = server.target().with_database("postgres");
+    // A value that no server takes any more.
+    sql(
+        &target,
+        "CREATE TABLE t (n int); INSERT INTO t VALUES (1); CREATE ROLE reader_b;
+         COMMENT ON DATABASE postgres IS 'ours'; ALTER DATABASE postgres CONNECTION LIMIT 44; GRANT CREATE ON DATABASE postgres TO reader_b;
+         ALTER DATABASE postgres SET work_mem = '6MB'; ALTER DATABASE postgres SET lc_messages = 'C';
+         UPDATE pg_db_role_setting SET setconfig = array_replace(setconfig, 'lc_messages=C', 'lc_messages=canary_LOCALE')",
+    )
+    .await;
+    configure(&program, &server);
+    let file = program.dir.join("summitctl.toml");
+    let config = std::fs::read_to_string(&file).expect("is there");
+    std::fs::write(&file, config.replace("/app?", "/postgres?")).expect("writes");
+    program.ok(&["backup", "create", "--yes"]);
+    let proved = program.json(&["backup", "verify", "newest", "--level", "3", "--yes"]);
+    let report = &proved["report"];
+    assert_eq!(report["exit-code"], 0, "{proved}");
+    // The catalogue is not counted among what is wholly equal.
+    let measured = &report["steps"][0]["observed"]["measured"];
+    assert_eq!(measured["postgres-parts"], 3, "{proved}");
 }

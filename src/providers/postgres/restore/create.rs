@@ -139,7 +139,7 @@ async fn describe(
             let key = setting_key(setting);
             notes.push(format!(
                 "the setting `{key}` was left out: {}",
-                e.one_line()
+                without_value(&e.one_line(), setting)
             ));
         }
     }
@@ -230,6 +230,12 @@ pub(super) fn set_clause(setting: &str) -> String {
     format!("SET {} = {value}", setting_name(key))
 }
 
+/// What the server said of a setting, without the value, which it repeats in quotes.
+pub(super) fn without_value(words: &str, setting: &str) -> String {
+    let (_, value) = setting.split_once('=').unwrap_or((setting, ""));
+    words.replace(&format!("\"{value}\""), "\"…\"")
+}
+
 /// `name` of `name=value`.
 pub(super) fn setting_key(setting: &str) -> &str {
     setting.split_once('=').map_or(setting, |(key, _)| key)
@@ -255,6 +261,15 @@ mod tests {
             "SET \"search_path\" = a, \"b\""
         );
         assert_eq!(setting_key("app.key=a=b"), "app.key");
+    }
+
+    #[test]
+    fn values_of_refused_settings_are_not_repeated() {
+        let words = "the server said: invalid value for parameter \"app.key\": \"canary\"";
+        assert_eq!(
+            without_value(words, "app.key=canary"),
+            "the server said: invalid value for parameter \"app.key\": \"…\""
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::super::roles::{Line, Member, Role};
 use super::super::session::{self, failed, run, run_as, scalar};
 use super::super::sql::{ident, literal};
 use super::super::{BAD_PART, Target};
-use super::create::{set_clause, setting_key};
+use super::create::{set_clause, setting_key, without_value};
 use super::place::without;
 use super::{each_line, part_named};
 use crate::capture::PartSource;
@@ -155,7 +155,7 @@ impl Carried {
                     let key = setting_key(setting);
                     notes.push(format!(
                         "the setting `{key}` of role `{name}` was left out: {}",
-                        e.one_line()
+                        without_value(&e.one_line(), setting)
                     ));
                 }
             }
@@ -202,7 +202,7 @@ impl Carried {
                 notes.push(format!(
                     "the setting `{}` of role `{role}` in the database was left out: {}",
                     setting_key(setting),
-                    e.one_line()
+                    without_value(&e.one_line(), setting)
                 ));
             }
         }
