@@ -7,6 +7,7 @@ mod fetched;
 mod flow;
 mod healed;
 mod keys;
+mod killed;
 mod memory;
 mod places;
 mod posture;

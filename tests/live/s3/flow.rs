@@ -429,7 +429,13 @@ async fn from_its_making_to_a_restore(server: &Server) {
 /// A segment that a new backup finds again is kept for as long as the new one, and so is all that opens it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_used_again_is_locked_for_longer() {
-    let server = Server::start(Kind::Versity).await;
+    for kind in kinds() {
+        locked_for_longer(kind).await;
+    }
+}
+
+async fn locked_for_longer(kind: Kind) {
+    let server = Server::start(kind).await;
     server.locking("backups").await;
     let redis = Redis::start(&Options::scratch()).await;
     let host = Host::new(&redis, &server.endpoint(), &server.endpoint());

@@ -8,7 +8,7 @@ use summitctl::sandbox::servers::redis::Options;
 use super::flow::{Host, said};
 use super::proxy::{Fault, Proxy};
 use super::pruned::{Bucket, CREATE, backups, other_data};
-use super::server::Server;
+use super::server::{Kind, Server, kinds};
 use crate::redis::Server as Redis;
 
 const BUSY: &str = "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
@@ -20,11 +20,16 @@ async fn busy_for(server: &Server, word: &str) -> Proxy {
     Proxy::start(server.port, Fault::Says(word, i64::MAX, head, body)).await
 }
 
-/// The same command by way of a proxy: its exit code, and what it said.
-fn through(host: &Host, server: &Server, proxy: &Proxy, args: &[&str]) -> (Option<i32>, String) {
+/// Writes `away.toml`, the host's configuration by way of a proxy.
+pub fn away(host: &Host, server: &Server, proxy: &Proxy) {
     let text = std::fs::read_to_string(host.dir.join("direct.toml")).unwrap();
     let text = text.replace(&server.endpoint(), &proxy.endpoint());
     std::fs::write(host.dir.join("away.toml"), text).unwrap();
+}
+
+/// The same command by way of a proxy: its exit code, and what it said.
+fn through(host: &Host, server: &Server, proxy: &Proxy, args: &[&str]) -> (Option<i32>, String) {
+    away(host, server, proxy);
     let mut command = host.command(args);
     let output = command.env("SUMMITCTL_CONFIG", host.dir.join("away.toml"));
     let output = output.output().unwrap();
@@ -65,7 +70,7 @@ fn rot(file: &Path) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_does_not_answer_takes_no_level_away_and_chooses_no_older_backup() {
     let redis = Redis::start(&Options::scratch()).await;
-    let (server, host) = Bucket::Plain.set_up(&redis).await;
+    let (server, host) = Bucket::Plain.set_up(Kind::Versity, &redis).await;
     other_data(&redis, "one").await;
     host.ok(&CREATE);
     other_data(&redis, "two").await;
@@ -95,7 +100,7 @@ async fn a_store_that_does_not_answer_takes_no_level_away_and_chooses_no_older_b
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rot_in_a_bucket_is_healed_by_the_next_backup_and_the_next_copy() {
     let redis = Redis::start(&Options::scratch()).await;
-    let (server, host) = Bucket::Plain.set_up(&redis).await;
+    let (server, host) = Bucket::Plain.set_up(Kind::Versity, &redis).await;
     server.bucket("copies").await;
     let copied = std::fs::read_to_string(host.dir.join("copied-direct.toml")).unwrap();
     host.configure(|_| copied);
@@ -128,8 +133,14 @@ async fn rot_in_a_bucket_is_healed_by_the_next_backup_and_the_next_copy() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_in_a_versioned_bucket_has_again_what_a_prune_there_hid() {
+    for kind in kinds() {
+        has_again(kind).await;
+    }
+}
+
+async fn has_again(kind: Kind) {
     let redis = Redis::start(&Options::scratch()).await;
-    let (server, host) = Bucket::Plain.set_up(&redis).await;
+    let (server, host) = Bucket::Plain.set_up(kind, &redis).await;
     server.bucket("copies").await;
     server.versioned("copies").await;
     let copied = std::fs::read_to_string(host.dir.join("copied-direct.toml")).unwrap();

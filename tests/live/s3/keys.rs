@@ -6,11 +6,11 @@ use summitctl::sandbox::servers::redis::Options;
 
 use super::flow::Host;
 use super::pruned::{Bucket, CREATE, backups, flat, objects, other_data};
-use super::server::{Kind, Server};
+use super::server::{Kind, Server, kinds};
 use crate::redis::Server as Redis;
 
 /// A new identity in a file beside the configuration; its recipient.
-fn person(host: &Host, file: &str) -> String {
+pub fn person(host: &Host, file: &str) -> String {
     use age::secrecy::ExposeSecret as _;
     let identity = age::x25519::Identity::generate();
     let path = host.dir.join(file);
@@ -21,7 +21,7 @@ fn person(host: &Host, file: &str) -> String {
 }
 
 /// Lets this identity be the one that reads.
-fn identify(host: &Host, file: &str) {
+pub fn identify(host: &Host, file: &str) {
     host.configure(|text| {
         let lines = text
             .lines()
@@ -34,7 +34,7 @@ fn identify(host: &Host, file: &str) {
 }
 
 /// The name of the one operator that there is.
-fn operator(host: &Host) -> String {
+pub fn operator(host: &Host) -> String {
     let (output, text) = host.call(&["keys", "list", "--output", "json"]);
     assert!(output.status.success(), "{text}");
     let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -54,14 +54,17 @@ async fn changed(server: &Server, before: &BTreeMap<String, String>) -> Vec<Stri
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_change_in_a_bucket_and_no_segment_does() {
-    for bucket in Bucket::ALL {
-        change(bucket).await;
+    for kind in kinds() {
+        for bucket in Bucket::ALL {
+            println!("{kind:?} {bucket:?}");
+            change(kind, bucket).await;
+        }
     }
 }
 
-async fn change(bucket: Bucket) {
+async fn change(kind: Kind, bucket: Bucket) {
     let redis = Redis::start(&Options::scratch()).await;
-    let (server, host) = bucket.set_up(&redis).await;
+    let (server, host) = bucket.set_up(kind, &redis).await;
     other_data(&redis, "the first").await;
     host.ok(&CREATE);
     let first = backups(&host).remove(0);

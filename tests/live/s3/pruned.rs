@@ -8,7 +8,7 @@ use aws_sdk_s3::types::ObjectLockMode;
 use summitctl::sandbox::servers::redis::Options;
 
 use super::flow::Host;
-use super::server::{Kind, Server, Setup};
+use super::server::{Kind, Server, Setup, kinds};
 use crate::redis::Server as Redis;
 
 pub const CREATE: [&str; 5] = ["backup", "create", "--stores", "redis", "--yes"];
@@ -26,9 +26,9 @@ pub enum Bucket {
 impl Bucket {
     pub const ALL: [Bucket; 3] = [Bucket::Plain, Bucket::Versioned, Bucket::Locked];
 
-    /// A server with the bucket, and a host whose repository it is to hold.
-    pub async fn set_up(self, redis: &Redis) -> (Server, Host) {
-        let server = Server::start(Kind::Versity).await;
+    /// A server of this kind with the bucket, and a host whose repository it is to hold.
+    pub async fn set_up(self, kind: Kind, redis: &Redis) -> (Server, Host) {
+        let server = Server::start(kind).await;
         match self {
             Bucket::Locked => server.locking("backups").await,
             _ => server.bucket("backups").await,
@@ -125,14 +125,17 @@ pub fn flat(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prune_takes_away_what_no_rule_keeps_and_says_what_the_bucket_keeps() {
-    for bucket in Bucket::ALL {
-        prunes(bucket).await;
+    for kind in kinds() {
+        for bucket in Bucket::ALL {
+            println!("{kind:?} {bucket:?}");
+            prunes(kind, bucket).await;
+        }
     }
 }
 
-async fn prunes(bucket: Bucket) {
+async fn prunes(kind: Kind, bucket: Bucket) {
     let redis = Redis::start(&Options::scratch()).await;
-    let (server, host) = bucket.set_up(&redis).await;
+    let (server, host) = bucket.set_up(kind, &redis).await;
     other_data(&redis, "the first").await;
     host.ok(&CREATE);
     let first = backups(&host).remove(0);
