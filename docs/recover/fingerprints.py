@@ -736,7 +736,7 @@ def dump(part, stream):
 
 FORMATS = {
     "pg-dump-custom": archive, "pg-copy-binary": copy_binary, "pg-copy-text": copy_text, "pg-sequences-jsonl": lines, "pg-large-objects-jsonl": lines,
-    "pg-roles-jsonl": lines, "pg-catalogue-jsonl": lines, "pg-catalogue-jsonl-2": lines, "neo4j-packstream": frames, "json": document,
+    "pg-roles-jsonl": lines, "pg-catalogue-jsonl": lines, "pg-catalogue-jsonl-2": lines, "pg-catalogue-jsonl-3": lines, "neo4j-packstream": frames, "json": document,
     "redis-dump-stream": keys, "redis-function-dump": functions, "neo4j-dump": dump,
 }
 

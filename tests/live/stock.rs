@@ -77,7 +77,7 @@ const KEYS: &str = "local call = redis.call
 const FORMATS: [&str; 11] = [
     "json",
     "neo4j-packstream",
-    "pg-catalogue-jsonl-2",
+    "pg-catalogue-jsonl-3",
     "pg-copy-binary",
     "pg-copy-text",
     "pg-dump-custom",

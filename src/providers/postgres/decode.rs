@@ -47,7 +47,7 @@ async fn decode_as(
         })
         .await
         .map(Some),
-        format::CATALOGUE | format::CATALOGUE_2 => {
+        format::CATALOGUE | format::CATALOGUE_2 | format::CATALOGUE_3 => {
             lines(reader, key, |row| json_line::<Value>(row).map(|_| ()))
                 .await
                 .map(Some)

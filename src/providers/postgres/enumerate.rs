@@ -528,6 +528,22 @@ pub(super) async fn not_carried(
                 .to_owned(),
         ),
         (
+            "security labels of what the server or an extension made",
+            "SELECT format('%s on %s %s', l.provider, i.type, i.identity) FROM pg_seclabel l, pg_identify_object(l.classoid, l.objoid, l.objsubid) i
+             WHERE l.classoid <> 'pg_largeobject'::regclass AND (l.objoid < 16384 OR EXISTS (
+                   SELECT FROM pg_depend x WHERE x.classid = l.classoid AND x.objid = l.objoid AND x.deptype = 'e'))
+             ORDER BY 1"
+                .to_owned(),
+        ),
+        (
+            "that triggers of foreign keys are off, or fire otherwise (`ALTER TABLE … DISABLE TRIGGER ALL`)",
+            format!(
+                "SELECT DISTINCT format('%I.%I', n.nspname, c.relname) FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+                 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE g.tgisinternal AND g.tgparentid = 0 AND g.tgenabled <> 'O' AND {} ORDER BY 1",
+                user_schema()
+            ),
+        ),
+        (
             // Their values may be secrets of extensions.
             "settings of all roles in all databases (`ALTER ROLE ALL SET`)",
             "SELECT DISTINCT split_part(c, '=', 1) FROM pg_db_role_setting s, unnest(s.setconfig) c

@@ -38,7 +38,6 @@ pub use capture::{
 };
 pub use catalogue::{
     catalogue, catalogue_as, catalogue_differences, is_catalogue, schema_fingerprint,
-    survey as survey_catalogue,
 };
 pub use column::{column, column_planned};
 pub use decode::decode;
@@ -46,10 +45,10 @@ pub use identify::{identify, plant_marker, read_marker, refuse_pooler};
 pub use preview::{FreeSpace, Preview, TablePreview, free_space, preview, read_rows};
 pub use restore::{
     BACK_REASONS, BackOptions, Chosen, Extension, LiveFacts, MissingRoles, Readiness, Renamed,
-    RestoreOptions, Restored, RoleMap, SHARE, Selection, TableBack, TableSeen, TiesSeen,
+    RestoreOptions, Restored, RoleMap, SHARE, Selection, Survey, TableBack, TableSeen, TiesSeen,
     captured_databases, captured_roles, choose, create_database, drop_roles, exists, find_table,
     incomparable, incomparable_with, is_back, look_at_away, look_at_table, make_roles,
-    may_make_roles, put_back, readiness, restore, role_pair, take_away,
+    may_make_roles, put_back, readiness, restore, role_pair, survey as survey_catalogue, take_away,
 };
 pub use session::{Health, ping};
 pub use several::{capture_all, identify_all, marker_fact, marker_of, plant_markers};

@@ -31,6 +31,27 @@ pub fn dumped(target: &Target, major: u32) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Of the database itself.
+pub const ITSELF: &str = "ALTER DATABASE rich CONNECTION LIMIT 77; COMMENT ON DATABASE rich IS 'all of it';
+    ALTER DATABASE rich SET work_mem = '5MB'; ALTER DATABASE rich SET search_path = deep, \"$user\";
+    ALTER DATABASE rich SET app.secret = 'secret=1'; GRANT TEMPORARY, CREATE ON DATABASE rich TO reader_b WITH GRANT OPTION;
+    REVOKE CONNECT ON DATABASE rich FROM PUBLIC; ALTER DATABASE rich OWNER TO owner_a";
+
+/// What servers from 18 on can make.
+pub const NEWER: &str = "
+    CREATE TABLE deep.named (a int CONSTRAINT a_is_there NOT NULL, b int NOT NULL, c int CONSTRAINT here_alone NOT NULL NO INHERIT, d int);
+    COMMENT ON CONSTRAINT a_is_there ON deep.named IS 'named';
+    ALTER TABLE deep.named ADD CONSTRAINT d_is_there NOT NULL d NOT VALID;
+    CREATE TABLE deep.named_heir (a int CONSTRAINT own_a NOT NULL, e int) INHERITS (deep.named);
+    CREATE TABLE deep.named_parts (k int CONSTRAINT k_is_there NOT NULL, v int) PARTITION BY LIST (k);
+    CREATE TABLE deep.named_part PARTITION OF deep.named_parts FOR VALUES IN (1);
+    CREATE TABLE deep.named_other (v int, k int CONSTRAINT k_otherwise NOT NULL);
+    ALTER TABLE deep.named_parts ATTACH PARTITION deep.named_other FOR VALUES IN (2);
+    CREATE DOMAIN deep.filled AS int CONSTRAINT is_filled NOT NULL;
+    COMMENT ON CONSTRAINT is_filled ON DOMAIN deep.filled IS 'filled';
+    CREATE TABLE deep.by_method (k int) PARTITION BY LIST (k) USING heap_too;
+    CREATE TABLE deep.by_method_1 PARTITION OF deep.by_method FOR VALUES IN (1);";
+
 fn same_text(expected: &str, seen: &str) {
     let gone: Vec<&str> = expected
         .lines()
@@ -57,7 +78,7 @@ async fn comes_back(major: u32, locale: &str, more: &str) {
     .await;
     let target = admin.with_database("rich");
     sql(&target, COMPLETE).await;
-    sql(&target, "ALTER DATABASE rich CONNECTION LIMIT 77").await;
+    sql(&target, ITSELF).await;
     sql(&target, more).await;
     sql(&target, "TRUNCATE deep.seen").await;
     let parts = MemoryParts::default();
@@ -132,7 +153,10 @@ async fn every_kind_of_object_comes_back_on_15() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_object_comes_back_on_17() {
-    comes_back(17, "", "").await;
+    let more = "CREATE EXTENSION hstore SCHEMA deep; COMMENT ON EXTENSION hstore IS 'in our own words';
+        REVOKE EXECUTE ON FUNCTION deep.akeys(deep.hstore) FROM PUBLIC; GRANT EXECUTE ON FUNCTION deep.akeys(deep.hstore) TO reader_b;
+        CREATE TABLE deep.by_method (k int) PARTITION BY LIST (k) USING heap_too;";
+    comes_back(17, "", more).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +182,7 @@ async fn every_kind_of_object_comes_back_on_18() {
         CREATE TABLE deep.logins (who text);
         CREATE FUNCTION deep.see_login() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO deep.logins VALUES (current_setting('application_name')); END $$;
         CREATE EVENT TRIGGER at_login ON login EXECUTE FUNCTION deep.see_login()";
-    comes_back(18, "", more).await;
+    comes_back(18, "", &format!("{NEWER} {more}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -236,6 +236,32 @@ CREATE PUBLICATION by_schema FOR TABLES IN SCHEMA "quoted ""schema""
 over lines" WITH (publish_via_partition_root);
 COMMENT ON PUBLICATION chosen IS 'chosen';
 
+-- What only the archive says: types to come, states of single partitions, what is on what extensions and the server made.
+CREATE TYPE deep.undefined;
+COMMENT ON TYPE deep.undefined IS 'to come';
+ALTER TYPE deep.undefined OWNER TO owner_a;
+CREATE FUNCTION deep.needs_it() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+ALTER FUNCTION deep.needs_it() DEPENDS ON EXTENSION plpgsql;
+ALTER INDEX deep.tuned_hash DEPENDS ON EXTENSION plpgsql;
+CREATE TRIGGER each_row AFTER UPDATE ON deep.parts FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+ALTER TABLE deep.parts_more_low DISABLE TRIGGER each_row;
+ALTER TABLE deep.parts_default ENABLE ALWAYS TRIGGER each_row;
+CREATE TRIGGER replicated AFTER UPDATE ON deep.parts FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+ALTER TABLE deep.parts ENABLE REPLICA TRIGGER replicated;
+ALTER TABLE deep.parts_odd ENABLE TRIGGER replicated;
+ALTER TABLE deep.base ADD CONSTRAINT said_twice CHECK (b <> 'never');
+ALTER TABLE deep.middle ADD CONSTRAINT said_twice CHECK (b <> 'never');
+REVOKE EXECUTE ON FUNCTION pg_catalog.pg_sleep(float8) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_waldir() TO reader_b WITH GRANT OPTION;
+GRANT SELECT (rolname), UPDATE (rolname) ON pg_catalog.pg_authid TO reader_b;
+GRANT SELECT ON pg_catalog.pg_largeobject TO owner_a;
+REVOKE SELECT ON pg_catalog.pg_views FROM PUBLIC;
+REVOKE USAGE ON TYPE pg_catalog.circle FROM PUBLIC;
+GRANT USAGE ON TYPE pg_catalog.circle TO reader_b;
+GRANT CREATE ON SCHEMA pg_catalog TO owner_a;
+REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC;
+GRANT USAGE ON LANGUAGE plpgsql TO reader_b;
+
 -- Event triggers note everything that they see, in a place that no restore puts anything into.
 CREATE TABLE deep.seen (what text);
 CREATE FUNCTION deep.see() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO deep.seen VALUES (TG_EVENT || ' ' || TG_TAG); END $$;

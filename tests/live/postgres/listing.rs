@@ -11,14 +11,16 @@ use summitctl::providers::postgres::{
 };
 use summitctl::wait::Cancel;
 
-use super::complete::COMPLETE;
+use super::complete::{COMPLETE, ITSELF, NEWER};
 use super::round_trip::{by_part, capture_options, restore_to};
 use super::{database, scratch_of, sql};
 
 const LISTINGS: [&str; 2] = ["postgres/rich/catalogue", "postgres/rich/ownership"];
 
-/// What earlier versions wrote.
-const OLDER: &str = "pg-catalogue-jsonl";
+/// What earlier versions wrote, the oldest first; each can be read in the form of those before it.
+const OLDER: [&str; 2] = ["pg-catalogue-jsonl", "pg-catalogue-jsonl-2"];
+
+const NEWEST: &str = "pg-catalogue-jsonl-3";
 
 /// One of each that the sandbox's servers can make, and what says so.
 const CHANGES: &str = "
@@ -88,6 +90,11 @@ const CHANGED_OWNERSHIP: [&str; 7] = [
     "changed user mapping elsewhere.reader_b",
 ];
 
+fn form_of(line: &str) -> u64 {
+    let line: Value = serde_json::from_str(line).expect("is JSON");
+    line["form"].as_u64().unwrap_or(1)
+}
+
 async fn lines(parts: &MemoryParts, name: &str) -> Vec<String> {
     let mut reader = parts.open(name).await.expect("opens");
     let bytes = reader.read_all().await.expect("reads");
@@ -107,10 +114,10 @@ async fn captured(target: &Target, options: &CaptureOptions) -> MemoryParts {
 }
 
 /// As earlier versions captured.
-fn older() -> CaptureOptions {
+fn older(format: &str) -> CaptureOptions {
     CaptureOptions {
         formats: LISTINGS
-            .map(|name| (name.to_owned(), OLDER.to_owned()))
+            .map(|name| (name.to_owned(), format.to_owned()))
             .into(),
         ..capture_options(2)
     }
@@ -163,31 +170,46 @@ async fn a_changed_object_of_each_kind_is_named_and_no_value_of_an_option_is_lis
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_backup_is_compared_in_its_own_form_on_15() {
-    older_form(15).await;
+    for form in [1, 2] {
+        older_form(15, form).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_backup_is_compared_in_its_own_form_on_18() {
-    older_form(18).await;
+    for form in [1, 2] {
+        older_form(18, form).await;
+    }
 }
 
-async fn older_form(major: u32) {
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_backup_is_compared_in_its_own_form_on_17() {
+    older_form(17, 2).await;
+}
+
+async fn older_form(major: u32, form: usize) {
     let (folder, server) = scratch_of(major).await;
     let target = database(&server, COMPLETE).await;
+    let own = OLDER[form - 1];
     let alone = "CREATE TABLE deep.alone (a int PRIMARY KEY, b int); INSERT INTO deep.alone VALUES (1, 2);
          CREATE INDEX alone_sum ON deep.alone ((a + b)); ALTER INDEX deep.alone_sum ALTER COLUMN 1 SET STATISTICS 50";
     sql(&target, alone).await;
-    let parts = captured(&target, &older()).await;
+    let parts = captured(&target, &older(own)).await;
     let newest = captured(&target, &capture_options(2)).await;
     for name in LISTINGS {
-        assert_eq!(part(&parts, name).format, OLDER);
-        assert_eq!(part(&newest, name).format, "pg-catalogue-jsonl-2");
+        assert_eq!(part(&parts, name).format, own);
+        assert_eq!(part(&newest, name).format, NEWEST);
         let (old, new) = (lines(&parts, name).await, lines(&newest, name).await);
-        assert!(!old.iter().any(|l| l.contains("\"form\"")), "{old:?}");
+        let forms: BTreeSet<u64> = old.iter().map(|line| form_of(line)).collect();
+        assert_eq!(forms, (1..=form as u64).collect(), "{old:?}");
         assert!(new.len() > old.len());
         // Of the newer one, what the older one would have been is left.
-        assert_eq!(catalogue_as(new.clone(), OLDER), old);
-        assert_eq!(catalogue_as(old.clone(), "pg-catalogue-jsonl-2"), old);
+        assert_eq!(catalogue_as(new.clone(), own), old);
+        assert_eq!(catalogue_as(old.clone(), NEWEST), old);
+        assert_eq!(
+            catalogue_as(new, OLDER[0]),
+            catalogue_as(old.clone(), OLDER[0])
+        );
         let mut reader = parts.open(name).await.expect("opens");
         let info = part(&parts, name);
         let again = decode(&info, reader.as_mut(), &FingerprintKey::new([9; 32])).await;
@@ -237,7 +259,8 @@ async fn older_form(major: u32) {
             .expect("reads");
         let found = renamed.differences(&copy, "rich").await.expect("compares");
         let mapping = found.iter().any(|line| line.contains("user mapping"));
-        assert_eq!(mapping, std::ptr::eq(source, &newest), "{found:?}");
+        let known = form > 1 || std::ptr::eq(source, &newest);
+        assert_eq!(mapping, known, "{found:?}");
     }
 
     // One table straight back, from either.
@@ -271,4 +294,166 @@ async fn older_form(major: u32) {
     );
     assert!(old.iter().any(|l| l.contains("\"1 50\"")), "{old:?}");
     assert_eq!(alone(new), alone(old));
+}
+
+/// What the third form says: the version from which on a server can make it, what is done behind the backup's back, and how the
+/// difference is called, in what objects are and in whose they are.
+type Fact = (
+    u32,
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+const FACTS: &[Fact] = &[
+    (
+        15,
+        "COMMENT ON DATABASE rich IS 'another'",
+        &["changed database"],
+        &[],
+    ),
+    (
+        15,
+        "ALTER DATABASE rich SET app.more = 'canary-More-3'; ALTER DATABASE rich SET work_mem = '6MB'; ALTER DATABASE rich RESET app.secret",
+        &[
+            "missing database setting app.secret",
+            "unexpected database setting app.more",
+            "changed database setting work_mem",
+        ],
+        &[],
+    ),
+    (
+        15,
+        "GRANT CONNECT ON DATABASE rich TO reader_b",
+        &[],
+        &["changed database"],
+    ),
+    (
+        15,
+        "ALTER FUNCTION deep.needs_it() NO DEPENDS ON EXTENSION plpgsql",
+        &["missing dependency on an extension of function deep.needs_it() on plpgsql"],
+        &[],
+    ),
+    (
+        // As an extension leaves them that masks columns.
+        15,
+        "SET allow_system_table_mods = on; DELETE FROM pg_seclabel WHERE classoid IN ('pg_type'::regclass, 'pg_proc'::regclass);
+         UPDATE pg_seclabel SET label = 'canary-Label-4' WHERE classoid = 'pg_class'::regclass;
+         INSERT INTO pg_seclabel VALUES ('deep'::regnamespace, 'pg_namespace'::regclass, 0, 'planted', 'canary-Label-5')",
+        &[
+            "missing security label on function deep.see() by planted",
+            "missing security label on type deep.pair by planted",
+            "unexpected security label on schema deep by planted",
+            "changed security label on table column deep.tuned.c by planted",
+        ],
+        &[],
+    ),
+    (
+        15,
+        "ALTER TABLE deep.tuned SET (toast.autovacuum_enabled = true)",
+        &["changed TOAST options deep.tuned"],
+        &[],
+    ),
+    (
+        15,
+        "ALTER TABLE deep.parts_default DISABLE TRIGGER each_row",
+        &["changed trigger deep.parts_default.each_row"],
+        &[],
+    ),
+    (
+        15,
+        "ALTER SEQUENCE deep.fast SET LOGGED",
+        &["changed sequence deep.fast"],
+        &[],
+    ),
+    (
+        15,
+        "ALTER TABLE deep.leaf ADD CONSTRAINT said_twice CHECK (b <> 'never')",
+        &["changed constraint deep.leaf.said_twice"],
+        &[],
+    ),
+    (
+        15,
+        "COMMENT ON TYPE deep.undefined IS NULL; ALTER TYPE deep.undefined OWNER TO reader_b",
+        &["changed shell type deep.undefined"],
+        &["changed shell type deep.undefined"],
+    ),
+    (
+        15,
+        "GRANT EXECUTE ON FUNCTION pg_sleep(float8) TO reader_b; GRANT SELECT (rolsuper) ON pg_authid TO reader_b;
+         REVOKE CREATE ON SCHEMA pg_catalog FROM owner_a; GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC",
+        &[],
+        &[
+            "changed grants beside the initial ones on function pg_catalog.pg_sleep(double precision)",
+            "changed grants beside the initial ones on language plpgsql",
+            "missing grants beside the initial ones on schema pg_catalog",
+            "unexpected grants beside the initial ones on table column pg_catalog.pg_authid.rolsuper",
+        ],
+    ),
+    (
+        18,
+        "ALTER TABLE deep.named RENAME CONSTRAINT here_alone TO here_still; COMMENT ON CONSTRAINT is_filled ON DOMAIN deep.filled IS NULL;
+         ALTER TABLE deep.named VALIDATE CONSTRAINT d_is_there",
+        &[
+            "changed NOT NULL constraint deep.filled.is_filled",
+            "missing NOT NULL constraint deep.named.here_alone",
+            "unexpected NOT NULL constraint deep.named.here_still",
+            "changed NOT NULL constraint deep.named.d_is_there",
+        ],
+        &[],
+    ),
+    (
+        18,
+        "ALTER TABLE deep.by_method SET ACCESS METHOD heap",
+        &["changed partitioned table deep.by_method"],
+        &[],
+    ),
+];
+
+async fn facts_are_named(major: u32) {
+    let (_folder, server) = scratch_of(major).await;
+    let target = database(&server, COMPLETE).await;
+    let planted = "SET allow_system_table_mods = on; INSERT INTO pg_seclabel VALUES
+         ('deep.tuned'::regclass, 'pg_class'::regclass, 3, 'planted', 'of a column'),
+         ('deep.see()'::regprocedure, 'pg_proc'::regclass, 0, 'planted', 'of a function'),
+         ('deep.pair'::regtype, 'pg_type'::regclass, 0, 'planted', 'of a type'),
+         ('deep'::regnamespace, 'pg_namespace'::regclass, 0, 'another', 'of a schema')";
+    sql(&target, ITSELF).await;
+    sql(&target, planted).await;
+    if major >= 18 {
+        sql(&target, NEWER).await;
+    }
+    let before = captured(&target, &capture_options(1)).await;
+    for (since, statements, _, _) in FACTS {
+        if major >= *since {
+            sql(&target, statements).await;
+        }
+    }
+    let after = captured(&target, &capture_options(1)).await;
+    for (at, name) in LISTINGS.iter().enumerate() {
+        let facts = FACTS.iter().filter(|(since, ..)| major >= *since);
+        let wanted: BTreeSet<&str> = facts
+            .flat_map(|(_, _, objects, ownership)| [*objects, *ownership][at])
+            .copied()
+            .collect();
+        let (old, new) = (lines(&before, name).await, lines(&after, name).await);
+        let found = catalogue_differences(&old, &new);
+        let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
+        assert_eq!(found, wanted, "{major}: {name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_fact_of_the_third_form_is_named_on_15() {
+    facts_are_named(15).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_fact_of_the_third_form_is_named_on_17() {
+    facts_are_named(17).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_fact_of_the_third_form_is_named_on_18() {
+    facts_are_named(18).await;
 }

@@ -3,6 +3,7 @@
 mod back;
 pub mod beside;
 mod complete;
+mod itself;
 mod lesser;
 mod life;
 mod listing;

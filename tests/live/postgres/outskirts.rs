@@ -323,7 +323,10 @@ async fn what_is_not_carried_is_listed() {
     sql(&target, "SELECT lo_create(4711); SET allow_system_table_mods = on;
         INSERT INTO pg_shseclabel SELECT oid, 'pg_authid'::regclass, 'anon', 'MASKED' FROM pg_roles WHERE rolname = 'someone';
         INSERT INTO pg_shseclabel SELECT oid, 'pg_database'::regclass, 'anon', 'x' FROM pg_database WHERE datname IN ('rich', 'postgres');
-        INSERT INTO pg_seclabel VALUES (4711, 'pg_largeobject'::regclass, 0, 'anon', 'x')").await;
+        INSERT INTO pg_seclabel VALUES (4711, 'pg_largeobject'::regclass, 0, 'anon', 'x'),
+            ('plpgsql_call_handler'::regproc, 'pg_proc'::regclass, 0, 'anon', 'x')").await;
+    sql(&target, "CREATE TABLE pointed_at (n int PRIMARY KEY); CREATE TABLE pointing (n int REFERENCES pointed_at);
+        ALTER TABLE pointing DISABLE TRIGGER ALL").await;
     sql(
         &target,
         "SELECT pg_create_logical_replication_slot('a_slot', 'pgoutput')",
@@ -348,6 +351,8 @@ async fn what_is_not_carried_is_listed() {
             "prepared transactions that were neither committed nor rolled back: `in doubt`",
             "origins of replication: `from far`",
             "security labels of the database, of roles and of large objects: `anon on database rich`, `anon on large object 4711`, `anon on role someone`",
+            "security labels of what the server or an extension made: `anon on function pg_catalog.plpgsql_call_handler()`",
+            "that triggers of foreign keys are off, or fire otherwise (`ALTER TABLE … DISABLE TRIGGER ALL`): `public.pointing`",
             "settings of all roles in all databases (`ALTER ROLE ALL SET`): `app.tenant`",
             "that the database is a template (`ALTER DATABASE … IS_TEMPLATE true`): `rich`",
             "what other roles are members of: `elsewhere in someone`",

@@ -59,6 +59,8 @@ pub(super) mod format {
     pub const CATALOGUE: &str = "pg-catalogue-jsonl";
     /// The same in the second form.
     pub const CATALOGUE_2: &str = "pg-catalogue-jsonl-2";
+    /// The same in the third form.
+    pub const CATALOGUE_3: &str = "pg-catalogue-jsonl-3";
     /// JSON lines of [`super::roles::Line`].
     pub const ROLES: &str = "pg-roles-jsonl";
     /// JSON lines of [`super::large_objects::Line`].

@@ -10,6 +10,7 @@
 
 mod queries;
 mod second;
+mod third;
 
 use std::collections::BTreeSet;
 
@@ -21,7 +22,7 @@ use super::Target;
 use super::capture::format;
 use super::enumerate::{not_of_extension, user_schema};
 use super::session::{Access, PINNED_PATH, close, major, open, run, texts};
-use crate::capture::{Fingerprint, FingerprintKey, PartSource, PartWriter};
+use crate::capture::{Fingerprint, FingerprintKey, PartWriter};
 use crate::error::Result;
 
 /// Which listing.
@@ -40,17 +41,20 @@ pub(super) enum Form {
     First = 1,
     /// With the objects and facts of [`second`].
     Second = 2,
+    /// With those of [`third`] too.
+    Third = 3,
 }
 
 impl Form {
     /// What captures are made in.
-    pub(super) const NEWEST: Form = Form::Second;
+    pub(super) const NEWEST: Form = Form::Third;
 
     /// The form of a part of this format; `None` if it is no listing.
     pub(super) fn of(part_format: &str) -> Option<Form> {
         match part_format {
             format::CATALOGUE => Some(Form::First),
             format::CATALOGUE_2 => Some(Form::Second),
+            format::CATALOGUE_3 => Some(Form::Third),
             _ => None,
         }
     }
@@ -60,6 +64,7 @@ impl Form {
         match self {
             Form::First => format::CATALOGUE,
             Form::Second => format::CATALOGUE_2,
+            Form::Third => format::CATALOGUE_3,
         }
     }
 
@@ -92,7 +97,11 @@ pub(super) fn for_superusers(lines: &[String]) -> Vec<String> {
         Some("user mapping") => !line["options"].is_null(),
         _ => false,
     });
-    hidden.map(|(line, _)| label(line)).collect()
+    let mut names: Vec<String> = hidden.map(|(line, _)| label(line)).collect();
+    let mut told = BTreeSet::new();
+    // Several lines may speak of one.
+    names.retain(|name| told.insert(name.clone()));
+    names
 }
 
 /// The catalogue of a live database, sorted.
@@ -149,57 +158,13 @@ fn label(line: &str) -> String {
         }
         _ => {}
     }
-    let place = match (text("on"), text("name")) {
-        ("", name) => name.to_owned(),
-        (on, name) => format!("{on}.{name}"),
-    };
-    format!("{} {place}", text("kind"))
-}
-
-/// What differs between captured listings, the parts of these names, and those of a restored database, as [`catalogue_differences`]
-/// says it: the second look, once the sums have shown that something does.
-pub async fn survey(
-    target: &Target,
-    source: &dyn PartSource,
-    parts: &[&String],
-) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for part in parts {
-        let held = source
-            .parts(part)
-            .into_iter()
-            .find(|info| info.name == **part);
-        let form = held.and_then(|info| Form::of(&info.format));
-        let (Some(listing), Some(form)) = (listing_in(part), form) else {
-            continue;
-        };
-        let bytes = source.open(part).await?.read_all().await?;
-        let lines = String::from_utf8_lossy(&bytes);
-        let expected: Vec<String> = lines.lines().map(str::to_owned).collect();
-        let mut session = open(target, Access::Read).await?;
-        let seen = list(target, &mut session, listing, form).await?;
-        close(session).await;
-        found.extend(catalogue_differences(&expected, &seen));
-    }
-    let more = found.len().saturating_sub(NAMED);
-    found.truncate(NAMED);
-    if more > 0 {
-        found.push(format!("{more} more objects differ"));
-    }
-    Ok(found)
-}
-
-/// The listing that a part holds.
-fn listing_in(part: &str) -> Option<Listing> {
-    match part.strip_prefix("postgres/")?.rsplit_once('/')?.1 {
-        "catalogue" => Some(Listing::Objects),
-        "ownership" => Some(Listing::Ownership),
-        _ => None,
+    match (text("kind"), text("on"), text("name")) {
+        // Of the database itself.
+        (kind, "", "") => kind.to_owned(),
+        (kind, "", place) | (kind, place, "") => format!("{kind} {place}"),
+        (kind, on, name) => format!("{kind} {on}.{name}"),
     }
 }
-
-/// Differences named of a database.
-const NAMED: usize = 20;
 
 /// All lines of a listing, sorted by bytes. Bounded by the number of objects, not of rows.
 pub(super) async fn list(
@@ -208,14 +173,16 @@ pub(super) async fn list(
     listing: Listing,
     form: Form,
 ) -> Result<Vec<String>> {
-    let (first, second) = match listing {
-        Listing::Objects => (queries::OBJECTS, second::OBJECTS),
-        Listing::Ownership => (queries::OWNERSHIP, second::OWNERSHIP),
+    let (first, second, third) = match listing {
+        Listing::Objects => (queries::OBJECTS, second::OBJECTS, third::OBJECTS),
+        Listing::Ownership => (queries::OWNERSHIP, second::OWNERSHIP, third::OWNERSHIP),
     };
     let major = major(target, session).await?;
-    let more = second
-        .iter()
-        .filter(|(since, _, _)| form >= Form::Second && major >= *since)
+    let more = [(Form::Second, second), (Form::Third, third)]
+        .into_iter()
+        .filter(|(of, _)| form >= *of)
+        .flat_map(|(_, queries)| queries)
+        .filter(|(since, _, _)| major >= *since)
         .map(|(_, what, sql)| (what, sql));
     let mut lines = Vec::new();
     for (what, sql) in first.iter().map(|(what, sql)| (what, sql)).chain(more) {
@@ -321,6 +288,20 @@ mod tests {
     }
 
     #[test]
+    fn the_database_itself_is_named_without_its_name() {
+        let line = |value: &str| {
+            let setting =
+                serde_json::json!({"kind": "database setting", "name": "app.key", "value": value});
+            let limit = serde_json::json!({"kind": "database", "connection-limit": value.len()});
+            [setting.to_string(), limit.to_string()]
+        };
+        assert_eq!(
+            catalogue_differences(&line("canary-a"), &line("canary")),
+            ["changed database", "changed database setting app.key"]
+        );
+    }
+
+    #[test]
     fn shared_conditions_are_filled_in() {
         let sql = complete("WHERE {mine} AND {own:pg_proc p}");
         assert!(
@@ -336,10 +317,16 @@ mod tests {
             assert!(!complete(sql).contains("{mine}"), "{sql}");
             assert!(!sql.contains("'form'"), "{sql}");
         }
-        for (_, what, sql) in second::OBJECTS.iter().chain(second::OWNERSHIP) {
-            assert!(!complete(sql).contains(['{', '}']), "{what}");
-            let lines = sql.matches("json_build_object('kind'").count();
-            assert_eq!(sql.matches("'form', 2").count(), lines, "{what}");
+        for (form, objects, ownership) in [
+            (2, second::OBJECTS, second::OWNERSHIP),
+            (3, third::OBJECTS, third::OWNERSHIP),
+        ] {
+            for (_, what, sql) in objects.iter().chain(ownership) {
+                assert!(!complete(sql).contains(['{', '}']), "{what}");
+                let lines = sql.matches("json_build_object('kind'").count();
+                let says = format!("'form', {form}");
+                assert_eq!(sql.matches(&says).count(), lines, "{what}");
+            }
         }
     }
 
@@ -349,8 +336,11 @@ mod tests {
             r#"{"kind":"foreign server","name":"s"}"#.to_owned(),
             r#"{"kind" : "foreign server", "form" : 2, "name" : "s"}"#.to_owned(),
         ];
-        assert_eq!(catalogue_as(lines.clone(), format::CATALOGUE_2), lines);
-        assert_eq!(catalogue_as(lines.clone(), format::CATALOGUE), lines[..1]);
+        let mut newest = lines.clone();
+        newest.push(r#"{"kind":"database","form":3,"comment":null}"#.to_owned());
+        assert_eq!(catalogue_as(newest.clone(), format::CATALOGUE_3), newest);
+        assert_eq!(catalogue_as(newest.clone(), format::CATALOGUE_2), lines);
+        assert_eq!(catalogue_as(newest, format::CATALOGUE), lines[..1]);
         assert!(is_catalogue(format::CATALOGUE) && !is_catalogue(format::ROLES));
     }
 
@@ -360,6 +350,7 @@ mod tests {
             r#"{"kind":"user mapping","on":"far","name":"a","options":["password"]}"#,
             r#"{"kind":"user mapping","on":"far","name":"b","options":null}"#,
             r#"{"kind":"subscription","name":"s"}"#,
+            r#"{"kind":"subscription","form":3,"name":"s"}"#,
             r#"{"kind":"table","name":"public.t"}"#,
         ];
         let hidden = for_superusers(&lines.map(str::to_owned));

@@ -139,7 +139,7 @@ async fn describe(
             let key = setting_key(setting);
             notes.push(format!(
                 "the setting `{key}` was left out: {}",
-                e.one_line()
+                without_value(&e.one_line(), setting)
             ));
         }
     }
@@ -147,6 +147,21 @@ async fn describe(
         let sql = format!("COMMENT ON DATABASE {quoted} IS {}", literal(comment));
         run(server, session, &sql).await?;
     }
+    if at_hand(server, session, facts, place.carried, place.roles, notes).await? {
+        own(server, session, &quoted, facts).await?;
+    }
+    Ok(())
+}
+
+/// Whether the roles that own the database and may use it are there, or are made.
+pub(super) async fn at_hand(
+    server: &Target,
+    session: &mut PgConnection,
+    facts: &DatabaseFacts,
+    carried: &Carried,
+    missing: MissingRoles,
+    notes: &mut Vec<String>,
+) -> Result<bool> {
     let mut named = vec![facts.owner.clone()];
     for grant in facts.grants.iter().flatten() {
         if !grant.grantee.is_empty() && !named.contains(&grant.grantee) {
@@ -157,10 +172,7 @@ async fn describe(
         all: &named,
         acting: std::slice::from_ref(&facts.owner),
     };
-    if roles_at_hand(server, session, named, place.carried, place.roles, notes).await? {
-        own(server, session, &quoted, facts).await?;
-    }
-    Ok(())
+    roles_at_hand(server, session, named, carried, missing, notes).await
 }
 
 /// Owner and grants of the database itself.
@@ -218,6 +230,12 @@ pub(super) fn set_clause(setting: &str) -> String {
     format!("SET {} = {value}", setting_name(key))
 }
 
+/// What the server said of a setting, without the value, which it repeats in quotes.
+pub(super) fn without_value(words: &str, setting: &str) -> String {
+    let (_, value) = setting.split_once('=').unwrap_or((setting, ""));
+    words.replace(&format!("\"{value}\""), "\"…\"")
+}
+
 /// `name` of `name=value`.
 pub(super) fn setting_key(setting: &str) -> &str {
     setting.split_once('=').map_or(setting, |(key, _)| key)
@@ -243,6 +261,15 @@ mod tests {
             "SET \"search_path\" = a, \"b\""
         );
         assert_eq!(setting_key("app.key=a=b"), "app.key");
+    }
+
+    #[test]
+    fn values_of_refused_settings_are_not_repeated() {
+        let words = "the server said: invalid value for parameter \"app.key\": \"canary\"";
+        assert_eq!(
+            without_value(words, "app.key=canary"),
+            "the server said: invalid value for parameter \"app.key\": \"…\""
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use super::super::capture::prefix;
 use super::super::session::{Access, close, major, open};
 use super::super::{Target, enumerate};
+use super::compare::{unsettable, without_owner};
 use super::lesser::{Needs, makes_event_triggers};
 use super::place::{Named, roles_at_hand};
 use super::roles::{Carried, settings_left_out};
@@ -110,6 +111,23 @@ pub(super) async fn left_out(
             let name = format!("{}{part}", prefix(captured));
             incomparable.entry(name).or_insert_with(|| why.clone());
         }
+    }
+    let beyond = unsettable(target, session, &schema.database.settings).await?;
+    if !beyond.is_empty() {
+        let why = format!(
+            "settings of the database were left out, which `{}` may not set: {}",
+            target.user,
+            enumerate::listed(&beyond)
+        );
+        incomparable.insert(format!("{}database/settings", prefix(captured)), why);
+    }
+    // A scratch server has them made.
+    if missing != MissingRoles::Create
+        && let Some(why) =
+            without_owner(target, session, &schema.database, carried, missing).await?
+    {
+        let name = format!("{}database/owner", prefix(captured));
+        incomparable.insert(name, format!("of the database itself: {why}"));
     }
     if major != schema.database.major {
         let from = schema.database.major;

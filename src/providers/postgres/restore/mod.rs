@@ -3,6 +3,7 @@
 //! compared with what was captured.
 
 mod back;
+mod compare;
 mod create;
 mod left_out;
 mod lesser;
@@ -48,6 +49,7 @@ pub use back::{
     BackOptions, REASONS as BACK_REASONS, TableBack, TableSeen, TiesSeen, find_table, is_back,
     look_at_away, look_at_table, put_back, take_away,
 };
+pub use compare::{Survey, survey};
 pub use create::create_database;
 use left_out::{Roles, left_out, without_event_triggers};
 pub use left_out::{incomparable, incomparable_with};

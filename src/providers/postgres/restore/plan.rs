@@ -55,12 +55,20 @@ pub(super) struct Rest {
     pub attached: Vec<i32>,
     /// All others, which may need that a partitioned index is valid.
     pub after: Vec<i32>,
+    /// The states of triggers on single partitions. They need the trigger of the partitioned table, which no archive says.
+    pub states: Vec<i32>,
 }
 
 impl Rest {
     fn new(wanted: &[i32], entries: &[Entry]) -> Rest {
         let known: BTreeMap<i32, &Entry> = entries.iter().map(|e| (e.id, e)).collect();
         let attaches = |id: &i32| known.get(id).is_some_and(|e| e.kind == "INDEX ATTACH");
+        let is_state = |id: &i32| {
+            let alters = |e: &Entry| e.sql.trim_start().starts_with("ALTER TABLE ");
+            known
+                .get(id)
+                .is_some_and(|e| e.kind == "TRIGGER" && alters(e))
+        };
         let mut needed = BTreeSet::new();
         let mut open: Vec<i32> = wanted.iter().copied().filter(attaches).collect();
         while let Some(id) = open.pop() {
@@ -74,6 +82,7 @@ impl Rest {
             let share = match () {
                 () if attaches(id) => &mut rest.attached,
                 () if needed.contains(id) => &mut rest.before,
+                () if is_state(id) => &mut rest.states,
                 () => &mut rest.after,
             };
             share.push(*id);
@@ -87,6 +96,7 @@ impl Rest {
             (&self.before[..], true),
             (&self.attached, false),
             (&self.after, true),
+            (&self.states, false),
         ];
         all.into_iter().filter(|(share, _)| !share.is_empty())
     }
@@ -308,13 +318,16 @@ mod tests {
             entry(13, "INDEX", "of_other", "CREATE INDEX …", &[3]),
             // What is no entry must not hide what others need.
             entry(14, "INDEX ATTACH", "of_other", "ALTER INDEX …", &[13, 99]),
+            entry(15, "TRIGGER", "lines t", "\nALTER TABLE …", &[2]),
+            entry(16, "TRIGGER", "parent t", "CREATE TRIGGER …", &[3]),
         ];
         let loaded = ["orders", "lines"].map(|n| ("public".to_owned(), n.to_owned()));
         let plan = Plan::new(Some(&entries), &loaded.clone().into());
         let rest = Rest {
             before: vec![6, 13],
             attached: vec![7, 14],
-            after: vec![9, 10, 11, 12],
+            after: vec![9, 10, 11, 12, 16],
+            states: vec![15],
         };
         let shares: Vec<_> = rest.shares().collect();
         assert_eq!(
@@ -322,7 +335,8 @@ mod tests {
             [
                 (&[6, 13][..], true),
                 (&[7, 14], false),
-                (&[9, 10, 11, 12], true)
+                (&[9, 10, 11, 12, 16], true),
+                (&[15], false)
             ]
         );
         assert_eq!(plan.rest, Some(rest));

@@ -374,7 +374,12 @@ fn rights(lines: &[Value]) -> BTreeMap<String, BTreeSet<String>> {
             };
             facts.extend(read);
         }
-        for (key, kind) in [("roles", "for"), ("settings", "set"), ("options", "option")] {
+        for (key, kind) in [
+            ("roles", "for"),
+            ("settings", "set"),
+            ("options", "option"),
+            ("revoked", "not"),
+        ] {
             let values = line[key].as_array().into_iter().flatten();
             let values = values.filter_map(Value::as_str);
             facts.extend(values.map(|v| (format!("{kind} {v}"), false)));

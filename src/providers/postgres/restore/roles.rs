@@ -10,7 +10,7 @@ use super::super::roles::{Line, Member, Role};
 use super::super::session::{self, failed, run, run_as, scalar};
 use super::super::sql::{ident, literal};
 use super::super::{BAD_PART, Target};
-use super::create::{set_clause, setting_key};
+use super::create::{set_clause, setting_key, without_value};
 use super::place::without;
 use super::{each_line, part_named};
 use crate::capture::PartSource;
@@ -107,6 +107,8 @@ impl Carried {
                   LEFT JOIN pg_roles p ON p.rolname = u.role, pg_roles me
              WHERE me.rolname = current_user AND (p.oid IS NULL AND u.role <> ALL ($3::text[]) OR NOT me.rolsuper AND (
                    EXISTS (SELECT FROM pg_settings s WHERE s.name = u.key AND s.context IN ('superuser', 'superuser-backend'))
+                   -- Of an extension that is not loaded.
+                   OR strpos(u.key, '.') > 0 AND NOT EXISTS (SELECT FROM pg_settings s WHERE s.name = u.key)
                    OR p.oid IS NOT NULL AND NOT (p.oid = me.oid OR me.rolcreaterole AND NOT p.rolsuper
                            -- From 16 on, the right to make roles is not one to alter those of others.
                            AND (current_setting('server_version_num')::int4 < 160000
@@ -153,7 +155,7 @@ impl Carried {
                     let key = setting_key(setting);
                     notes.push(format!(
                         "the setting `{key}` of role `{name}` was left out: {}",
-                        e.one_line()
+                        without_value(&e.one_line(), setting)
                     ));
                 }
             }
@@ -200,7 +202,7 @@ impl Carried {
                 notes.push(format!(
                     "the setting `{}` of role `{role}` in the database was left out: {}",
                     setting_key(setting),
-                    e.one_line()
+                    without_value(&e.one_line(), setting)
                 ));
             }
         }

@@ -200,6 +200,7 @@ pub(super) fn about<'l>(lines: impl Iterator<Item = &'l Value>, quoted: &str) ->
         match word("kind") {
             "table" => word("name") == quoted,
             "published table" | "published schema" => false,
+            "security label" => word("relation") == quoted,
             "sequence" => word("owned-by").starts_with(&column),
             _ => word("on") == quoted,
         }
