@@ -6,8 +6,11 @@ use super::super::*;
 use super::support::*;
 use crate::event::{Event, Events, Listener, Stamped, Unit};
 
+/// A task, and how much of it is done, and of how much.
+type Told = (String, u64, Option<u64>);
+
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<(String, u64, Option<u64>)>>>);
+struct Heard(Arc<Mutex<Vec<Told>>>);
 
 impl Listener for Heard {
     fn hear(&self, event: &Stamped) {
