@@ -76,3 +76,21 @@ statements ownership '
 pg_restore --exit-on-error --section=post-data --use-list "$OUT/schema.list" --dbname "$TARGET" "$OUT/parts/$schema"
 about "$schema" '.meta.matviews[] | select(.populated) | "REFRESH MATERIALIZED VIEW \(.schema | name).\(.name | name);"' | sql --file=-
 vacuumdb --quiet --analyze-only --dbname "$TARGET"
+
+# The database itself, whose name psql fills in. Lists of names are quoted one by one already: the server alone reads them.
+statements catalogue '
+  def lists: IN("search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries", "shared_preload_libraries", "unix_socket_directories");
+  if .kind == "database" then
+    "ALTER DATABASE :\"DBNAME\" CONNECTION LIMIT \(."connection-limit" | number);",
+    (if .comment then "COMMENT ON DATABASE :\"DBNAME\" IS \(.comment | text);" else empty end)
+  elif .kind == "database setting" and (.name | lists) then
+    "DO \("BEGIN EXECUTE pg_catalog.format('\''ALTER DATABASE %I SET \(.name) = '\'', pg_catalog.current_database()) || \(.value | text); END" | text);"
+  elif .kind == "database setting" then
+    "ALTER DATABASE :\"DBNAME\" SET \(.name | split(".") | map(name) | join(".")) = \(.value | text);"
+  else empty end'
+statements ownership '
+  if .kind == "database" then
+    "ALTER DATABASE :\"DBNAME\" OWNER TO \(.owner | name);", "REVOKE ALL ON DATABASE :\"DBNAME\" FROM PUBLIC;",
+    (.grants[]? | capture("^(?<who>.*) (?<right>[A-Z]+) (?<option>[tf])$"; "s") |
+      "GRANT \(.right | words) ON DATABASE :\"DBNAME\" TO \(if .who == "PUBLIC" then .who else .who | name end)\(if .option == "t" then " WITH GRANT OPTION" else "" end);")
+  else empty end'

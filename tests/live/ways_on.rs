@@ -104,9 +104,7 @@ fn an_unpinned_target_is_pinned_before_the_run_goes_on(program: &Program) {
         .replace("dir = \"evidence\"", &format!("dir = \"{place}/evidence\""))
         .replace("\"platform.env\"", &format!("\"{place}/platform.env\""));
     std::fs::write(program.dir.join("summitctl.toml"), text).unwrap();
-    let backups = program.json(&["backup", "list", "--context", "sandbox"]);
-    let id = backups["backups"][0]["id"].as_str().unwrap().to_owned();
-    let backup = format!("backup={id}");
+    let backup = format!("backup={}", program.backups()[0]);
     let run = [
         "runbook",
         "run",
